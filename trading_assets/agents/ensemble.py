@@ -1,0 +1,61 @@
+"""How much each member counts, chosen on validation and shrunk towards equal shares."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trading_assets.agents.observations import F32, F64, AgentMarket
+from trading_assets.config.settings import EnsembleSettings
+from trading_assets.execution.networks import ActorNet
+from trading_assets.progress import report
+from trading_assets.simulation.backtest import Backtest, backtest
+from trading_assets.simulation.environments import TARGETS
+from trading_assets.validation.eras import Era
+
+Members = list[tuple[ActorNet, F32]]
+"""Each member's actor and the market as it sees it, shape (n_bars, width)."""
+
+
+def run_ensemble(members: Members, weights: F64, market: AgentMarket, era: Era) -> Backtest:
+    """Follow the target with the highest weighted probability through an era."""
+
+    def decide(t: int, account: F32) -> float:
+        mixed = sum(
+            weight * actor(np.concatenate([table[t], account]))
+            for weight, (actor, table) in zip(weights, members, strict=True)
+        )
+        return TARGETS[int(np.argmax(mixed))]
+
+    return backtest(decide, market.bars, era.start, era.stop, market.rules)
+
+
+def weight_grid(n_members: int, grid: int) -> NDArray[np.float64]:
+    """All weights that are multiples of 1/grid and sum to 1, shape (n_points, n_members)."""
+    points = [point for point in product(range(grid + 1), repeat=n_members) if sum(point) == grid]
+    return np.array(points) / grid
+
+
+def choose_weights(
+    members: Members, market: AgentMarket, settings: EnsembleSettings
+) -> tuple[F64, list[dict[str, float]]]:
+    """The grid's best weights by final equity on validation, shrunk to 1/N.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_members,)
+    trials : list of dict
+        Final equity on validation of every point looked at.
+    """
+    trials = []
+    points = weight_grid(len(members), settings.grid)
+    for number, point in enumerate(points):
+        report(number / len(points), "weights on validation")
+        result = run_ensemble(members, point, market, market.eras.validation)
+        row = {f"w{i}": float(weight) for i, weight in enumerate(point)}
+        trials.append({**row, "equity": float(result.equity[-1])})
+    best = points[int(np.argmax([trial["equity"] for trial in trials]))]
+    equal = np.full(len(members), 1 / len(members))
+    return (1 - settings.shrinkage) * best + settings.shrinkage * equal, trials

@@ -1,0 +1,201 @@
+"""Encoder and policy optimised jointly, starting from the forecaster and the agent.
+
+The observation is [bar index, account]. With gradients on, the whole era is encoded once a minibatch
+and the minibatch's bars are gathered from it; without, rows come from a table refreshed before every
+rollout. That costs a tenth of encoding a window for every observation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+
+from trading_assets.agents.observations import F32, AgentMarket
+from trading_assets.agents.ppo import (
+    History,
+    KeepBest,
+    Weights,
+    actor_of,
+    make_env,
+    make_ppo,
+    run_policy,
+)
+from trading_assets.config.settings import Settings
+from trading_assets.execution.networks import Encoder
+from trading_assets.forecasters.preprocessing import RobustScaler
+from trading_assets.forecasters.sequence import CausalCNNLSTM
+from trading_assets.simulation.backtest import Backtest
+from trading_assets.validation.eras import Era
+
+CHUNK, BURN_IN = 256, 64
+
+
+class EraEncoder(BaseFeaturesExtractor):
+    """From [bar index, account] to [scaled market with fresh embeddings, account].
+
+    Parameters
+    ----------
+    observation_space : Box
+    module : CausalCNNLSTM
+        Optimised from the weights it comes with.
+    inputs : ndarray of shape (n_bars, n_inputs), float32
+        The encoder's scaled inputs.
+    stage1 : ndarray of shape (n_bars, width), float32
+        Unscaled; the columns at `embedding` are replaced by the module's hidden states.
+    scaler : RobustScaler
+        The agent's, for the whole width.
+    embedding : slice
+    era : Era
+    """
+
+    def __init__(
+        self,
+        observation_space: gym.spaces.Box,
+        *,
+        module: CausalCNNLSTM,
+        inputs: F32,
+        stage1: F32,
+        scaler: RobustScaler,
+        embedding: slice,
+        era: Era,
+    ) -> None:
+        n_account = int(observation_space.shape[0]) - 1
+        super().__init__(observation_space, stage1.shape[1] + n_account)
+        self.module = module
+        self.start = era.start
+        first = np.arange(era.start, era.stop, CHUNK)[:, None]
+        where = np.clip(first + np.arange(-BURN_IN, CHUNK), 0, era.stop - 1)
+        self._chunks = torch.from_numpy(inputs[where])
+        self._market = torch.from_numpy(scaler.transform(stage1[era.rows]))
+        self._center = torch.from_numpy(scaler.center[embedding].astype(np.float32))
+        self._scale = torch.from_numpy(scaler.scale[embedding].astype(np.float32))
+        self._limit = scaler.limit
+        self._embedding = embedding
+        self._table = torch.empty(0)
+
+    def encode_era(self) -> torch.Tensor:
+        """The market of every bar of the era as the policy sees it, shape (len(era), width)."""
+        hidden = self.module.encode(self._chunks)[:, BURN_IN:].flatten(0, 1)[: len(self._market)]
+        scaled = ((hidden - self._center) / self._scale).clamp(-self._limit, self._limit)
+        low, high = self._embedding.start, self._embedding.stop
+        return torch.cat([self._market[:, :low], scaled, self._market[:, high:]], dim=1)
+
+    def refresh(self) -> None:
+        """Bring the table that rollouts read up to the module's weights."""
+        with torch.no_grad():
+            self._table = self.encode_era()
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        table = self.encode_era() if torch.is_grad_enabled() else self._table
+        rows = observations[:, 0].long() - self.start
+        return torch.cat([table[rows], observations[:, 1:]], dim=1)
+
+
+class _RefreshTable(BaseCallback):
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        policy = self.model.policy
+        assert isinstance(policy, ActorCriticPolicy)
+        policy.features_extractor.refresh()
+
+
+def hybrid_stage1(
+    encoder: Encoder, inputs: F32, stage1: F32, embedding: slice, first: int, stop: int
+) -> F32:
+    """`stage1` with the embeddings of bars `first` to `stop - 1` computed by `encoder`, bar by bar."""
+    table, state = stage1.copy(), np.zeros(encoder.state_size, dtype=np.float32)
+    for t in range(first, stop):
+        table[t, embedding] = encoder(inputs[t], state)
+    return table
+
+
+def encoder_of(policy_state: dict[str, Any]) -> Encoder:
+    """The hybrid's encoder as it will run in a bundle, from the state of its policy."""
+    return Encoder(encoder_weights(policy_state))
+
+
+def encoder_weights(policy_state: dict[str, Any]) -> dict[str, Any]:
+    """The arrays of `execution.networks.Encoder` in the state of a hybrid's policy."""
+    prefix = "features_extractor.module."
+    return {
+        name.removeprefix(prefix): np.array(value)
+        for name, value in policy_state.items()
+        if name.startswith(prefix)
+    }
+
+
+def train_hybrid(
+    market: AgentMarket,
+    module: CausalCNNLSTM,
+    inputs: F32,
+    scaler: RobustScaler,
+    embedding: slice,
+    parent: Weights,
+    settings: Settings,
+    *,
+    warm_up: int,
+) -> tuple[Weights, History]:
+    """Go on training the parents together on `agent_train`; keep what did best on `validation`.
+
+    The untrained pair is a candidate, so the hybrid is not worse than its parents on validation.
+
+    Parameters
+    ----------
+    market : AgentMarket
+    module : CausalCNNLSTM
+        The forecaster's network.
+    inputs : ndarray of shape (n_bars, n_inputs), float32
+        Its scaled inputs.
+    scaler : RobustScaler
+        The agent's.
+    embedding : slice
+        Columns of `market.stage1` that hold the module's hidden state.
+    parent : dict of str to Tensor
+        State of the agent's policy, from `train_ppo`.
+    settings : Settings
+    warm_up : int
+        Bars that warm the encoder before validation.
+    """
+    hybrid, era = settings.hybrid, market.eras.agent_train
+    ppo = settings.ppo.model_copy(update={"learning_rate": hybrid.learning_rate})
+    seed = settings.seed + 1
+    index = np.arange(len(market.bars), dtype=np.float32)[:, None]
+    model = make_ppo(
+        make_env(market, index, ppo, seed),
+        ppo,
+        seed,
+        ActorCriticPolicy,
+        features_extractor_class=EraEncoder,
+        features_extractor_kwargs={
+            "module": module,
+            "inputs": inputs,
+            "stage1": market.stage1,
+            "scaler": scaler,
+            "embedding": embedding,
+            "era": era,
+        },
+        ortho_init=False,
+    )
+    nets = {name: value for name, value in parent.items() if "features_extractor" not in name}
+    model.policy.load_state_dict(nets, strict=False)
+    validation = market.eras.validation
+    first = max(validation.start - warm_up, 0)
+
+    def validate() -> Backtest:
+        state = {name: value.detach() for name, value in model.policy.state_dict().items()}
+        encoder = encoder_of(state)
+        seen = hybrid_stage1(encoder, inputs, market.stage1, embedding, first, validation.stop)
+        table = scaler.transform(seen)
+        return run_policy(actor_of(model.policy), table, market, validation)
+
+    keeper = KeepBest(validate, hybrid.total_steps, hybrid.evaluations, from_start=True)
+    model.learn(hybrid.total_steps, callback=CallbackList([_RefreshTable(), keeper]))
+    return keeper.best(), keeper.history

@@ -1,0 +1,79 @@
+"""From trained parts to a policy bundle: one set of weights, three runtimes, measured against training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from trading_assets.bundles.graph import PolicyGraph, example_inputs, to_onnx, to_torchscript
+from trading_assets.execution.loader import FORMAT, RUNTIMES
+from trading_assets.execution.networks import PolicyNetwork
+from trading_assets.forecasters.preprocessing import RobustScaler
+from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.simulation.environments import TARGETS
+from trading_assets.simulation.kernel import ACCOUNT_NAMES
+
+WEIGHT_FILES = ("architecture.json", "weights.safetensors")
+"""What a bundle is; the exports follow from it and differ from run to run."""
+
+
+@dataclass(frozen=True)
+class MemberParts:
+    """One trained policy: its name, share, scaler, actor and, for a hybrid, encoder arrays."""
+
+    name: str
+    share: float
+    scaler: RobustScaler
+    actor: Mapping[str, NDArray[Any]]
+    encoder: Mapping[str, NDArray[Any]] | None = None
+
+
+def write_bundle(
+    folder: Path, stage1: Stage1, members: Sequence[MemberParts], *, warm_up_bars: int
+) -> PolicyNetwork:
+    """Fill `folder` with architecture, weights, `policy.pt` and `policy.onnx`.
+
+    Returns
+    -------
+    PolicyNetwork
+        The numpy network the exports were made from.
+    """
+    architecture = {
+        "format": FORMAT,
+        **stage1.architecture,
+        "account": list(ACCOUNT_NAMES),
+        "targets": list(TARGETS),
+        "warm_up_bars": warm_up_bars,
+        "members": [{"name": member.name, "weight": member.share} for member in members],
+    }
+    weights = dict(stage1.weights)
+    for member in members:
+        parts = {"scaler": member.scaler.arrays(), "net": member.actor, "encoder": member.encoder or {}}
+        for part, arrays in parts.items():
+            for name, value in arrays.items():
+                weights[f"members.{member.name}.{part}.{name}"] = np.ascontiguousarray(value)
+    (folder / "architecture.json").write_text(json.dumps(architecture, indent=1) + "\n")
+    save_file(weights, folder / "weights.safetensors")
+    network = PolicyNetwork(architecture, weights)
+    graph, example = PolicyGraph(architecture, weights), example_inputs(architecture, network)
+    (folder / "policy.pt").write_bytes(to_torchscript(graph, example))
+    (folder / "policy.onnx").write_bytes(to_onnx(graph, example))
+    return network
+
+
+def contract_of(stage1: Stage1) -> dict[str, Any]:
+    """What a consumer of the bundle relies on."""
+    return {
+        "format": FORMAT,
+        "features": stage1.architecture["features"],
+        "account": list(ACCOUNT_NAMES),
+        "targets": list(TARGETS),
+        "runtimes": list(RUNTIMES),
+    }

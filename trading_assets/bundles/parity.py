@@ -1,0 +1,112 @@
+"""Does the bundle decide as the trained policy did? In every runtime?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.policies import ActorCriticPolicy
+
+from trading_assets.config.settings import CNNLSTMSettings
+from trading_assets.errors import ArtifactError
+from trading_assets.execution.loader import RUNTIMES, open_runtime
+from trading_assets.execution.networks import Encoder
+from trading_assets.forecasters.sequence import CausalCNNLSTM
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+PROBABILITY_TOLERANCE = 1e-4
+CLOSE_CALL = 1e-4
+"""Two targets whose probabilities differ by less may swap between runtimes."""
+
+
+def trained_probabilities(
+    policy_state: Mapping[str, torch.Tensor], observations: F32, hidden_size: int
+) -> F64:
+    """What Stable-Baselines3 itself says to scaled observations, shape (n, n_targets)."""
+    layers = [hidden_size, hidden_size]
+    policy = ActorCriticPolicy(
+        spaces.Box(-np.inf, np.inf, (observations.shape[1],), np.float32),
+        spaces.Discrete(3),
+        lambda _: 0.0,
+        net_arch={"pi": layers, "vf": layers},
+        activation_fn=torch.nn.Tanh,
+    )
+    nets = {name: value for name, value in policy_state.items() if "features_extractor" not in name}
+    policy.load_state_dict(nets, strict=False)
+    with torch.no_grad():
+        distribution = policy.get_distribution(torch.from_numpy(observations)).distribution
+    assert isinstance(distribution, torch.distributions.Categorical)
+    return distribution.probs.double().numpy()
+
+
+def trained_embedding(
+    encoder: Mapping[str, NDArray[Any]], parameters: CNNLSTMSettings, inputs: F32
+) -> F32:
+    """Hidden states of consecutive bars by the torch module, shape (n_bars, n_hidden)."""
+    module = CausalCNNLSTM(inputs.shape[1], parameters).eval()
+    state = {name: torch.from_numpy(np.array(value)) for name, value in encoder.items()}
+    module.load_state_dict(state, strict=False)
+    with torch.inference_mode():
+        hidden: F32 = module.encode(torch.from_numpy(inputs)[None])[0].numpy()
+    return hidden
+
+
+def step_embedding(encoder: Mapping[str, NDArray[Any]], inputs: F32) -> F32:
+    """The same by the bundle's encoder, bar by bar."""
+    step = Encoder(encoder)
+    state = np.zeros(step.state_size, dtype=np.float32)
+    return np.stack([step(z, state) for z in inputs])
+
+
+def run_runtime(folder: Path, architecture: dict[str, Any], runtime: str, features: F32, accounts: F32) -> F64:
+    """Probabilities of consecutive bars from a fresh state, shape (n_bars, n_targets)."""
+    evaluate, state_size = open_runtime(folder, architecture, runtime)
+    state = np.zeros(state_size, dtype=np.float32)
+    rows = [evaluate(x, account, state).copy() for x, account in zip(features, accounts, strict=True)]
+    return np.stack(rows)
+
+
+def compare(reference: F64, other: F64) -> dict[str, float]:
+    """Largest difference, share of equal actions, and of unequal ones that were no close call."""
+    ranked = np.sort(reference, axis=1)
+    clear = ranked[:, -1] - ranked[:, -2] > CLOSE_CALL
+    differs = reference.argmax(axis=1) != other.argmax(axis=1)
+    return {
+        "max difference": float(np.abs(reference - other).max()),
+        "equal actions": float(1 - differs.mean()),
+        "clear actions that differ": float((differs & clear).sum()),
+    }
+
+
+def require_parity(report: Mapping[str, Mapping[str, float]]) -> None:
+    """Raise `ArtifactError` for a runtime that does not decide like the trained policy."""
+    for name, row in report.items():
+        if row["max difference"] > PROBABILITY_TOLERANCE or row["clear actions that differ"] > 0:
+            raise ArtifactError(
+                f"The {name} runtime differs from its reference by {row['max difference']:.2e} "
+                f"(allowed {PROBABILITY_TOLERANCE:.0e}), {row['clear actions that differ']:.0f} clear "
+                "actions are not the same. The bundle is not shipped."
+            )
+
+
+def compare_runtimes(
+    folder: Path, architecture: dict[str, Any], features: F32, accounts: F32, trained: F64
+) -> dict[str, dict[str, float]]:
+    """numpy against the trained policy, every other runtime against numpy.
+
+    `features` and `accounts` are consecutive bars; `trained` has the last `len(trained)` of them.
+    """
+    numpy_rows = run_runtime(folder, architecture, "numpy", features, accounts)
+    report = {"numpy": compare(trained, numpy_rows[-len(trained) :])}
+    for runtime in RUNTIMES[1:]:
+        other = run_runtime(folder, architecture, runtime, features, accounts)
+        report[runtime] = compare(numpy_rows, other)
+    return report
+
+

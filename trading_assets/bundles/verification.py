@@ -1,0 +1,97 @@
+"""A bundle against the policies it was made from, on the validation era."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from trading_assets.agents.hybrid import encoder_weights
+from trading_assets.agents.observations import F32, AgentMarket
+from trading_assets.agents.ppo import actor_weights
+from trading_assets.agents.storage import TrainedPolicy
+from trading_assets.bundles.export import MemberParts
+from trading_assets.bundles.parity import (
+    compare_runtimes,
+    trained_embedding,
+    trained_probabilities,
+)
+from trading_assets.config.settings import CNNLSTMSettings, Settings
+from trading_assets.execution.networks import sub
+from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.simulation.environments import TARGETS
+
+MAX_BARS = 2_000
+
+
+def members_of(
+    policies: Mapping[str, TrainedPolicy], shares: Mapping[str, float]
+) -> list[MemberParts]:
+    """Trained policies as parts of a bundle."""
+    return [
+        MemberParts(
+            name,
+            shares[name],
+            policy.scaler,
+            actor_weights(policy.weights),
+            encoder_weights(policy.weights) or None,
+        )
+        for name, policy in policies.items()
+    ]
+
+
+def check_bundle(
+    folder: Path,
+    stage1: Stage1,
+    policies: Mapping[str, TrainedPolicy],
+    shares: Mapping[str, float],
+    market: AgentMarket,
+    settings: Settings,
+) -> tuple[dict[str, dict[str, float]], F32]:
+    """Compare a written bundle with torch and Stable-Baselines3 on up to 2,000 validation bars.
+
+    The reference shares no inference code with the bundle: hidden states come from the torch module
+    over the whole sequence, probabilities from the Stable-Baselines3 policy. The accounts are random.
+
+    Returns
+    -------
+    parity : dict
+        A row a runtime, see `parity.compare`.
+    observations : ndarray of shape (n_bars, n_features + n_account)
+        What the bundle was shown.
+    """
+    warm_up, era = settings.bundle.warm_up_bars, market.eras.validation
+    stop = min(era.stop, era.start + MAX_BARS)
+    shown = slice(era.start - warm_up, stop)
+    n_features = len(stage1.architecture["features"])
+    features = np.ascontiguousarray(market.stage1[shown, :n_features])
+    accounts = _random_accounts(len(features))
+    network = stage1.network
+    inputs = network.scaler(features[:, network.columns])
+    arguments = dict(stage1.architecture["cnn_lstm"]["parameters"])
+    arguments.pop("seed")
+    parameters = CNNLSTMSettings(**arguments)
+    trained = np.zeros((len(features), len(TARGETS)))
+    for name, policy in policies.items():
+        encoder = encoder_weights(policy.weights) or sub(stage1.weights, "cnn_lstm.encoder")
+        seen = market.stage1[shown].copy()
+        seen[:, stage1.embedding] = trained_embedding(encoder, parameters, inputs)
+        observations = np.hstack([policy.scaler.transform(seen), accounts])
+        hidden_size = len(policy.weights["action_net.weight"][0])
+        trained += shares[name] * trained_probabilities(policy.weights, observations, hidden_size)
+    architecture = json.loads((folder / "architecture.json").read_bytes())
+    parity = compare_runtimes(folder, architecture, features, accounts, trained[warm_up:])
+    return parity, np.hstack([features, accounts])
+
+
+def _random_accounts(n: int) -> F32:
+    rng = np.random.default_rng(0)
+    columns = [
+        rng.choice(TARGETS, n),
+        rng.normal(0, 0.5, n).clip(-5, 5),
+        rng.exponential(0.5, n).clip(0, 5),
+        rng.uniform(0, 3, n),
+    ]
+    return np.column_stack(columns).astype(np.float32)

@@ -1,0 +1,52 @@
+"""The code location: every asset, job, sensor and schedule, listed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from trading_assets.defs import assets
+from trading_assets.defs.jobs import refresh, retrain, train_all
+from trading_assets.defs.resources import ArtifactNames, Workspace
+from trading_assets.defs.schedules import weekly_schedule
+from trading_assets.defs.sensors import new_bars_sensor, retrain_sensor
+
+ASSETS = [
+    assets.bars.bars,
+    assets.features.features,
+    assets.features.labels,
+    assets.features.dataset,
+    assets.folds.cv_folds,
+    assets.forecasters.lightgbm_forecaster,
+    assets.forecasters.cnn_lstm_forecaster,
+    assets.calibrators.lightgbm_calibrator,
+    assets.calibrators.cnn_lstm_calibrator,
+    assets.embeddings.market_embeddings,
+    assets.agents.ppo_agent,
+    assets.hybrids.ppo_hybrid,
+    assets.ensembles.policy_ensemble,
+    assets.bundles.policy_bundle,
+    assets.reports.backtest_report,
+    assets.reports.leaderboard,
+]
+
+
+def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Everything Dagster needs; the same for the server, the command line and the tests."""
+    return dg.Definitions(
+        assets=ASSETS,
+        jobs=[train_all, refresh, retrain],
+        sensors=[new_bars_sensor, retrain_sensor],
+        schedules=[weekly_schedule],
+        resources={
+            "workspace": Workspace(),
+            "io_manager": ArtifactNames(),
+            **(resource_overrides or {}),
+        },
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return build_defs()

@@ -1,0 +1,1 @@
+"""Orchestration: the assets, and when they run. Thin; each asset calls into the domain packages."""

@@ -1,0 +1,13 @@
+"""The assets, one module a floor, in the order the data flows. Importing the package registers them all."""
+
+from trading_assets.defs.assets import bars as bars  # noqa: I001 - the order of the flow
+from trading_assets.defs.assets import features as features
+from trading_assets.defs.assets import folds as folds
+from trading_assets.defs.assets import forecasters as forecasters
+from trading_assets.defs.assets import calibrators as calibrators
+from trading_assets.defs.assets import embeddings as embeddings
+from trading_assets.defs.assets import agents as agents
+from trading_assets.defs.assets import hybrids as hybrids
+from trading_assets.defs.assets import ensembles as ensembles
+from trading_assets.defs.assets import bundles as bundles
+from trading_assets.defs.assets import reports as reports

@@ -1,0 +1,42 @@
+"""Floor 7, stage 2: agents."""
+
+from trading_assets.defs.steps import Work, step
+from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
+from trading_assets.registry.digests import digest_files
+
+
+@step(
+    group="floor_7_agents",
+    category="models",
+    method=1,
+    kinds={"pytorch"},
+    settings=("ppo", "costs", "risk", "seed"),
+)
+def ppo_agent(
+    work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef, market_embeddings: ArtifactRef
+) -> Built:
+    """PPO on features, embeddings, calibrated probabilities and its account; costs and risk inside."""
+    from trading_assets.agents.ppo import train_ppo
+    from trading_assets.agents.storage import TrainedPolicy, load_market
+    from trading_assets.forecasters.preprocessing import RobustScaler
+    from trading_assets.reports import pictures
+
+    settings = work.settings
+    market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), settings)
+    scaler = RobustScaler.fit(market.stage1[market.eras.agent_train.rows])
+    table = scaler.transform(market.stage1)
+    weights, history = train_ppo(market, table, settings.ppo, settings.seed)
+    TrainedPolicy(weights, scaler).write(work.folder)
+    kept = next(row for row in history if row["kept"])
+    return Built(
+        identity=digest_files(work.folder, TrainedPolicy.FILES),
+        summary=Summary(
+            numbers={
+                "validation equity": kept["equity"],
+                "kept after steps": kept["steps"],
+                "validation trades": kept["trades"],
+            },
+            tables={"training": history},
+            pictures=(pictures.training(work.folder, history),),
+        ),
+    )

@@ -1,0 +1,57 @@
+"""Floor 6: what stage 1 says of every bar, in the form agents learn from."""
+
+import json
+
+from trading_assets.defs.steps import Work, step
+from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
+from trading_assets.registry.digests import digest_files
+from trading_assets.registry.tables import digest_table, write_table
+
+
+@step(group="floor_6_embeddings", category="models", method=1, kinds={"numpy", "parquet"})
+def market_embeddings(
+    work: Work,
+    dataset: ArtifactRef,
+    cv_folds: ArtifactRef,
+    lightgbm_forecaster: ArtifactRef,
+    lightgbm_calibrator: ArtifactRef,
+    cnn_lstm_forecaster: ArtifactRef,
+    cnn_lstm_calibrator: ArtifactRef,
+) -> Built:
+    """The CNN-LSTM's hidden state and the calibrated probabilities of every bar.
+
+    Computed with the network that ships, so that an agent meets live what it met in training.
+    """
+    from trading_assets.features.dataset import Dataset
+    from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
+    from trading_assets.forecasters.crossfit import score
+    from trading_assets.forecasters.lightgbm import LightGBMForecaster
+    from trading_assets.forecasters.stage1 import PROBABILITIES, Stage1
+    from trading_assets.reports import pictures
+    from trading_assets.validation.folds import Folds
+
+    data, eras = Dataset.read(dataset.open()), Folds.read(cv_folds.open()).eras
+    stage1 = Stage1.join(
+        LightGBMForecaster.load(lightgbm_forecaster.open()),
+        json.loads((lightgbm_calibrator.open() / "calibrator.json").read_bytes()),
+        CNNLSTMForecaster.load(cnn_lstm_forecaster.open()),
+        json.loads((cnn_lstm_calibrator.open() / "calibrator.json").read_bytes()),
+    )
+    stage1.write(work.folder)
+    table = stage1.table(data.features)
+    write_table(table, work.folder / "embeddings.parquet")
+    y = data.target("direction")[eras.agent_train.rows]
+    columns = {name: table[name].to_numpy(dtype="float64") for name in PROBABILITIES}
+    rows = [
+        {"probability": name, "era": "agent_train", **score(y, p[eras.agent_train.rows])}
+        for name, p in columns.items()
+    ]
+    return Built(
+        identity=digest_files(work.folder, ["architecture.json", "weights.safetensors"])
+        + digest_table(table),
+        summary=Summary(
+            numbers={"rows": len(table), "embedding size": table.shape[1] - len(PROBABILITIES)},
+            tables={"out of sample": rows},
+            pictures=(pictures.probabilities(work.folder, data.frame["timestamp"], columns),),
+        ),
+    )

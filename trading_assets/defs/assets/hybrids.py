@@ -1,0 +1,57 @@
+"""Floor 8, stage 3: encoder and policy trained end to end."""
+
+from trading_assets.defs.steps import Work, step
+from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
+from trading_assets.registry.digests import digest_files
+
+
+@step(
+    group="floor_8_hybrids",
+    category="models",
+    method=1,
+    kinds={"pytorch"},
+    settings=("hybrid", "ppo", "costs", "risk", "seed", "bundle.warm_up_bars"),
+)
+def ppo_hybrid(
+    work: Work,
+    dataset: ArtifactRef,
+    cv_folds: ArtifactRef,
+    cnn_lstm_forecaster: ArtifactRef,
+    market_embeddings: ArtifactRef,
+    ppo_agent: ArtifactRef,
+) -> Built:
+    """The CNN-LSTM and the agent optimised jointly for what the account earns."""
+    from trading_assets.agents.hybrid import train_hybrid
+    from trading_assets.agents.storage import TrainedPolicy, load_market
+    from trading_assets.features.dataset import Dataset
+    from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
+    from trading_assets.forecasters.stage1 import Stage1
+    from trading_assets.reports import pictures
+
+    settings, parent = work.settings, TrainedPolicy.read(ppo_agent.open())
+    stage1 = Stage1.read(market_embeddings.open())
+    market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), settings)
+    weights, history = train_hybrid(
+        market,
+        CNNLSTMForecaster.load(cnn_lstm_forecaster.open()).module_,
+        stage1.encoder_inputs(Dataset.read(dataset.open()).features),
+        parent.scaler,
+        stage1.embedding,
+        parent.weights,
+        settings,
+        warm_up=settings.bundle.warm_up_bars,
+    )
+    TrainedPolicy(weights, parent.scaler).write(work.folder)
+    kept = next(row for row in history if row["kept"])
+    return Built(
+        identity=digest_files(work.folder, TrainedPolicy.FILES),
+        summary=Summary(
+            numbers={
+                "validation equity": kept["equity"],
+                "parents' validation equity": history[0]["equity"],
+                "kept after steps": kept["steps"],
+            },
+            tables={"training": history},
+            pictures=(pictures.training(work.folder, history),),
+        ),
+    )

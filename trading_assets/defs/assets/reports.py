@@ -1,0 +1,116 @@
+"""Floor 10: what the finished bundle earned on the untouched era, and all symbols side by side."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from trading_assets.defs.steps import Work, step
+from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summary
+from trading_assets.registry.digests import digest_files, digest_json
+
+GROUP = "floor_10_deploy"
+
+
+@step(
+    group=GROUP,
+    category="reports",
+    method=1,
+    kinds={"matplotlib"},
+    settings=("costs", "risk"),
+)
+def backtest_report(
+    work: Work,
+    dataset: ArtifactRef,
+    cv_folds: ArtifactRef,
+    market_embeddings: ArtifactRef,
+    policy_bundle: ArtifactRef,
+) -> Built:
+    """The bundle replayed on the test era, net of costs, beside strategies that need no training."""
+    from trading_assets.agents.storage import load_market
+    from trading_assets.features.dataset import Dataset
+    from trading_assets.registry.tables import write_table
+    from trading_assets.reports import pictures
+    from trading_assets.reports.backtest import compare_on_test, replay_bundle, run_baselines
+
+    market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), work.settings)
+    data = Dataset.read(dataset.open())
+    result, decisions = replay_bundle(policy_bundle.open(), market)
+    baselines, width = run_baselines(market)
+    results = {"policy": result, **baselines}
+    rows = compare_on_test(results, data.periods_per_year)
+    write_table(decisions, work.folder / "decisions.parquet")
+    (work.folder / "metrics.json").write_text(json.dumps(rows, indent=1))
+    era = market.eras.test
+    times = data.frame["timestamp"].iloc[era.start + 1 : era.stop]
+    policy, costs = rows[0], work.settings.costs
+    return Built(
+        identity=digest_files(work.folder, ["metrics.json"]),
+        summary=Summary(
+            numbers={
+                "verdict": policy["verdict"],
+                **{
+                    name: policy[name]
+                    for name in ("net return", "gross return", "Sharpe", "max drawdown", "trades", "alpha t")
+                },
+                "buy and hold": rows[2]["net return"],
+                "fee (bps)": costs.fee_bps,
+                "slippage (bps)": costs.slippage_bps,
+                "test bars": len(era),
+                "band width": width,
+            },
+            tables={"test era, net of costs": rows},
+            pictures=(pictures.equity(work.folder, times, results),),
+            notes=(f"bundle {policy_bundle.version}", f"{times.iloc[0]} to {times.iloc[-1]}"),
+        ),
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    deps=[backtest_report],
+    kinds={"matplotlib"},
+    required_resource_keys={"workspace"},
+)
+def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    """The newest backtest report of every symbol, best alpha first."""
+    from trading_assets.defs.metadata import artifact_metadata
+
+    store = context.resources.workspace.store
+    reports = {
+        ref.symbol: ref for ref in store.all_current("reports") if ref.kind == "backtest_report"
+    }
+    recipe = Recipe(
+        category="reports",
+        kind="leaderboard",
+        symbol="ALL",
+        method=1,
+        settings={},
+        inputs={symbol: ref.identity for symbol, ref in reports.items()},
+    )
+
+    def build(folder: Path) -> Built:
+        from trading_assets.reports import pictures
+
+        rows: list[dict[str, Any]] = [
+            {"symbol": symbol, "version": ref.version, **ref.summary.numbers}
+            for symbol, ref in reports.items()
+        ]
+        rows.sort(key=lambda row: -float(row["alpha t"]))
+        (folder / "leaderboard.json").write_text(json.dumps(rows, indent=1))
+        alpha = {row["symbol"]: float(row["alpha t"]) for row in rows}
+        return Built(
+            identity=digest_json(rows),
+            summary=Summary(
+                numbers={"symbols": len(rows)},
+                tables={"leaderboard": rows},
+                pictures=(pictures.bars_chart(folder, "alpha.png", alpha, "t of alpha, test era"),),
+            ),
+        )
+
+    obtained = store.obtain(recipe, reports, build)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(obtained.ref.data_version), metadata=artifact_metadata(obtained)
+    )
+

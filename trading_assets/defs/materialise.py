@@ -1,0 +1,93 @@
+"""The one way an asset comes to be: find it by its recipe, or build it, and say what it is."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import dagster as dg
+
+from trading_assets import progress
+from trading_assets.config.paths import market_dir
+from trading_assets.defs.metadata import artifact_metadata
+from trading_assets.defs.resources import Workspace
+from trading_assets.defs.steps import SOURCE_FILE, Step, Work
+from trading_assets.errors import TradingAssetsError
+from trading_assets.registry.artifacts import ArtifactRef
+from trading_assets.registry.digests import sha256_file
+
+REBUILD_TAG = "trading_assets/rebuild"
+"""Run tag: build every selected asset even if its recipe is known."""
+
+Watcher = Callable[[str, str, float, str], None]
+"""Called with (step, 'started' | 'running' | outcome | 'failed', fraction, text)."""
+
+_watcher: ContextVar[Watcher | None] = ContextVar("step_watcher", default=None)
+
+
+@contextmanager
+def watch(watcher: Watcher) -> Iterator[None]:
+    """Tell `watcher` of every step that runs in this process inside the block."""
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
+def materialise(
+    context: dg.AssetExecutionContext, step: Step, refs: Mapping[str, ArtifactRef]
+) -> dg.MaterializeResult[Any]:
+    """Make the step's artifact for the run's symbol the current one.
+
+    A mistake of the user's (settings, bars) fails the step without retries and with its own text.
+    """
+    workspace: Workspace = context.resources.workspace
+    symbol = context.partition_key
+    tell = _watcher.get() or _log_watcher(context)
+    tell(step.name, "started", 0.0, "")
+    try:
+        settings, source = workspace.settings(symbol), market_dir()
+        versions = {name: ref.data_version for name, ref in refs.items()}
+        if step.reads_source:
+            source = workspace.source.file(symbol)
+            versions[SOURCE_FILE] = sha256_file(source)
+        with progress.listen(lambda fraction, text: tell(step.name, "running", fraction, text)):
+            obtained = workspace.store.obtain(
+                step.recipe(settings, symbol, versions),
+                dict(refs),
+                lambda folder: step.build(
+                    Work(folder, settings, symbol, source, versions.get(SOURCE_FILE, "")), **refs
+                ),
+                rebuild=context.run.tags.get(REBUILD_TAG) == "true",
+            )
+    except TradingAssetsError as error:
+        tell(step.name, "failed", 0.0, str(error))
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except BaseException as error:
+        tell(step.name, "failed", 0.0, f"{type(error).__name__}: {error}")
+        raise
+    if obtained.outcome == "not reproduced":
+        context.log.warning(
+            f"{step.name} of {symbol} was built again from the same recipe and came out different; "
+            f"version {obtained.ref.version} is now in force."
+        )
+    tell(step.name, obtained.outcome, 1.0, "")
+    return dg.MaterializeResult(
+        value=obtained.ref,
+        data_version=dg.DataVersion(obtained.ref.data_version),
+        metadata=artifact_metadata(obtained),
+        tags={"outcome": obtained.outcome.replace(" ", "_")},
+    )
+
+
+def _log_watcher(context: dg.AssetExecutionContext) -> Watcher:
+    """Progress into Dagster's log, in quarters."""
+    told = [0.0]
+
+    def tell(step: str, event: str, fraction: float, text: str) -> None:
+        if event == "running" and fraction >= told[0] + 0.25:
+            told[0] = fraction
+            context.log.info(f"{step}: {fraction:.0%} {text}")
+
+    return tell

@@ -1,0 +1,33 @@
+"""Every error a user can cause. Each message says what was given, what was expected and how to mend it."""
+
+
+class TradingAssetsError(Exception):
+    """Base of all errors raised on purpose; the command line prints its text and no traceback."""
+
+
+class SettingsError(TradingAssetsError):
+    """A setting is unknown, out of range, or of the wrong type."""
+
+
+class MarketError(TradingAssetsError):
+    """A symbol or its bars cannot be used."""
+
+
+class BarsRejectedError(MarketError):
+    """Bars break the contract; the message names the file, the row and the column."""
+
+
+class NotReadyError(MarketError):
+    """A symbol has too few bars for the eras it is asked to fill."""
+
+
+class ArtifactError(TradingAssetsError):
+    """A stored artifact is missing, incomplete, or not what its manifest says."""
+
+
+class LeakageError(TradingAssetsError):
+    """Something would look into the future."""
+
+
+class SchemaError(TradingAssetsError):
+    """Columns are missing, extra, or in another order than a model was fitted on."""

@@ -1,0 +1,246 @@
+"""Inference in plain numpy: what a trained policy computes at the close of a bar.
+
+The same code fills the tables that agents are trained on, so training and trading cannot differ. Every
+function works on one bar; an encoder carries its memory in a slice of one flat state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Weights = Mapping[str, NDArray[Any]]
+_EDGE = 1e-6
+_ONE = np.float32(1.0)
+_HALF = np.float32(0.5)
+
+
+def sub(weights: Weights, prefix: str) -> dict[str, NDArray[Any]]:
+    """The weights below `prefix.`, without it."""
+    start = prefix + "."
+    return {k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)}
+
+
+class Scaler:
+    """(x - center) / scale within +-limit, in float64, cast to float32."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.center, self.scale = weights["center"], weights["scale"]
+        self.limit = float(weights["limit"][0])
+
+    def __call__(self, x: NDArray[Any]) -> F32:
+        z = (x - self.center) / self.scale
+        np.maximum(z, -self.limit, out=z)
+        np.minimum(z, self.limit, out=z)
+        return z.astype(np.float32)
+
+
+class Trees:
+    """The raw score (log-odds) of a boosted ensemble; leaves are nodes that lead to themselves."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.feature = weights["feature"]
+        self.threshold = weights["threshold"]
+        self.children = weights["children"].ravel()
+        self.value = weights["value"]
+        self.roots = weights["roots"]
+        self.depth = int(weights["depth"][0])
+
+    def __call__(self, x: F32) -> float:
+        x64 = x.astype(np.float64)
+        node = self.roots
+        for _ in range(self.depth):
+            right = x64.take(self.feature.take(node)) > self.threshold.take(node)
+            node = self.children.take(node + node + right)
+        return float(self.value.take(node).sum())
+
+    def batch(self, x: F32) -> F64:
+        """Raw scores of many rows, equal bit for bit to row by row."""
+        x64 = x.astype(np.float64)
+        node = np.broadcast_to(self.roots, (len(x), len(self.roots)))
+        for _ in range(self.depth):
+            right = np.take_along_axis(x64, self.feature[node], axis=1) > self.threshold[node]
+            node = self.children[2 * node + right]
+        return np.array([row.sum() for row in self.value[node]])
+
+
+def make_calibrator(spec: Mapping[str, Any]) -> Callable[[Any], Any]:
+    """From a calibrator's JSON form to a function of a probability or an array of them."""
+    if spec["form"] == "isotonic":
+        knots, values = np.array(spec["x"]), np.array(spec["y"])
+        return lambda p: np.interp(p, knots, values)
+    a, b, c = spec["a"], spec["b"], spec["c"]
+
+    def logistic(p: Any) -> Any:
+        p = np.minimum(np.maximum(p, _EDGE), 1 - _EDGE)
+        return sigmoid(a * np.log(p) - b * np.log1p(-p) + c)
+
+    return logistic
+
+
+def sigmoid(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+class Encoder:
+    """A causal convolution and an LSTM, one bar at a time; memory: the last inputs, h and c."""
+
+    def __init__(self, weights: Weights) -> None:
+        conv = weights["conv.weight"]
+        channels, n_inputs, kernel = conv.shape
+        self.conv = np.ascontiguousarray(conv.transpose(0, 2, 1).reshape(channels, kernel * n_inputs))
+        self.conv_bias = weights["conv.bias"]
+        self.gates = np.hstack([weights["lstm.weight_ih_l0"], weights["lstm.weight_hh_l0"]])
+        self.gates_bias = weights["lstm.bias_ih_l0"] + weights["lstm.bias_hh_l0"]
+        self.hidden = self.gates.shape[0] // 4
+        self.past = (kernel - 1) * n_inputs
+        self.n_inputs, self.channels = n_inputs, channels
+        self.state_size = self.past + 2 * self.hidden
+        self._window = np.zeros(kernel * n_inputs, dtype=np.float32)
+        self._joint = np.zeros(channels + self.hidden, dtype=np.float32)
+        # sigmoid(x) = (1 + tanh(x / 2)) / 2: one tanh serves all four gates.
+        self._slope = np.full(4 * self.hidden, 0.5, dtype=np.float32)
+        self._slope[2 * self.hidden : 3 * self.hidden] = 1.0
+
+    def __call__(self, z: F32, state: F32) -> F32:
+        """The hidden state (n_hidden,) after inputs `z` (n_inputs,); `state` is moved on in place."""
+        n, h = self.past, self.hidden
+        window, joint = self._window, self._joint
+        window[:n] = state[:n]
+        window[n:] = z
+        state[:n] = window[self.n_inputs :]
+        features = self.conv @ window
+        features += self.conv_bias
+        np.maximum(features, 0.0, out=joint[: self.channels])
+        joint[self.channels :] = state[n : n + h]
+        gates = self.gates @ joint
+        gates += self.gates_bias
+        gates *= self._slope
+        np.tanh(gates, out=gates)
+        open_in = (gates[:h] + _ONE) * _HALF
+        keep = (gates[h : 2 * h] + _ONE) * _HALF
+        open_out = (gates[3 * h :] + _ONE) * _HALF
+        cell = keep * state[n + h :] + open_in * gates[2 * h : 3 * h]
+        hidden: F32 = open_out * np.tanh(cell)
+        state[n : n + h] = hidden
+        state[n + h :] = cell
+        return hidden
+
+
+class Forecasters:
+    """Stage 1 at the close of a bar: features, the encoder's hidden state, calibrated probabilities."""
+
+    def __init__(self, architecture: Mapping[str, Any], weights: Weights) -> None:
+        lightgbm, cnn_lstm = architecture["lightgbm"], architecture["cnn_lstm"]
+        self.tree_scaler = Scaler(sub(weights, "lightgbm.scaler"))
+        self.trees = Trees(sub(weights, "lightgbm.trees"))
+        self.tree_calibrator = make_calibrator(lightgbm["calibrator"])
+        self.columns = np.array(cnn_lstm["columns"])
+        self.scaler = Scaler(sub(weights, "cnn_lstm.scaler"))
+        self.encoder = Encoder(sub(weights, "cnn_lstm.encoder"))
+        self.head = weights["cnn_lstm.head.weight"][0]
+        self.head_bias = weights["cnn_lstm.head.bias"][0]
+        self.calibrator = make_calibrator(cnn_lstm["calibrator"])
+        self.state_size = self.encoder.state_size
+        self.width = len(architecture["features"]) + self.encoder.hidden + 2
+
+    def __call__(self, x: F32, state: F32, out: F32) -> F32:
+        """Fill `out` (width,) from the features `x`; return the encoder's scaled inputs."""
+        raw = self.trees(self.tree_scaler(x))
+        return self._fill(x, sigmoid(raw), state, out)
+
+    def table(self, features: F32, state: F32) -> F32:
+        """Embeddings and probabilities of consecutive bars, shape (n_bars, width)."""
+        raw = self.trees.batch(self.tree_scaler(features))
+        out = np.empty((len(features), self.width), dtype=np.float32)
+        for x, score, row in zip(features, raw, out, strict=True):
+            self._fill(x, sigmoid(score), state, row)
+        return out
+
+    def _fill(self, x: F32, p_trees: float, state: F32, out: F32) -> F32:
+        z = self.scaler(x.take(self.columns))
+        hidden = self.encoder(z, state)
+        p = sigmoid(float(self.head @ hidden + self.head_bias))
+        out[: len(x)] = x
+        out[len(x) : -2] = hidden
+        out[-2] = self.tree_calibrator(p_trees)
+        out[-1] = self.calibrator(p)
+        return z
+
+
+class ActorNet:
+    """Two tanh layers and a softmax over the targets; softmax in float64."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.layers = [
+            (weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in ("0", "1", "out")
+        ]
+
+    def __call__(self, observation: F32) -> F64:
+        (w0, b0), (w1, b1), (w2, b2) = self.layers
+        x = np.tanh(w0 @ observation + b0)
+        x = np.tanh(w1 @ x + b1)
+        scores = (w2 @ x + b2).astype(np.float64)
+        odds = np.exp(scores - scores.max())
+        probabilities: F64 = odds / odds.sum()
+        return probabilities
+
+
+class Member:
+    """One policy of the ensemble: its scaling, its net and, for a hybrid, an encoder of its own."""
+
+    def __init__(self, weights: Weights, n_features: int) -> None:
+        self.scaler = Scaler(sub(weights, "scaler"))
+        self.net = ActorNet(sub(weights, "net"))
+        encoder = sub(weights, "encoder")
+        self.encoder = Encoder(encoder) if encoder else None
+        self.state_size = self.encoder.state_size if self.encoder else 0
+        self.n_features = n_features
+
+    def see(self, market: F32, z: F32, state: F32) -> F32:
+        """The market as this member sees it; does not depend on the account."""
+        if self.encoder is not None:
+            market = market.copy()
+            hidden = self.encoder(z, state)
+            market[self.n_features : self.n_features + len(hidden)] = hidden
+        return self.scaler(market)
+
+
+class PolicyNetwork:
+    """Everything between a bar's features and the ensemble's probabilities of the targets."""
+
+    def __init__(self, architecture: Mapping[str, Any], weights: Weights) -> None:
+        n_features = len(architecture["features"])
+        self.forecasters = Forecasters(architecture, weights)
+        self.members = [
+            Member(sub(weights, f"members.{member['name']}"), n_features)
+            for member in architecture["members"]
+        ]
+        self.shares = [float(member["weight"]) for member in architecture["members"]]
+        sizes = [self.forecasters.state_size, *(member.state_size for member in self.members)]
+        ends = np.cumsum(sizes)
+        self._slices = [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+        self.state_size = int(ends[-1])
+        self._market = np.empty(self.forecasters.width, dtype=np.float32)
+
+    def see(self, features: F32, state: F32) -> list[F32]:
+        """What each member sees of the market; moves `state` on by one bar."""
+        z = self.forecasters(features, state[self._slices[0]], self._market)
+        return [
+            member.see(self._market, z, state[part])
+            for member, part in zip(self.members, self._slices[1:], strict=True)
+        ]
+
+    def __call__(self, features: F32, account: F32, state: F32) -> F64:
+        """Probabilities of the targets, shape (n_targets,); moves `state` on by one bar."""
+        total = 0.0
+        for member, share, seen in zip(
+            self.members, self.shares, self.see(features, state), strict=True
+        ):
+            total = total + share * member.net(np.concatenate([seen, account]))
+        return np.asarray(total)

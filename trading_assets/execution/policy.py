@@ -1,0 +1,113 @@
+"""A policy as the trading box uses it: features and account in, a position target out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+Evaluate = Callable[[Vector, Vector, Vector], NDArray[np.float64]]
+"""(features, account, state) -> probabilities of the targets; moves the state on in place."""
+
+
+class Policy:
+    """A loaded bundle. It remembers the bars it was shown: ask it once a bar, in order of time.
+
+    Parameters
+    ----------
+    architecture : mapping
+        The bundle's `architecture.json`.
+    evaluate : callable
+        One of the runtimes of `execution.loader`.
+    state_size : int
+    metadata : mapping
+        The bundle's `metadata.json`.
+
+    Attributes
+    ----------
+    observation_names : list of str
+        The features of the bar just closed, then the account.
+    targets : ndarray
+        Position targets an action can be, as fractions of equity.
+    """
+
+    def __init__(
+        self,
+        architecture: Mapping[str, Any],
+        evaluate: Evaluate,
+        state_size: int,
+        metadata: Mapping[str, Any],
+    ) -> None:
+        self.metadata = metadata
+        self.observation_names: list[str] = [*architecture["features"], *architecture["account"]]
+        self.targets = np.array(architecture["targets"])
+        self.warm_up_bars = int(architecture["warm_up_bars"])
+        self._n_features = len(architecture["features"])
+        self._no_account = np.zeros(len(architecture["account"]), dtype=np.float32)
+        self._evaluate = evaluate
+        self._state = np.zeros(state_size, dtype=np.float32)
+        self._seen = 0
+        self._rng = np.random.default_rng()
+
+    def reset(self) -> None:
+        """Forget all bars."""
+        self._state[:] = 0.0
+        self._seen = 0
+
+    def warm_up(self, features: NDArray[np.float32]) -> None:
+        """Show the policy past bars, oldest first, shape (n_bars, n_features), without deciding."""
+        for row in features:
+            self._check(row, self._n_features)
+            self._evaluate(np.ascontiguousarray(row, dtype=np.float32), self._no_account, self._state)
+        self._seen += len(features)
+
+    def predict(
+        self, obs: NDArray[np.float32], deterministic: bool = True
+    ) -> tuple[float, dict[str, Any]]:
+        """Decide at the close of a bar.
+
+        Parameters
+        ----------
+        obs : ndarray of shape (n_features + n_account,)
+            In the order of `observation_names`.
+        deterministic : bool
+            The likeliest target; otherwise one drawn by its probability.
+
+        Returns
+        -------
+        action : float
+            Position target. 0 while the policy has seen fewer than `warm_up_bars` bars.
+        info : dict
+            `probabilities` of the targets, and `missing_bars` to the end of the warm-up.
+
+        Raises
+        ------
+        ValueError
+            When `obs` has another length or a value that is not finite; nothing is decided then.
+        """
+        obs = np.asarray(obs, dtype=np.float32)
+        self._check(obs, len(self.observation_names))
+        n = self._n_features
+        probabilities = self._evaluate(obs[:n], obs[n:], self._state)
+        missing = max(self.warm_up_bars - self._seen, 0)
+        self._seen += 1
+        if missing:
+            return 0.0, {"probabilities": probabilities, "missing_bars": missing}
+        if deterministic:
+            choice = int(probabilities.argmax())
+        else:
+            choice = int(self._rng.choice(len(self.targets), p=probabilities))
+        return float(self.targets[choice]), {"probabilities": probabilities, "missing_bars": 0}
+
+    def _check(self, values: NDArray[np.float32], expected: int) -> None:
+        if values.shape != (expected,):
+            raise ValueError(
+                f"The observation has shape {values.shape}; expected ({expected},): "
+                f"{', '.join(self.observation_names[:3])}, ... (see observation_names)."
+            )
+        if not np.isfinite(values).all():
+            bad = self.observation_names[int(np.flatnonzero(~np.isfinite(values))[0])]
+            raise ValueError(f"'{bad}' of the observation is not finite; no decision is made on it.")

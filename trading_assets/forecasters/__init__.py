@@ -1,0 +1,15 @@
+"""Stage 1: what will the market do, and how sure is that."""
+
+from trading_assets.lazy import lazy_exports
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "base": ("ModelAdapter",),
+        "calibration": ("calibrate", "choose_calibrator", "fit_beta", "fit_isotonic", "fit_platt"),
+        "cnn_lstm": ("CNNLSTMForecaster",),
+        "crossfit": ("OutOfFold", "cross_fit"),
+        "lightgbm": ("LightGBMForecaster",),
+        "preprocessing": ("RobustScaler",),
+    },
+)

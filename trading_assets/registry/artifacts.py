@@ -1,0 +1,95 @@
+"""What an artifact is made from (`Recipe`), what a build returns (`Built`), and its small name (`ArtifactRef`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from trading_assets.registry.digests import digest_json
+from trading_assets.registry.manifest import verify_manifest
+
+Category = Literal["tables", "models", "bundles", "reports"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides an artifact's content."""
+
+    category: Category
+    kind: str
+    symbol: str
+    method: int
+    """Number that the method's author raises when its results change."""
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    """Data versions of the artifacts it is made from, by kind."""
+
+    @cached_property
+    def method_digest(self) -> str:
+        return digest_json({"method": self.method, "settings": self.settings})
+
+    @cached_property
+    def digest(self) -> str:
+        return digest_json(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a person wants to see of an artifact at one look."""
+
+    numbers: Mapping[str, float | int | str] = field(default_factory=dict)
+    tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
+    """PNG files in the artifact's folder."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What a build says of the folder it has filled."""
+
+    identity: str
+    """Digest of what the artifact is: rows, weights; not of exports or measurements."""
+    summary: Summary = Summary()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Measurements for programs to read, as JSON."""
+    contract: str = ""
+    """Digest of what a consumer relies on; another contract makes a new major version."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactRef:
+    """Names one immutable version of an artifact. Small: it travels between assets in its place."""
+
+    kind: str
+    symbol: str
+    version: str
+    data_version: str
+    """Content digest of a table, recipe digest of everything else."""
+    identity: str
+    recipe: str
+    path: Path
+
+    def open(self) -> Path:
+        """The folder, after every file in it was checked against the manifest."""
+        verify_manifest(self.path)
+        return self.path
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        metadata: dict[str, Any] = json.loads((self.path / "metadata.json").read_bytes())
+        return metadata
+
+    @property
+    def summary(self) -> Summary:
+        stored = self.metadata["summary"]
+        return Summary(
+            numbers=stored["numbers"],
+            tables=stored["tables"],
+            pictures=tuple(stored["pictures"]),
+            notes=tuple(stored["notes"]),
+        )

@@ -1,0 +1,67 @@
+"""The list of a folder's files with their sizes and hashes, checked before anything in it is opened.
+
+Stands on the standard library alone, because the trading box verifies bundles with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from trading_assets.errors import ArtifactError
+
+NAME = "manifest.json"
+
+
+def write_manifest(folder: Path) -> None:
+    """Write `manifest.json` over every file below `folder`."""
+    files = [
+        {"path": path.relative_to(folder).as_posix(), "size": path.stat().st_size, "sha256": _sha256(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != NAME
+    ]
+    (folder / NAME).write_text(json.dumps({"format": 1, "files": files}, indent=1) + "\n")
+
+
+def verify_manifest(folder: Path) -> dict[str, Any]:
+    """Check that `folder` holds exactly the files of its manifest, byte for byte.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    ArtifactError
+        When a file is missing, extra, changed, or a symbolic link; the message names it.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((folder / NAME).read_bytes())
+        expected = {entry["path"]: entry for entry in manifest["files"]}
+    except FileNotFoundError:
+        raise ArtifactError(f"{folder} has no {NAME}; it is not a finished artifact.") from None
+    except (ValueError, KeyError, TypeError):
+        raise ArtifactError(f"{folder / NAME} is damaged; restore the folder from a copy.") from None
+    links = [path for path in folder.rglob("*") if path.is_symlink()]
+    if links:
+        raise ArtifactError(f"{links[0]} is a symbolic link; a verified folder holds plain files only.")
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    found.pop(NAME, None)
+    for name in sorted(expected.keys() ^ found.keys()):
+        problem = "is missing from" if name in expected else "is not in the manifest of"
+        raise ArtifactError(f"{name} {problem} {folder}; restore the folder from a copy.")
+    for name, entry in expected.items():
+        if found[name].stat().st_size != entry["size"] or _sha256(found[name]) != entry["sha256"]:
+            raise ArtifactError(
+                f"{found[name]} was changed after it was written (its sha256 differs from the "
+                "manifest); restore the folder from a copy."
+            )
+    return manifest
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,73 @@
+"""The finished bundle on the untouched era, beside strategies that need no training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trading_assets.agents.observations import F32, AgentMarket
+from trading_assets.execution.loader import load_bundle
+from trading_assets.simulation.backtest import Backtest, backtest
+from trading_assets.simulation.baselines import (
+    always_flat,
+    buy_and_hold,
+    choose_band,
+    no_trade_band,
+)
+from trading_assets.simulation.kernel import ACCOUNT_NAMES
+from trading_assets.validation.metrics import verdict
+
+
+def replay_bundle(bundle: Path, market: AgentMarket) -> tuple[Backtest, pd.DataFrame]:
+    """Ask a loaded bundle for every decision of the test era.
+
+    Returns
+    -------
+    result : Backtest
+    decisions : DataFrame
+        One row a bar: `bar`, every value of the observation by name, `action`. The bars that only
+        warmed the policy come first, without account and action. Whoever shows these rows to the
+        bundle elsewhere must get the same actions.
+    """
+    policy = load_bundle(bundle)
+    era = market.eras.test
+    features = market.stage1[:, : len(policy.observation_names) - len(ACCOUNT_NAMES)]
+    warm_up = slice(era.start - policy.warm_up_bars, era.start)
+    policy.warm_up(features[warm_up])
+
+    def decide(t: int, account: F32) -> float:
+        return policy.predict(np.concatenate([features[t], account]))[0]
+
+    result = backtest(decide, market.bars, era.start, era.stop, market.rules)
+    rows = slice(warm_up.start, era.stop - 1)
+    unseen = np.full((policy.warm_up_bars, len(ACCOUNT_NAMES)), np.nan, dtype=np.float32)
+    observations = np.hstack([features[rows], np.concatenate([unseen, result.accounts])])
+    decisions = pd.DataFrame(observations, columns=policy.observation_names)
+    decisions.insert(0, "bar", np.arange(rows.start, rows.stop))
+    decisions["action"] = np.concatenate([unseen[:, 0], result.targets])
+    return result, decisions
+
+
+def run_baselines(market: AgentMarket) -> tuple[dict[str, Backtest], float]:
+    """Buy-and-hold, always flat, and the no-trade band chosen on validation; and that band's width."""
+    probability = market.stage1[:, -2:].astype(np.float64).mean(axis=1)
+    bars, rules, era, before = market.bars, market.rules, market.eras.test, market.eras.validation
+    width = choose_band(probability, bars, before.start, before.stop, rules)
+    results = {
+        "no-trade band": no_trade_band(probability, width, bars, era.start, era.stop, rules),
+        "buy and hold": buy_and_hold(bars, era.start, era.stop, rules),
+        "always flat": always_flat(bars, era.start, era.stop, rules),
+    }
+    return results, width
+
+
+def compare_on_test(results: dict[str, Backtest], periods_per_year: float) -> list[dict[str, Any]]:
+    """One row a strategy: its name, its metrics, its verdict."""
+    rows = []
+    for name, result in results.items():
+        metrics = result.metrics(periods_per_year)
+        rows.append({"strategy": name, **metrics, "verdict": verdict(metrics)})
+    return rows

@@ -1,0 +1,170 @@
+"""One picture an asset, as PNG files in the artifact's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from trading_assets.simulation.backtest import Backtest
+from trading_assets.validation.eras import ERA_NAMES, Eras
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+ERA_COLOURS = dict(zip(ERA_NAMES, ("#4c78a8", "#59a14f", "#f2b134", "#d1495b"), strict=True))
+MAX_POINTS = 2_000
+
+
+def _figure(rows: int = 1, height: float = 2.8, **kwargs: Any) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(8, height * rows), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(rows, 1, **kwargs))
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+    return figure, list(axes)
+
+
+def _save(figure: Figure, folder: Path, name: str) -> str:
+    figure.savefig(folder / name, dpi=80)
+    return name
+
+
+def _thin(*columns: Any) -> list[Any]:
+    step = max(len(columns[0]) // MAX_POINTS, 1)
+    return [column[::step] for column in columns]
+
+
+def price(folder: Path, bars: pd.DataFrame) -> str:
+    figure, (top, bottom) = _figure(2, 2.2, sharex=True)
+    times, close, volume = _thin(bars["timestamp"], bars["close"], bars["volume"])
+    top.plot(times, close, lw=0.8)
+    top.set(yscale="log", ylabel="close")
+    bottom.plot(times, volume, lw=0.5, color="grey")
+    bottom.set(yscale="log", ylabel="volume")
+    return _save(figure, folder, "price.png")
+
+
+def correlations(folder: Path, features: pd.DataFrame) -> str:
+    sample = features.dropna().iloc[:: max(len(features) // 5_000, 1)]
+    figure, (axis,) = _figure(1, 6.5)
+    image = axis.imshow(sample.corr().to_numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
+    axis.set_xticks(range(len(sample.columns)), sample.columns, rotation=90, fontsize=6)
+    axis.set_yticks(range(len(sample.columns)), sample.columns, fontsize=6)
+    axis.grid(visible=False)
+    figure.colorbar(image, label="correlation of features")
+    return _save(figure, folder, "correlations.png")
+
+
+def forward_returns(folder: Path, forward: Floats, horizon: int) -> str:
+    figure, (axis,) = _figure()
+    known = forward[np.isfinite(forward)]
+    axis.hist(np.clip(known, *np.percentile(known, [0.5, 99.5])), bins=80)
+    axis.axvline(0, color="black", lw=0.8)
+    axis.set(xlabel=f"return from the next open over {horizon} bars", ylabel="bars")
+    return _save(figure, folder, "forward_returns.png")
+
+
+def balance(folder: Path, times: pd.Series[Any], direction: Floats, variance: Floats) -> str:
+    figure, (axis,) = _figure()
+    for name, values in (("up", direction), ("high variance", variance)):
+        share = pd.Series(values).rolling(1_000, min_periods=200).mean()
+        axis.plot(*_thin(times, share), lw=1, label=name)
+    axis.axhline(0.5, color="black", lw=0.8)
+    axis.set(ylabel="share of labels, 1000 bars", ylim=(0, 1))
+    axis.legend()
+    return _save(figure, folder, "balance.png")
+
+
+def folds(folder: Path, eras: Eras, splits: Sequence[tuple[Rows, Rows]], n_bars: int) -> str:
+    """Eras in the top row; below, each fold's training bars (blue) and test bars (orange)."""
+    figure, (axis,) = _figure(1, 3.2)
+    for name in ERA_NAMES:
+        era = getattr(eras, name)
+        axis.barh(0, len(era), left=era.start, color=ERA_COLOURS[name])
+        axis.text(era.start + len(era) / 2, 0, name, ha="center", va="center", fontsize=6.5)
+    for number, (train, test) in enumerate(splits, start=1):
+        for rows, colour in ((train, "#9ecae9"), (test, "#ff9d4d")):
+            for part in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+                axis.barh(number, len(part), left=part[0], color=colour)
+    names = ["eras", *(f"fold {i + 1}" for i in range(len(splits)))]
+    axis.set_yticks(range(len(names)), names)
+    axis.invert_yaxis()
+    axis.set(xlim=(0, n_bars), xlabel="bar (white: purged, embargoed, or warm-up)")
+    return _save(figure, folder, "folds.png")
+
+
+def bars_chart(folder: Path, name: str, values: Mapping[str, float], label: str) -> str:
+    """Horizontal bars, the largest on top, at most 20."""
+    chosen = sorted(values.items(), key=lambda item: item[1])[-20:]
+    figure, (axis,) = _figure(1, 0.8 + 0.22 * len(chosen))
+    axis.barh([key for key, _ in chosen], [value for _, value in chosen])
+    axis.tick_params(axis="y", labelsize=7)
+    axis.set_xlabel(label)
+    return _save(figure, folder, name)
+
+
+def fold_scores(folder: Path, rows: Sequence[Mapping[str, Any]]) -> str:
+    figure, (axis,) = _figure()
+    axis.bar([f"fold {row['fold'] + 1}" for row in rows], [row["AUC"] for row in rows])
+    axis.axhline(0.5, color="black", lw=0.8)
+    axis.set(ylabel="AUC out of fold", ylim=(0.4, None))
+    return _save(figure, folder, "fold_scores.png")
+
+
+def reliability(folder: Path, y: Floats, before: Floats, after: Floats) -> str:
+    figure, (axis,) = _figure(1, 4.2)
+    axis.plot([0, 1], [0, 1], color="black", lw=0.8)
+    for name, p in (("out of fold", before), ("calibrated", after)):
+        edges = np.unique(np.quantile(p, np.linspace(0, 1, 16)))
+        bins = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, max(len(edges) - 2, 0))
+        count = np.maximum(np.bincount(bins), 1)
+        axis.plot(np.bincount(bins, p) / count, np.bincount(bins, y) / count, "o-", ms=3, label=name)
+    low, high = np.percentile(before, [0.5, 99.5])
+    axis.set(xlabel="said", ylabel="happened", xlim=(low - 0.05, high + 0.05), ylim=(low - 0.1, high + 0.1))
+    axis.legend()
+    return _save(figure, folder, "reliability.png")
+
+
+def probabilities(folder: Path, times: pd.Series[Any], columns: Mapping[str, Floats]) -> str:
+    figure, (axis,) = _figure()
+    for name, p in columns.items():
+        smooth = pd.Series(p).rolling(48, min_periods=1).mean()
+        axis.plot(*_thin(times, smooth), lw=0.7, label=name)
+    axis.axhline(0.5, color="black", lw=0.8)
+    axis.set(ylabel="P(up), mean of 48 bars")
+    axis.legend()
+    return _save(figure, folder, "probabilities.png")
+
+
+def training(folder: Path, history: Sequence[Mapping[str, float]]) -> str:
+    figure, (axis,) = _figure()
+    axis.plot([row["steps"] for row in history], [row["equity"] for row in history], "o-")
+    kept = [row for row in history if row["kept"]]
+    axis.plot([row["steps"] for row in kept], [row["equity"] for row in kept], "o", ms=9, color="#d1495b")
+    axis.axhline(1, color="black", lw=0.8)
+    axis.set(xlabel="steps (red: kept)", ylabel="final equity on validation")
+    return _save(figure, folder, "training.png")
+
+
+def equity(folder: Path, times: pd.Series[Any], results: Mapping[str, Backtest]) -> str:
+    """Equity of all, then drawdown and exposure of the first."""
+    figure, (top, middle, bottom) = _figure(3, 2.2, sharex=True)
+    for number, (name, result) in enumerate(results.items()):
+        top.plot(*_thin(times, result.equity[1:]), lw=1.4 if number == 0 else 0.8, label=name)
+    top.axhline(1, color="black", lw=0.6)
+    top.set(yscale="log", ylabel="equity, net of costs")
+    top.legend(fontsize=7)
+    first = next(iter(results.values()))
+    drawdown = first.equity / np.maximum.accumulate(first.equity) - 1
+    middle.fill_between(*_thin(times, drawdown[1:]), color="#d1495b", alpha=0.6)
+    middle.set(ylabel="drawdown")
+    smooth = pd.Series(first.exposure).rolling(24, min_periods=1).mean()
+    bottom.plot(*_thin(times, smooth), lw=0.7)
+    bottom.set(ylabel="exposure, mean of 24 bars", ylim=(-1.3, 1.3))
+    return _save(figure, folder, "equity.png")

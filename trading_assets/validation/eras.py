@@ -1,0 +1,103 @@
+"""Who may look at which bars: the border of what training knows, and the four eras before it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from trading_assets.errors import NotReadyError
+
+ERA_NAMES = ("forecaster_train", "agent_train", "validation", "test")
+
+
+def border(n_bars: int, step_bars: int) -> int:
+    """The number of bars that training may know: `n_bars` rounded down to whole steps."""
+    return n_bars // step_bars * step_bars
+
+
+@dataclass(frozen=True)
+class Era:
+    """Bars `start` to `stop`, the latter excluded."""
+
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.start, self.stop)
+
+
+@dataclass(frozen=True)
+class Eras:
+    """The four eras in order of time, with a gap before every boundary."""
+
+    forecaster_train: Era
+    agent_train: Era
+    validation: Era
+    test: Era
+
+    def to_json(self) -> dict[str, dict[str, int]]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, tree: dict[str, dict[str, int]]) -> Eras:
+        return cls(**{name: Era(**tree[name]) for name in ERA_NAMES})
+
+
+def make_eras(
+    n_bars: int,
+    *,
+    first: int,
+    min_bars: int,
+    shares: tuple[float, float, float],
+    label_span: int,
+    embargo: int,
+) -> Eras:
+    """Divide the bars `first` to `n_bars` among the eras, counted back from the border.
+
+    The last `label_span + embargo` bars before each boundary belong to no era: a label there would
+    reach into the next one, and what is close to it is too much like it.
+
+    Parameters
+    ----------
+    n_bars : int
+        Bars up to the border.
+    first : int
+        First bar whose features are complete.
+    min_bars : int
+        Fewer bars than this are not enough.
+    shares : tuple of three floats
+        Of forecaster_train, agent_train and validation; test gets the rest.
+    label_span : int
+        Bars from an observation to the last bar its label depends on.
+    embargo : int
+        Further bars left out at each boundary.
+
+    Raises
+    ------
+    NotReadyError
+        Saying how many bars are missing.
+    """
+    if n_bars < min_bars:
+        raise NotReadyError(
+            f"Not ready: {n_bars} bars up to the border, {min_bars} are needed "
+            f"(folds.min_bars); {min_bars - n_bars} are missing."
+        )
+    usable = n_bars - first
+    lengths = [round(share * usable) for share in shares]
+    starts = [n_bars - usable]
+    for length in lengths:
+        starts.append(starts[-1] + length)
+    gap = label_span + embargo
+    stops = [start - gap for start in starts[1:]] + [n_bars]
+    eras = [Era(start, stop) for start, stop in zip(starts, stops, strict=True)]
+    shortest = min(eras, key=len)
+    if len(shortest) < gap:
+        raise NotReadyError(
+            f"Not ready: with {n_bars} bars the era '{ERA_NAMES[eras.index(shortest)]}' keeps "
+            f"{max(len(shortest), 0)} bars after purge and embargo ({gap} bars at each boundary). "
+            "Bring more bars, or lower folds.embargo or labels.horizon."
+        )
+    return Eras(*eras)

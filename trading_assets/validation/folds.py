@@ -1,0 +1,69 @@
+"""Eras and folds of one dataset, as they are stored."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from trading_assets.config.settings import Settings
+from trading_assets.features.catalogue import WARM_UP
+from trading_assets.features.dataset import Dataset
+from trading_assets.features.labels import label_span
+from trading_assets.validation.eras import Eras, make_eras
+from trading_assets.validation.splits import PurgedKFold, assert_no_leakage
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Attributes
+    ----------
+    eras : Eras
+    splits : list of (train bars, test bars)
+        Inside `forecaster_train`; positions of bars in the dataset.
+    """
+
+    eras: Eras
+    splits: list[tuple[Rows, Rows]]
+
+    def write(self, folder: Path) -> None:
+        (folder / "eras.json").write_text(json.dumps(self.eras.to_json(), indent=1))
+        arrays = {}
+        for number, (train, test) in enumerate(self.splits):
+            arrays[f"{number:02d}.train"], arrays[f"{number:02d}.test"] = train, test
+        save_file(arrays, folder / "splits.safetensors")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        arrays = load_file(folder / "splits.safetensors")
+        numbers = sorted({name.split(".")[0] for name in arrays})
+        splits = [(arrays[f"{n}.train"], arrays[f"{n}.test"]) for n in numbers]
+        return cls(Eras.from_json(json.loads((folder / "eras.json").read_bytes())), splits)
+
+
+def make_folds(data: Dataset, settings: Settings) -> Folds:
+    """Eras of the dataset and purged folds, checked for leakage."""
+    chosen, labels = settings.folds, settings.labels
+    eras = make_eras(
+        len(data),
+        first=WARM_UP,
+        min_bars=chosen.min_bars,
+        shares=(chosen.forecaster_train, chosen.agent_train, chosen.validation),
+        label_span=label_span(labels.horizon, labels.variance_horizon),
+        embargo=chosen.embargo,
+    )
+    era = eras.forecaster_train
+    start, end = data.label_start[era.rows], data.label_end[era.rows]
+    splitter = PurgedKFold(
+        chosen.n_splits, label_start=start, label_end=end, embargo=chosen.embargo
+    )
+    splits = list(splitter.split(end))
+    assert_no_leakage(splits, end, start)
+    return Folds(eras, [(train + era.start, test + era.start) for train, test in splits])
