@@ -1,0 +1,1 @@
+"""The command line: the same assets, the same Dagster instance, without a daemon."""

@@ -1,0 +1,226 @@
+"""`trading-assets`: parse the arguments, run the command, turn mistakes into one line."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from trading_assets import __version__
+from trading_assets.errors import SettingsError, TradingAssetsError
+
+SHORT_NAMES = {
+    "folds": "cv_folds",
+    "lightgbm": "lightgbm_forecaster",
+    "cnn-lstm": "cnn_lstm_forecaster",
+    "embeddings": "market_embeddings",
+    "ppo": "ppo_agent",
+    "hybrid": "ppo_hybrid",
+    "ensemble": "policy_ensemble",
+    "bundle": "policy_bundle",
+    "report": "backtest_report",
+}
+"""Other steps go by their own name."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    # Steps use one thread; the cores are for symbols. Set before numpy and torch load.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except TradingAssetsError as error:
+        print(f"trading-assets: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("trading-assets: interrupted", file=sys.stderr)
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="trading-assets", description="Market bars in, verified trading policies out.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="the whole hierarchy on a synthetic market")
+    demo.add_argument("--bars", type=_at_least(2_000), default=20_000, help="bars a symbol")
+    _add_training(demo)
+    demo.set_defaults(run=_demo)
+
+    train = commands.add_parser("train", help="bring symbols up to date, or one floor of them")
+    train.add_argument("what", help="all, or a step: lightgbm, cnn-lstm, ppo, hybrid, bundle, ...")
+    train.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="default: all registered")
+    _add_training(train)
+    train.set_defaults(run=_train)
+
+    symbols = commands.add_parser("symbols", help="which symbols there are")
+    actions = symbols.add_subparsers(required=True, metavar="ACTION", dest="action")
+    actions.add_parser("list", help="registered symbols and files in the market folder")
+    for name in ("add", "remove"):
+        action = actions.add_parser(name)
+        action.add_argument("symbols", nargs="+", metavar="SYMBOL")
+    symbols.set_defaults(run=_symbols)
+
+    status = commands.add_parser("status", help="what is fresh and what is stale")
+    _add_settings(status)
+    status.set_defaults(run=_status)
+
+    models = commands.add_parser("models", help="stored models, bundles and reports")
+    model_actions = models.add_subparsers(required=True, metavar="ACTION")
+    listing = model_actions.add_parser("list", help="versions in force")
+    listing.add_argument("--all", action="store_true", help="every version")
+    models.set_defaults(run=_models)
+
+    automation = commands.add_parser("automation", help="retrain_sensor and the weekly schedule")
+    automation.add_argument("action", choices=["on", "off", "status"])
+    automation.set_defaults(run=_automation)
+
+    ui = commands.add_parser("ui", help="Dagster's user interface, with sensors and schedules")
+    ui.add_argument("--host", default="127.0.0.1")
+    ui.add_argument("--port", type=int, default=3000)
+    ui.set_defaults(run=_ui)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    from trading_assets.config.paths import default_profile
+
+    parser.add_argument("--profile", default=default_profile(), help="name or YAML file of a profile")
+    for name, setting in (
+        ("--fee-bps", "costs.fee_bps"),
+        ("--slippage-bps", "costs.slippage_bps"),
+        ("--n-splits", "folds.n_splits"),
+        ("--embargo", "folds.embargo"),
+        ("--seed", "seed"),
+    ):
+        parser.add_argument(name, dest=setting, metavar="N", help=f"the setting {setting}")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other setting, for instance --set ppo.gamma=0.95",
+    )
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    _add_settings(parser)
+    parser.add_argument("--max-workers", type=_at_least(1), default=2, help="symbols at once")
+    parser.add_argument("--no-cache", action="store_true", help="build again what is known")
+    parser.add_argument(
+        "--stale-only", action="store_true", help="look again after each floor, run only what must"
+    )
+
+
+def _at_least(low: int) -> Any:
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+        if value < low:
+            raise argparse.ArgumentTypeError(f"{value} is too small, expected {low} or more")
+        return value
+
+    return number
+
+
+def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings given as flags, as the tree that profiles have."""
+    from trading_assets.config.profiles import read_yaml
+
+    tree: dict[str, Any] = {}
+    given = {name: value for name, value in vars(options).items() if "." in name or name == "seed"}
+    for pair in options.set:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise SettingsError(f"--set expects NAME=VALUE, got '{pair}'.")
+        given[name] = value
+    for name, value in given.items():
+        if value is not None:
+            *path, last = name.split(".")
+            branch = tree
+            for part in path:
+                branch = branch.setdefault(part, {})
+            branch[last] = read_yaml(f"value: {value}", f"The value of {name}")["value"]
+    return tree
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from trading_assets.cli.demo import run_demo
+
+    return run_demo(options.bars, _request(options, []))
+
+
+def _train(options: argparse.Namespace) -> int:
+    from trading_assets.cli.home import open_instance, registered_symbols
+    from trading_assets.cli.train import train
+    from trading_assets.defs import assets  # noqa: F401 - registers the steps
+    from trading_assets.defs.steps import STEPS
+    from trading_assets.errors import MarketError
+
+    goal = SHORT_NAMES.get(options.what, options.what)
+    if goal != "all" and goal not in STEPS:
+        known = ", ".join(["all", *SHORT_NAMES, *(n for n in STEPS if n not in SHORT_NAMES.values())])
+        raise SettingsError(f"Unknown step '{options.what}'. Known: {known}.")
+    symbols = options.symbols or registered_symbols(open_instance())
+    if not symbols:
+        raise MarketError(
+            "No symbols are registered; name some with --symbols, or 'trading-assets symbols add'."
+        )
+    return train(_request(options, symbols), None if goal == "all" else [goal])
+
+
+def _request(options: argparse.Namespace, symbols: list[str]) -> Any:
+    from trading_assets.cli.train import TrainRequest
+
+    return TrainRequest(
+        symbols=list(dict.fromkeys(symbols)),
+        profile=options.profile,
+        overrides=overrides_of(options),
+        max_workers=options.max_workers,
+        rebuild=options.no_cache,
+        stale_only=options.stale_only,
+    )
+
+
+def _symbols(options: argparse.Namespace) -> int:
+    from trading_assets.cli import symbols
+
+    if options.action == "list":
+        return symbols.show()
+    return (symbols.add if options.action == "add" else symbols.remove)(options.symbols)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from trading_assets.cli.inspect import show_status
+
+    return show_status(options.profile, overrides_of(options))
+
+
+def _models(options: argparse.Namespace) -> int:
+    from trading_assets.cli.inspect import show_models
+
+    return show_models(every_version=options.all)
+
+
+def _automation(options: argparse.Namespace) -> int:
+    from trading_assets.cli.automation import switch
+
+    return switch(options.action)
+
+
+def _ui(options: argparse.Namespace) -> int:
+    from trading_assets.cli.ui import start_ui
+
+    return start_ui(options.host, options.port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

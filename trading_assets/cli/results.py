@@ -1,0 +1,52 @@
+"""What came out, symbol by symbol, and where it lies."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from trading_assets.registry.store import ArtifactStore
+
+
+def print_results(
+    store: ArtifactStore, symbols: list[str], ran: list[str], failed: dict[str, str]
+) -> None:
+    """The newest report of every symbol, then what failed, then the folders."""
+    console = Console()
+    fresh = [symbol for symbol in symbols if symbol not in ran]
+    if fresh:
+        console.print(f"Fresh, nothing to run: {', '.join(fresh)}", highlight=False)
+    reports = {symbol: store.current("reports", "backtest_report", symbol) for symbol in symbols}
+    table = Table(
+        title="Test era, net of costs", title_justify="left", header_style="bold", box=None
+    )
+    for name in ("symbol", "verdict", "return", "band", "hold", "Sharpe", "dip", "alpha t", "trades"):
+        table.add_column(
+            name, justify="left" if name in {"symbol", "verdict"} else "right", no_wrap=True
+        )
+    for symbol, report in reports.items():
+        if report is None:
+            continue
+        rows = {row["strategy"]: row for row in next(iter(report.summary.tables.values()))}
+        policy = rows["policy"]
+        colour = "green" if policy["verdict"].startswith("edge") else "yellow"
+        table.add_row(
+            symbol,
+            f"[{colour}]{policy['verdict']}[/]",
+            f"{policy['net return']:+.1%}",
+            f"{rows['no-trade band']['net return']:+.1%}",
+            f"{rows['buy and hold']['net return']:+.1%}",
+            f"{policy['Sharpe']:.2f}",
+            f"{policy['max drawdown']:.1%}",
+            f"{policy['alpha t']:.1f}",
+            f"{policy['trades']:.0f}",
+        )
+    if table.row_count:
+        console.print(table)
+    for symbol, message in failed.items():
+        console.print(f"[red]{symbol} failed:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    for symbol, report in reports.items():
+        bundle = store.current("bundles", "policy_bundle", symbol)
+        if bundle and report:
+            console.print(f"{symbol}  bundle {bundle.path}", highlight=False, soft_wrap=True)
+            picture = report.path / "equity.png"
+            console.print(f"{symbol}  report {picture}", highlight=False, soft_wrap=True)

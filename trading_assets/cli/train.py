@@ -1,0 +1,178 @@
+"""Training from the command line: plan, run what is stale in a process a symbol, show the results."""
+
+import contextlib
+import logging
+import multiprocessing
+import queue
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import dagster as dg
+
+from trading_assets.cli.display import Display
+from trading_assets.cli.home import open_instance
+from trading_assets.cli.results import print_results
+from trading_assets.config.paths import artifacts_dir
+from trading_assets.defs.materialise import REBUILD_TAG, watch
+from trading_assets.defs.planning import plan, to_run, with_ancestors
+from trading_assets.defs.resources import Workspace
+from trading_assets.defs.steps import STEPS
+from trading_assets.definitions import build_defs
+from trading_assets.registry.store import ArtifactStore
+
+HEAVY = ["torch", "stable_baselines3", "lightgbm", "sklearn.linear_model", "matplotlib.figure"]
+"""Loaded once by the server that workers are forked from."""
+GRACE_SECONDS = 10.0
+"""What a worker gets to put things away after Ctrl-C."""
+_SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest:
+    symbols: list[str]
+    profile: str
+    overrides: dict[str, Any] = field(default_factory=dict)
+    max_workers: int = 2
+    rebuild: bool = False
+    stale_only: bool = False
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(profile=self.profile, overrides=self.overrides)
+
+
+def train(request: TrainRequest, goals: list[str] | None = None) -> int:
+    """Bring the goals (all steps without them) of every symbol up to date; return the exit code.
+
+    Mistakes in settings or symbols are raised before anything runs. A symbol that fails does not
+    stop the others.
+    """
+    instance, workspace = open_instance(), request.workspace
+    selections: dict[str, list[str]] = {}
+    for symbol in request.symbols:
+        settings = workspace.settings(symbol)
+        stale = to_run(plan(workspace.store, workspace.source, settings, symbol), goals)
+        selections[symbol] = [n for n in STEPS if n in (goals or STEPS)] if request.rebuild else stale
+    instance.add_dynamic_partitions("symbols", request.symbols)
+    busy = {symbol: names for symbol, names in selections.items() if names}
+    failed: dict[str, str] = {}
+    if busy:
+        failed = _run_all(request, busy, goals)
+        if goals is None:
+            _rank(instance)
+    print_results(ArtifactStore(artifacts_dir()), request.symbols, list(busy), failed)
+    return 1 if failed else 0
+
+
+def _run_all(
+    request: TrainRequest, selections: dict[str, list[str]], goals: list[str] | None
+) -> dict[str, str]:
+    """One process a symbol, at most `max_workers` at once; what failed, with its message."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["trading_assets.definitions", *HEAVY])
+    events: Any = context.Queue()
+    waiting, running = list(selections), dict[str, BaseProcess]()
+    with Display(selections) as display:
+        try:
+            while waiting or running:
+                while waiting and len(running) < request.max_workers:
+                    symbol = waiting.pop(0)
+                    running[symbol] = context.Process(
+                        target=_work,
+                        args=(request, symbol, selections[symbol], goals, events),
+                        name=symbol,
+                    )
+                    running[symbol].start()
+                _drain(events, display, 0.1)
+                for symbol, process in list(running.items()):
+                    if not process.is_alive():
+                        _drain(events, display, 0.0)
+                        display.finish(symbol, process.exitcode or 0)
+                        del running[symbol]
+        except KeyboardInterrupt:
+            _stop(running.values())
+            raise
+    return display.failures
+
+
+def _drain(events: Any, display: Display, timeout: float) -> None:
+    with contextlib.suppress(queue.Empty):
+        display.show(*events.get(timeout=timeout) if timeout else events.get_nowait())
+        while True:
+            display.show(*events.get_nowait())
+
+
+def _stop(processes: Iterable[BaseProcess]) -> None:
+    """The terminal has interrupted the workers too; wait for them, then end what is left."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    for process in processes:
+        process.join(max(deadline - time.monotonic(), 0.1))
+        if process.is_alive():
+            process.terminate()
+            process.join()
+
+
+def _work(
+    request: TrainRequest, symbol: str, names: list[str], goals: list[str] | None, events: Any
+) -> None:
+    """In a process of its own: run the symbol's steps and report on each."""
+    logging.disable(logging.CRITICAL)
+    with watch(lambda *event: events.put((symbol, *event))):
+        if request.rebuild and goals is not None:
+            ancestors = with_ancestors(goals) - set(goals)
+            _run_stale(request, symbol, sorted(ancestors, key=list(STEPS).index))
+        if request.stale_only and not request.rebuild:
+            _run_stale(request, symbol, goals)
+        else:
+            run_steps(request, symbol, names)
+
+
+def _run_stale(request: TrainRequest, symbol: str, goals: list[str] | None) -> None:
+    """Run what is surely stale, look again, until nothing is."""
+    workspace = request.workspace
+    while True:
+        planned = plan(workspace.store, workspace.source, workspace.settings(symbol), symbol)
+        surely = [p for p in planned if p.state == "stale"]
+        names = to_run(surely, goals)
+        if not names or not run_steps(request, symbol, names):
+            return
+
+
+def run_steps(request: TrainRequest, symbol: str, names: list[str]) -> bool:
+    """One Dagster run of the named steps of a symbol, in this process; whether it succeeded."""
+    result = (
+        build_defs()
+        .resolve_job_def("train_all")
+        .execute_in_process(
+            instance=dg.DagsterInstance.get(),
+            partition_key=symbol,
+            asset_selection=[dg.AssetKey(name) for name in names],
+            run_config={
+                "resources": {
+                    "workspace": {
+                        "config": {"profile": request.profile, "overrides": request.overrides}
+                    }
+                },
+                **_SILENT,
+            },
+            tags={REBUILD_TAG: "true"} if request.rebuild else None,
+            raise_on_error=False,
+        )
+    )
+    return result.success
+
+
+def _rank(instance: dg.DagsterInstance) -> None:
+    from trading_assets.defs.assets.reports import leaderboard
+
+    dg.materialize(
+        [leaderboard],
+        instance=instance,
+        resources={"workspace": Workspace()},
+        run_config=_SILENT,
+        selection=[leaderboard],
+        raise_on_error=False,
+    )

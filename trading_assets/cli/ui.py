@@ -1,0 +1,14 @@
+"""Dagster's user interface on a lasting home."""
+
+import os
+import sys
+
+from trading_assets.cli.automation import MODULE
+from trading_assets.cli.home import open_instance
+
+
+def start_ui(host: str, port: int) -> int:
+    """Become `dagster dev` for this code location."""
+    open_instance().dispose()
+    arguments = ["dev", "-m", MODULE, "-h", host, "-p", str(port)]
+    os.execv(sys.executable, [sys.executable, "-m", "dagster", *arguments])
