@@ -104,12 +104,12 @@ class _RefreshTable(BaseCallback):
     def _on_rollout_start(self) -> None:
         policy = self.model.policy
         assert isinstance(policy, ActorCriticPolicy)
-        policy.features_extractor.refresh()
+        encoder = policy.features_extractor
+        assert isinstance(encoder, EraEncoder)
+        encoder.refresh()
 
 
-def hybrid_stage1(
-    encoder: Encoder, inputs: F32, stage1: F32, embedding: slice, first: int, stop: int
-) -> F32:
+def hybrid_stage1(encoder: Encoder, inputs: F32, stage1: F32, embedding: slice, first: int, stop: int) -> F32:
     """`stage1` with the embeddings of bars `first` to `stop - 1` computed by `encoder`, bar by bar."""
     table, state = stage1.copy(), np.zeros(encoder.state_size, dtype=np.float32)
     for t in range(first, stop):

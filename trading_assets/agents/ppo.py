@@ -30,9 +30,7 @@ def policy_arguments(hidden_size: int) -> dict[str, Any]:
     return {"net_arch": {"pi": layers, "vf": layers}, "activation_fn": torch.nn.Tanh}
 
 
-def make_env(
-    market: AgentMarket, table: F32, settings: PPOSettings, seed: int
-) -> TradingVecEnv:
+def make_env(market: AgentMarket, table: F32, settings: PPOSettings, seed: int) -> TradingVecEnv:
     """Training environments on the agents' era."""
     return TradingVecEnv(
         market.bars,
@@ -154,7 +152,11 @@ class KeepBest(BaseCallback):
 
 def actor_weights(policy_state: dict[str, Any]) -> dict[str, NDArray[Any]]:
     """From the policy's state to the arrays of `execution.networks.ActorNet`."""
-    layers = {"0": "mlp_extractor.policy_net.0", "1": "mlp_extractor.policy_net.2", "out": "action_net"}
+    layers = {
+        "0": "mlp_extractor.policy_net.0",
+        "1": "mlp_extractor.policy_net.2",
+        "out": "action_net",
+    }
     return {
         f"{short}.{part}": np.asarray(policy_state[f"{name}.{part}"])
         for short, name in layers.items()

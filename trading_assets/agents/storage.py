@@ -76,8 +76,6 @@ def load_members(
         table = market.stage1
         if policy.encoder is not None:
             first = max(era.start - warm_up, 0)
-            table = hybrid_stage1(
-                policy.encoder, inputs, table, stage1.embedding, first, era.stop
-            )
+            table = hybrid_stage1(policy.encoder, inputs, table, stage1.embedding, first, era.stop)
         members.append((policy.actor, policy.scaler.transform(table)))
     return members

@@ -55,7 +55,11 @@ def write_bundle(
     }
     weights = dict(stage1.weights)
     for member in members:
-        parts = {"scaler": member.scaler.arrays(), "net": member.actor, "encoder": member.encoder or {}}
+        parts = {
+            "scaler": member.scaler.arrays(),
+            "net": member.actor,
+            "encoder": member.encoder or {},
+        }
         for part, arrays in parts.items():
             for name, value in arrays.items():
                 weights[f"members.{member.name}.{part}.{name}"] = np.ascontiguousarray(value)

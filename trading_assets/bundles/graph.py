@@ -194,7 +194,7 @@ def to_torchscript(graph: PolicyGraph, example: tuple[torch.Tensor, ...]) -> byt
     """The traced and frozen graph."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # shapes are constant by design
-        traced = torch.jit.freeze(torch.jit.trace(graph, example))
+        traced = torch.jit.freeze(torch.jit.trace(graph, example))  # type: ignore[no-untyped-call]
     buffer = io.BytesIO()
     torch.jit.save(traced, buffer)
     return buffer.getvalue()

@@ -45,9 +45,7 @@ def trained_probabilities(
     return distribution.probs.double().numpy()
 
 
-def trained_embedding(
-    encoder: Mapping[str, NDArray[Any]], parameters: CNNLSTMSettings, inputs: F32
-) -> F32:
+def trained_embedding(encoder: Mapping[str, NDArray[Any]], parameters: CNNLSTMSettings, inputs: F32) -> F32:
     """Hidden states of consecutive bars by the torch module, shape (n_bars, n_hidden)."""
     module = CausalCNNLSTM(inputs.shape[1], parameters).eval()
     state = {name: torch.from_numpy(np.array(value)) for name, value in encoder.items()}
@@ -64,7 +62,9 @@ def step_embedding(encoder: Mapping[str, NDArray[Any]], inputs: F32) -> F32:
     return np.stack([step(z, state) for z in inputs])
 
 
-def run_runtime(folder: Path, architecture: dict[str, Any], runtime: str, features: F32, accounts: F32) -> F64:
+def run_runtime(
+    folder: Path, architecture: dict[str, Any], runtime: str, features: F32, accounts: F32
+) -> F64:
     """Probabilities of consecutive bars from a fresh state, shape (n_bars, n_targets)."""
     evaluate, state_size = open_runtime(folder, architecture, runtime)
     state = np.zeros(state_size, dtype=np.float32)
@@ -108,5 +108,3 @@ def compare_runtimes(
         other = run_runtime(folder, architecture, runtime, features, accounts)
         report[runtime] = compare(numpy_rows, other)
     return report
-
-

@@ -26,9 +26,7 @@ from trading_assets.simulation.environments import TARGETS
 MAX_BARS = 2_000
 
 
-def members_of(
-    policies: Mapping[str, TrainedPolicy], shares: Mapping[str, float]
-) -> list[MemberParts]:
+def members_of(policies: Mapping[str, TrainedPolicy], shares: Mapping[str, float]) -> list[MemberParts]:
     """Trained policies as parts of a bundle."""
     return [
         MemberParts(

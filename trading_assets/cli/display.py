@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from trading_assets.defs.steps import STEPS
+from trading_assets.defs.assets import STEPS
 
 GROUPS = list(dict.fromkeys(step.group for step in STEPS.values()))
 _MARKS = {"cached": "=", "built": "✓", "unchanged": "✓", "not reproduced": "≠", "failed": "✗"}

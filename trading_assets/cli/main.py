@@ -161,8 +161,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     from trading_assets.cli.home import open_instance, registered_symbols
     from trading_assets.cli.train import train
-    from trading_assets.defs import assets  # noqa: F401 - registers the steps
-    from trading_assets.defs.steps import STEPS
+    from trading_assets.defs.assets import STEPS
     from trading_assets.errors import MarketError
 
     goal = SHORT_NAMES.get(options.what, options.what)

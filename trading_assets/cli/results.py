@@ -7,9 +7,7 @@ from rich.table import Table
 from trading_assets.registry.store import ArtifactStore
 
 
-def print_results(
-    store: ArtifactStore, symbols: list[str], ran: list[str], failed: dict[str, str]
-) -> None:
+def print_results(store: ArtifactStore, symbols: list[str], ran: list[str], failed: dict[str, str]) -> None:
     """The newest report of every symbol, then what failed, then the folders."""
     console = Console()
     fresh = [symbol for symbol in symbols if symbol not in ran]
@@ -17,12 +15,14 @@ def print_results(
         console.print(f"Fresh, nothing to run: {', '.join(fresh)}", highlight=False)
     reports = {symbol: store.current("reports", "backtest_report", symbol) for symbol in symbols}
     table = Table(
-        title="Test era, net of costs", title_justify="left", header_style="bold", box=None
+        title="Test era, net of costs",
+        title_justify="left",
+        header_style="bold",
+        box=None,
+        padding=(0, 1, 0, 0),
     )
-    for name in ("symbol", "verdict", "return", "band", "hold", "Sharpe", "dip", "alpha t", "trades"):
-        table.add_column(
-            name, justify="left" if name in {"symbol", "verdict"} else "right", no_wrap=True
-        )
+    for name in ("symbol", "verdict", "return", "band", "hold", "dip", "alpha t", "trades"):
+        table.add_column(name, justify="left" if name in {"symbol", "verdict"} else "right", no_wrap=True)
     for symbol, report in reports.items():
         if report is None:
             continue
@@ -32,10 +32,9 @@ def print_results(
         table.add_row(
             symbol,
             f"[{colour}]{policy['verdict']}[/]",
-            f"{policy['net return']:+.1%}",
-            f"{rows['no-trade band']['net return']:+.1%}",
-            f"{rows['buy and hold']['net return']:+.1%}",
-            f"{policy['Sharpe']:.2f}",
+            _growth(policy["net return"]),
+            _growth(rows["no-trade band"]["net return"]),
+            _growth(rows["buy and hold"]["net return"]),
             f"{policy['max drawdown']:.1%}",
             f"{policy['alpha t']:.1f}",
             f"{policy['trades']:.0f}",
@@ -50,3 +49,8 @@ def print_results(
             console.print(f"{symbol}  bundle {bundle.path}", highlight=False, soft_wrap=True)
             picture = report.path / "equity.png"
             console.print(f"{symbol}  report {picture}", highlight=False, soft_wrap=True)
+
+
+def _growth(net: float) -> str:
+    """A return in per cent, or as a multiple of the start where that is large."""
+    return f"{net:+.1%}" if net < 9 else f"x{1 + net:.1f}"

@@ -17,9 +17,7 @@ def show() -> int:
     table = Table("symbol", "registered", "file")
     for symbol in sorted({*registered, *files}):
         path = files.get(symbol)
-        table.add_row(
-            symbol, "yes" if symbol in registered else "no", path.name if path else "missing"
-        )
+        table.add_row(symbol, "yes" if symbol in registered else "no", path.name if path else "missing")
     Console().print(table if table.row_count else "No symbols yet; see 'trading-assets demo'.")
     return 0
 
@@ -40,9 +38,7 @@ def remove(symbols: list[str]) -> int:
     registered = registered_symbols(instance)
     for symbol in symbols:
         if check_symbol(symbol) not in registered:
-            raise MarketError(
-                f"'{symbol}' is not registered. There are: {', '.join(registered) or 'none'}."
-            )
+            raise MarketError(f"'{symbol}' is not registered. There are: {', '.join(registered) or 'none'}.")
     for symbol in symbols:
         instance.delete_dynamic_partition("symbols", symbol)
     print(f"Removed {', '.join(symbols)}; bars, models and reports stay where they are.")

@@ -16,11 +16,11 @@ from trading_assets.cli.display import Display
 from trading_assets.cli.home import open_instance
 from trading_assets.cli.results import print_results
 from trading_assets.config.paths import artifacts_dir
+from trading_assets.definitions import build_defs
+from trading_assets.defs.assets import STEPS
 from trading_assets.defs.materialise import REBUILD_TAG, watch
 from trading_assets.defs.planning import plan, to_run, with_ancestors
 from trading_assets.defs.resources import Workspace
-from trading_assets.defs.steps import STEPS
-from trading_assets.definitions import build_defs
 from trading_assets.registry.store import ArtifactStore
 
 HEAVY = ["torch", "stable_baselines3", "lightgbm", "sklearn.linear_model", "matplotlib.figure"]
@@ -115,9 +115,7 @@ def _stop(processes: Iterable[BaseProcess]) -> None:
             process.join()
 
 
-def _work(
-    request: TrainRequest, symbol: str, names: list[str], goals: list[str] | None, events: Any
-) -> None:
+def _work(request: TrainRequest, symbol: str, names: list[str], goals: list[str] | None, events: Any) -> None:
     """In a process of its own: run the symbol's steps and report on each."""
     logging.disable(logging.CRITICAL)
     with watch(lambda *event: events.put((symbol, *event))):
@@ -152,9 +150,7 @@ def run_steps(request: TrainRequest, symbol: str, names: list[str]) -> bool:
             asset_selection=[dg.AssetKey(name) for name in names],
             run_config={
                 "resources": {
-                    "workspace": {
-                        "config": {"profile": request.profile, "overrides": request.overrides}
-                    }
+                    "workspace": {"config": {"profile": request.profile, "overrides": request.overrides}}
                 },
                 **_SILENT,
             },

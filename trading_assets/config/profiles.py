@@ -25,9 +25,7 @@ Tree = dict[str, Any]
 def profile_names() -> list[str]:
     """Names of the profiles that come with the package."""
     folder = resources.files("trading_assets.config") / "profiles"
-    return sorted(
-        item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml")
-    )
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
 def load_settings(profile: str, symbol: str, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -79,7 +77,7 @@ _StrictLoader.add_constructor("tag:yaml.org,2002:map", _strict_mapping)
 def read_yaml(text: str, name: str) -> Tree:
     """Parse a YAML mapping strictly; `name` stands in the error messages."""
     try:
-        tree = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, stricter
+        tree = yaml.load(text, Loader=_StrictLoader)
     except yaml.YAMLError as error:
         problem = " ".join(str(error).split())
         raise SettingsError(f"{name} is not valid YAML: {problem}") from None

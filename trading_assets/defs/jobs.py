@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from trading_assets.defs.steps import STEPS
+from trading_assets.defs.assets import STEPS
 
 REFRESH = ("bars", "features", "labels", "dataset")
 """What new bars touch; none of it trains anything."""
-RETRAIN = tuple(name for name in STEPS if name not in REFRESH) + ("leaderboard",)
+RETRAIN = (*(name for name in STEPS if name not in REFRESH), "leaderboard")
 
 refresh = dg.define_asset_job(
     "refresh", dg.AssetSelection.assets(*REFRESH), description="New bars, up to the dataset."

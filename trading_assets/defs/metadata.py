@@ -52,9 +52,7 @@ def _table(rows: list[Mapping[str, Any]] | list[dict[str, Any]]) -> Any:
     if not rows:
         return dg.MetadataValue.text("none")
     columns = [dg.TableColumn(name, "float" if _is_number(v) else "string") for name, v in rows[0].items()]
-    records = [
-        dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows[:MAX_ROWS]
-    ]
+    records = [dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows[:MAX_ROWS]]
     return dg.MetadataValue.table(records=records, schema=dg.TableSchema(columns=columns))
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trading_assets.config import Settings
-from trading_assets.defs.steps import SOURCE_FILE, STEPS, Step
+from trading_assets.defs.assets import STEPS
+from trading_assets.defs.steps import SOURCE_FILE, Step
 from trading_assets.market.sources import FolderSource
 from trading_assets.registry.digests import digest_json, sha256_file
 from trading_assets.registry.store import ArtifactStore
@@ -20,9 +21,7 @@ class Planned:
     state: State
 
 
-def plan(
-    store: ArtifactStore, source: FolderSource | None, settings: Settings, symbol: str
-) -> list[Planned]:
+def plan(store: ArtifactStore, source: FolderSource | None, settings: Settings, symbol: str) -> list[Planned]:
     """The state of every step of a symbol, in the order of the flow.
 
     Parameters

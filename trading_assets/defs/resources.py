@@ -3,7 +3,6 @@
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from trading_assets.config import Settings, load_settings
 from trading_assets.config.paths import artifacts_dir, default_profile, market_dir
@@ -18,10 +17,10 @@ class Workspace(dg.ConfigurableResource[Any]):
     Folders and the default profile come from the environment, see `config.paths`.
     """
 
-    profile: str = Field("", description="Name or YAML file of a profile; empty: the environment's.")
-    overrides: dict[str, Any] = Field(
-        default_factory=dict, description="Settings for this run, e.g. {'costs': {'fee_bps': 5}}."
-    )
+    profile: str = ""
+    """Name or YAML file of a profile; empty takes the environment's."""
+    overrides: dict[str, Any] = {}  # noqa: RUF012 - a field, copied by pydantic
+    """Settings for this run, for instance {'costs': {'fee_bps': 5}}."""
 
     @property
     def store(self) -> ArtifactStore:
@@ -42,7 +41,7 @@ class ArtifactNames(dg.IOManager):
         """Nothing to do: `materialise` has stored the artifact."""
 
     def load_input(self, context: dg.InputContext) -> ArtifactRef:
-        from trading_assets.defs.steps import STEPS
+        from trading_assets.defs.assets import STEPS
 
         step = STEPS[context.asset_key.path[-1]]
         ref = Workspace().store.current(step.category, step.name, context.partition_key)

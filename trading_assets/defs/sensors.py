@@ -54,9 +54,7 @@ def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -
         count = int(str(entry["count"])) + 1
         entry |= {"digest": digest, "count": count}
         added.append(symbol)
-        requests.append(
-            dg.RunRequest(run_key=f"{symbol}:{digest}:{count}", partition_key=symbol)
-        )
+        requests.append(dg.RunRequest(run_key=f"{symbol}:{digest}:{count}", partition_key=symbol))
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=[symbols.build_add_request(added)] if added else [],
@@ -95,9 +93,7 @@ def retrain_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) ->
         count = int(str(entry["count"])) + 1
         dealt_with[symbol] = {"pair": pair, "count": count}
         if to_run(plan(workspace.store, None, settings, symbol)):
-            requests.append(
-                dg.RunRequest(run_key=f"{symbol}:{pair}:{count}", partition_key=symbol)
-            )
+            requests.append(dg.RunRequest(run_key=f"{symbol}:{pair}:{count}", partition_key=symbol))
     return dg.SensorResult(
         run_requests=requests,
         cursor=json.dumps(dealt_with),

@@ -75,9 +75,7 @@ def _onnx(path: Path) -> Evaluate:
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def evaluate(features: F32, account: F32, state: F32) -> F64:
-        probabilities, moved = session.run(
-            None, {"features": features, "account": account, "state": state}
-        )
+        probabilities, moved = session.run(None, {"features": features, "account": account, "state": state})
         state[:] = moved
         return np.asarray(probabilities, dtype=np.float64)
 
@@ -90,7 +88,7 @@ def _torchscript(path: Path) -> Evaluate:
     except ImportError:
         raise ArtifactError("The torchscript runtime is missing; pip install torch.") from None
     torch.set_num_threads(1)
-    module = torch.jit.load(path)
+    module = torch.jit.load(path)  # type: ignore[no-untyped-call]
 
     def evaluate(features: F32, account: F32, state: F32) -> F64:
         with torch.inference_mode():

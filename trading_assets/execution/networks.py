@@ -177,9 +177,7 @@ class ActorNet:
     """Two tanh layers and a softmax over the targets; softmax in float64."""
 
     def __init__(self, weights: Weights) -> None:
-        self.layers = [
-            (weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in ("0", "1", "out")
-        ]
+        self.layers = [(weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in ("0", "1", "out")]
 
     def __call__(self, observation: F32) -> F64:
         (w0, b0), (w1, b1), (w2, b2) = self.layers
@@ -238,9 +236,7 @@ class PolicyNetwork:
 
     def __call__(self, features: F32, account: F32, state: F32) -> F64:
         """Probabilities of the targets, shape (n_targets,); moves `state` on by one bar."""
-        total = 0.0
-        for member, share, seen in zip(
-            self.members, self.shares, self.see(features, state), strict=True
-        ):
+        total: Any = 0.0
+        for member, share, seen in zip(self.members, self.shares, self.see(features, state), strict=True):
             total = total + share * member.net(np.concatenate([seen, account]))
         return np.asarray(total)

@@ -64,9 +64,7 @@ class Policy:
             self._evaluate(np.ascontiguousarray(row, dtype=np.float32), self._no_account, self._state)
         self._seen += len(features)
 
-    def predict(
-        self, obs: NDArray[np.float32], deterministic: bool = True
-    ) -> tuple[float, dict[str, Any]]:
+    def predict(self, obs: NDArray[np.float32], deterministic: bool = True) -> tuple[float, dict[str, Any]]:
         """Decide at the close of a bar.
 
         Parameters

@@ -64,9 +64,7 @@ class Dataset:
         return cls(read_table(folder / "dataset.parquet"))
 
 
-def assemble(
-    bars: pd.DataFrame, features: pd.DataFrame, labels: pd.DataFrame, *, border: int
-) -> Dataset:
+def assemble(bars: pd.DataFrame, features: pd.DataFrame, labels: pd.DataFrame, *, border: int) -> Dataset:
     """Join the tables row by row, cut them at `border` and forget every label that ends beyond it.
 
     Raises

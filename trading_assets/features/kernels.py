@@ -45,7 +45,7 @@ def _roll(state: Array, x: float, n: int) -> None:
 
 @kernel
 def _mean(state: Array) -> float:
-    return state[2] / max(state[0], 1.0)
+    return float(state[2] / max(state[0], 1.0))
 
 
 @kernel
@@ -102,9 +102,7 @@ def return_z(bars: Array, lo: int, hi: int, state: Array, out: Array, decay: flo
 
 
 @kernel
-def return_z_ema(
-    bars: Array, lo: int, hi: int, state: Array, out: Array, decay: float, keep: float
-) -> None:
+def return_z_ema(bars: Array, lo: int, hi: int, state: Array, out: Array, decay: float, keep: float) -> None:
     for t in range(lo, hi):
         z = _standardised_return(bars, t, state, decay)
         state[3] = keep * state[3] + (1 - keep) * z
@@ -112,9 +110,7 @@ def return_z_ema(
 
 
 @kernel
-def ema_gap(
-    bars: Array, lo: int, hi: int, state: Array, out: Array, fast: int, slow: int
-) -> None:
+def ema_gap(bars: Array, lo: int, hi: int, state: Array, out: Array, fast: int, slow: int) -> None:
     a, b = 2 / (fast + 1), 2 / (slow + 1)
     for t in range(lo, hi):
         x = bars[t, CLOSE]
@@ -127,7 +123,7 @@ def ema_gap(
 
 @kernel
 def rsi(bars: Array, lo: int, hi: int, state: Array, out: Array, n: int) -> None:
-    """Wilder's index with his seed: the plain mean of the first `n` moves. State: close, moves, gain, loss."""
+    """Wilder's index with his seed, the mean of the first `n` moves. State: close, moves, gain, loss."""
     for t in range(lo, hi):
         x = bars[t, CLOSE]
         if state[0] > 0:
@@ -172,9 +168,7 @@ def volatility(bars: Array, lo: int, hi: int, state: Array, out: Array, n: int) 
 
 
 @kernel
-def volatility_ratio(
-    bars: Array, lo: int, hi: int, state: Array, out: Array, fast: int, slow: int
-) -> None:
+def volatility_ratio(bars: Array, lo: int, hi: int, state: Array, out: Array, fast: int, slow: int) -> None:
     split = WINDOW_HEAD + fast
     head = split + WINDOW_HEAD + slow
     for t in range(lo, hi):

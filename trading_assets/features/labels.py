@@ -47,9 +47,7 @@ def label_span(horizon: int, variance_horizon: int) -> int:
     return max(horizon + 1, variance_horizon)
 
 
-def make_labels(
-    bars: Floats, *, horizon: int, variance_horizon: int, variance_lookback: int
-) -> Labels:
+def make_labels(bars: Floats, *, horizon: int, variance_horizon: int, variance_lookback: int) -> Labels:
     """Labels of `bars` (shape (n_bars, 6)); horizons and lookback in bars."""
     n = len(bars)
     position = np.arange(n)

@@ -54,7 +54,8 @@ class FeatureStream:
 
     def push(self, bar: Floats) -> NDArray[np.float32]:
         """Features, shape (n_features,), of the bar just closed (shape (6,))."""
-        return _advance(self.state, np.ascontiguousarray(bar, dtype=np.float64)[None])[0]
+        row: NDArray[np.float32] = _advance(self.state, np.ascontiguousarray(bar, dtype=np.float64)[None])[0]
+        return row
 
 
 def _initial_state() -> Floats:
@@ -72,4 +73,5 @@ def _advance(state: Floats, bars: Floats) -> NDArray[np.float32]:
         column[: max(feature.warm_up - seen, 0)] = np.nan
         slot += feature.state_size
     state[0] = seen + n
-    return np.ascontiguousarray(columns.T)
+    values: NDArray[np.float32] = np.ascontiguousarray(columns.T)
+    return values

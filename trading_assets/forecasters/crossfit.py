@@ -56,7 +56,8 @@ def cross_fit(
     splits : sequence of (train rows, test rows)
         Bar positions; each test block is contiguous.
     """
-    parts, folds = [], []
+    parts: list[pd.DataFrame] = []
+    folds: list[dict[str, Any]] = []
     for number, (train, test) in enumerate(splits):
         report(number / (len(splits) + 1), f"fold {number + 1} of {len(splits)}")
         model = make_model().fit(X, y, rows=train)
@@ -64,9 +65,8 @@ def cross_fit(
         block = X.iloc[first : int(test[-1]) + 1]
         p = model.predict_proba(block)[test - first, 1]
         known = np.isfinite(y[test])
-        parts.append(
-            pd.DataFrame({"row": test, "fold": number, "p": p, "y": y[test]}).iloc[known.nonzero()]
-        )
+        part = pd.DataFrame({"row": test, "fold": number, "p": p, "y": y[test]})
+        parts.append(part[known])
         folds.append({"fold": number, "train": len(train), "test": len(test)})
         folds[-1].update(score(y[test][known], p[known]))
     return OutOfFold(pd.concat(parts, ignore_index=True), folds)

@@ -93,7 +93,7 @@ def train_sequence(
     optimiser = torch.optim.AdamW(
         module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING))
+    average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING))  # type: ignore[no-untyped-call]
     x, y = torch.from_numpy(inputs), torch.from_numpy(targets.astype(np.float32))
     offsets = torch.arange(settings.burn_in + settings.chunk)
     longest = max(high - low for low, high in spans)
@@ -117,5 +117,5 @@ def train_sequence(
         average.update_parameters(module)
         if step % 25 == 0:
             report(step / settings.steps, f"loss {loss.item():.4f}")
-    averaged: CausalCNNLSTM = average.module
-    return averaged.eval()
+    module.load_state_dict(average.module.state_dict())
+    return module.eval()

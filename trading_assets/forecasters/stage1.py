@@ -42,9 +42,7 @@ class Stage1:
             name: value[columns] if len(value) > 1 else value
             for name, value in cnn_lstm.preprocessor_.arrays().items()
         }
-        encoder = {
-            name: value for name, value in cnn_lstm.weights().items() if not name.startswith("head.")
-        }
+        encoder = {name: value for name, value in cnn_lstm.weights().items() if not name.startswith("head.")}
         parts: dict[str, dict[str, NDArray[Any]]] = {
             "lightgbm.scaler": lightgbm.preprocessor_.arrays(),
             "lightgbm.trees": lightgbm.trees(),

@@ -84,11 +84,7 @@ def _alarms(auc: float, next_auc: float, horizon: int) -> list[str]:
     limit = ALARM_AUC[4] if horizon >= 4 else ALARM_AUC[1]
     notes = []
     if auc > limit:
-        notes.append(
-            f"Out-of-fold AUC {auc:.3f} is above {limit}: on a real market suspect a leak first."
-        )
+        notes.append(f"Out-of-fold AUC {auc:.3f} is above {limit}: on a real market suspect a leak first.")
     if auc - next_auc > ALARM_GAP:
-        notes.append(
-            f"Out-of-fold AUC is {auc - next_auc:.3f} above the next era's: the edge did not last."
-        )
+        notes.append(f"Out-of-fold AUC is {auc - next_auc:.3f} above the next era's: the edge did not last.")
     return notes

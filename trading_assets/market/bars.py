@@ -148,9 +148,7 @@ def _times(column: pd.Series[Any], path: Path, name: str) -> pd.Series[Any]:
     return pd.Series(times.astype("datetime64[ns, UTC]").to_numpy())
 
 
-def _refuse(
-    bad: Any, source: Path, column: str, values: pd.Series[Any], problem: str
-) -> None:
+def _refuse(bad: Any, source: Path, column: str, values: pd.Series[Any], problem: str) -> None:
     rows = np.flatnonzero(np.asarray(bad))
     if len(rows):
         more = f" ({len(rows)} rows have this problem)" if len(rows) > 1 else ""

@@ -51,7 +51,5 @@ class FolderSource:
                 "BTCUSDT.parquet or BTCUSDT.csv into it, or run 'trading-assets demo'."
             )
         if symbol not in files:
-            raise MarketError(
-                f"No bars for '{symbol}' in {self.folder}. There are: {', '.join(files)}."
-            )
+            raise MarketError(f"No bars for '{symbol}' in {self.folder}. There are: {', '.join(files)}.")
         return files[symbol]

@@ -46,9 +46,7 @@ class SyntheticMarket:
 
     @cached_property
     def _paths(self) -> tuple[Floats, Floats, Floats]:
-        return _simulate(
-            np.random.default_rng(self.seed), self.n_bars, *self._weights, self.strength
-        )
+        return _simulate(np.random.default_rng(self.seed), self.n_bars, *self._weights, self.strength)
 
     @property
     def _weights(self) -> tuple[float, float]:
@@ -89,14 +87,17 @@ class SyntheticMarket:
         (folder / "truth").mkdir(parents=True, exist_ok=True)
         for frame, path in (
             (self.bars, folder / f"{symbol}.parquet"),
-            (pd.DataFrame({"probability": self.probability}), folder / "truth" / f"{symbol}.parquet"),
+            (
+                pd.DataFrame({"probability": self.probability}),
+                folder / "truth" / f"{symbol}.parquet",
+            ),
         ):
             temporary = path.with_suffix(".tmp")
             frame.to_parquet(temporary, index=False)
             temporary.replace(path)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _next_bar(
     rng: Any, state: Floats, bar: Floats, w_price: float, w_memory: float, strength: float
 ) -> float:
@@ -129,13 +130,13 @@ def _next_bar(
     return float(1 / (1 + np.exp(strength * _pull(state, w_price, w_memory))))
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _pull(state: Floats, w_price: float, w_memory: float) -> float:
     """Minus the log-odds of an up move, at strength 1."""
     return float(w_price * np.tanh(1.5 * state[_X]) + w_memory * np.tanh(1.5 * state[_M]))
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _simulate(
     rng: Any, n: int, w_price: float, w_memory: float, strength: float
 ) -> tuple[Floats, Floats, Floats]:
@@ -151,7 +152,7 @@ def _simulate(
     return bars, probability, states
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _chances(
     rng: Any, states: Floats, horizon: int, n_paths: int, w_price: float, w_memory: float, s: float
 ) -> Floats:

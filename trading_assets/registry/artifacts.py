@@ -1,4 +1,4 @@
-"""What an artifact is made from (`Recipe`), what a build returns (`Built`), and its small name (`ArtifactRef`)."""
+"""What an artifact is made from (`Recipe`), what a build says of it (`Built`), its name (`ArtifactRef`)."""
 
 from __future__ import annotations
 

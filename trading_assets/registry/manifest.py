@@ -18,7 +18,11 @@ NAME = "manifest.json"
 def write_manifest(folder: Path) -> None:
     """Write `manifest.json` over every file below `folder`."""
     files = [
-        {"path": path.relative_to(folder).as_posix(), "size": path.stat().st_size, "sha256": _sha256(path)}
+        {
+            "path": path.relative_to(folder).as_posix(),
+            "size": path.stat().st_size,
+            "sha256": _sha256(path),
+        }
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != NAME
     ]

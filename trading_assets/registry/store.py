@@ -1,9 +1,9 @@
 """Immutable versions of artifacts in folders, found by recipe, built once, written whole or not at all.
 
-    {root}/{category}/{kind}/{symbol}/{version}/     an artifact: its files, metadata.json, manifest.json
-    {root}/{category}/{kind}/{symbol}/current        link to the version in force
-    {root}/{category}/{kind}/{symbol}/recipes/{..}   the version each recipe led to
-    {root}/locks/                                    one lock a recipe
+{root}/{category}/{kind}/{symbol}/{version}/     an artifact: its files, metadata.json, manifest.json
+{root}/{category}/{kind}/{symbol}/current        link to the version in force
+{root}/{category}/{kind}/{symbol}/recipes/{..}   the version each recipe led to
+{root}/locks/                                    one lock a recipe
 """
 
 from __future__ import annotations
@@ -149,8 +149,7 @@ class ArtifactStore:
                 "method_digest": recipe.method_digest,
                 "recipe": asdict(recipe),
                 "inputs": {
-                    name: {"version": ref.version, "identity": ref.identity}
-                    for name, ref in inputs.items()
+                    name: {"version": ref.version, "identity": ref.identity} for name, ref in inputs.items()
                 },
                 "summary": asdict(built.summary),
                 "details": dict(built.details),

@@ -34,7 +34,8 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read what `write_table` wrote and verify its pages."""
     names = list(columns) if columns is not None else None
-    return pq.read_table(path, columns=names, page_checksum_verification=True).to_pandas()
+    frame: pd.DataFrame = pq.read_table(path, columns=names, page_checksum_verification=True).to_pandas()
+    return frame
 
 
 def digest_table(frame: pd.DataFrame) -> str:

@@ -126,7 +126,12 @@ def reliability(folder: Path, y: Floats, before: Floats, after: Floats) -> str:
         count = np.maximum(np.bincount(bins), 1)
         axis.plot(np.bincount(bins, p) / count, np.bincount(bins, y) / count, "o-", ms=3, label=name)
     low, high = np.percentile(before, [0.5, 99.5])
-    axis.set(xlabel="said", ylabel="happened", xlim=(low - 0.05, high + 0.05), ylim=(low - 0.1, high + 0.1))
+    axis.set(
+        xlabel="said",
+        ylabel="happened",
+        xlim=(low - 0.05, high + 0.05),
+        ylim=(low - 0.1, high + 0.1),
+    )
     axis.legend()
     return _save(figure, folder, "reliability.png")
 

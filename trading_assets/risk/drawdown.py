@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def drawdown_penalty(drawdown: float, soft: float, hard: float) -> float:
     """0 up to the soft level, rising with the square of the excess to 1 at the hard level.
 

@@ -6,7 +6,13 @@ __getattr__ = lazy_exports(
     __name__,
     {
         "backtest": ("Backtest", "backtest", "make_rules", "replay_targets"),
-        "baselines": ("always_flat", "band_targets", "buy_and_hold", "choose_band", "no_trade_band"),
+        "baselines": (
+            "always_flat",
+            "band_targets",
+            "buy_and_hold",
+            "choose_band",
+            "no_trade_band",
+        ),
         "environments": ("TARGETS", "TradingVecEnv"),
         "kernel": ("ACCOUNT_NAMES",),
     },

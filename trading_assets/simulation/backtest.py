@@ -51,6 +51,7 @@ class Backtest:
             self.equity,
             self.exposure,
             self.costs,
+            self.targets,
             self.market,
             periods_per_year=periods_per_year,
         )

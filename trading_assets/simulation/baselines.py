@@ -33,12 +33,7 @@ def no_trade_band(
     return replay_targets(band_targets(probability[start : stop - 1], width), bars, start, rules)
 
 
-def choose_band(
-    probability: Floats, bars: Floats, start: int, stop: int, rules: Floats
-) -> float:
+def choose_band(probability: Floats, bars: Floats, start: int, stop: int, rules: Floats) -> float:
     """The width with the highest final equity between `start` and `stop`."""
-    finals = [
-        no_trade_band(probability, width, bars, start, stop, rules).equity[-1]
-        for width in BAND_WIDTHS
-    ]
+    finals = [no_trade_band(probability, width, bars, start, stop, rules).equity[-1] for width in BAND_WIDTHS]
     return float(BAND_WIDTHS[int(np.argmax(finals))])

@@ -8,8 +8,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv  # noqa: TID253 - this module is that face
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn  # noqa: TID253
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from trading_assets.simulation import kernel
 from trading_assets.simulation.kernel import ACCOUNT_NAMES, ACCOUNT_SIZE
@@ -93,7 +93,7 @@ class TradingVecEnv(VecEnv):
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if dones.any():
             ended = np.flatnonzero(dones)
-            for i in ended:
+            for i in ended.tolist():
                 infos[i]["terminal_observation"] = observations[i].copy()
                 infos[i]["TimeLimit.truncated"] = not bool(ruined[i])
                 self._begin(i)
@@ -125,9 +125,7 @@ class TradingVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
-        raise AttributeError(
-            f"TradingVecEnv has no single environments to call '{method_name}' on."
-        )
+        raise AttributeError(f"TradingVecEnv has no single environments to call '{method_name}' on.")
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> list[bool]:
         return [False] * len(list(self._get_indices(indices)))

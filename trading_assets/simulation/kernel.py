@@ -39,9 +39,7 @@ def open_account(account: Array) -> None:
 
 
 @jit
-def step_account(
-    bars: Array, t: int, account: Array, target: float, rules: Array
-) -> tuple[float, float]:
+def step_account(bars: Array, t: int, account: Array, target: float, rules: Array) -> tuple[float, float]:
     """Trade to `target` at the open of bar t+1 and mark at its close; return reward and cost.
 
     The reward is the log return of equity net of costs in units of `rules[SCALE]`, less the drawdown

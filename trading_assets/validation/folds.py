@@ -61,9 +61,7 @@ def make_folds(data: Dataset, settings: Settings) -> Folds:
     )
     era = eras.forecaster_train
     start, end = data.label_start[era.rows], data.label_end[era.rows]
-    splitter = PurgedKFold(
-        chosen.n_splits, label_start=start, label_end=end, embargo=chosen.embargo
-    )
+    splitter = PurgedKFold(chosen.n_splits, label_start=start, label_end=end, embargo=chosen.embargo)
     splits = list(splitter.split(end))
     assert_no_leakage(splits, end, start)
     return Folds(eras, [(train + era.start, test + era.start) for train, test in splits])

@@ -61,6 +61,7 @@ def evaluate(
     equity: Floats,
     exposure: Floats,
     costs: Floats,
+    targets: Floats,
     market: Floats,
     *,
     periods_per_year: float,
@@ -75,20 +76,21 @@ def evaluate(
         Fraction of equity held in each bar, signed.
     costs : ndarray of shape (n_bars,)
         Paid in each bar, in the units of equity.
+    targets : ndarray of shape (n_bars,)
+        Positions decided; a change of target is a trade.
     market : ndarray of shape (n_bars,)
         Returns of the market, close to close.
     periods_per_year : float
     """
     returns = equity[1:] / equity[:-1] - 1
     gross = returns + costs / equity[:-1]
-    changes = np.abs(np.diff(exposure, prepend=0.0)) > 1e-9
     return {
         "net return": float(equity[-1] / equity[0] - 1),
         "gross return": float(np.prod(1 + gross) - 1),
         "Sharpe": sharpe_ratio(returns, periods_per_year=periods_per_year) if returns.any() else 0.0,
         "max drawdown": max_drawdown(returns),
         "exposure": float(np.abs(exposure).mean()),
-        "trades": float(changes.sum()),
+        "trades": float(np.count_nonzero(np.diff(targets, prepend=0.0))),
         "costs paid": float(costs.sum() / equity[0]),
         "t": t_statistic(returns),
         "alpha t": alpha_t_statistic(returns, market),

@@ -10,7 +10,11 @@ GROUP = "floor_10_deploy"
 
 
 @step(
-    group=GROUP, category="bundles", method=1, kinds={"pytorch", "onnx"}, settings=("bundle", "costs", "risk")
+    group=GROUP,
+    category="bundles",
+    method=1,
+    kinds={"pytorch", "onnx"},
+    settings=("bundle", "costs", "risk"),
 )
 def policy_bundle(
     work: Work,
@@ -21,7 +25,7 @@ def policy_bundle(
     ppo_hybrid: ArtifactRef,
     policy_ensemble: ArtifactRef,
 ) -> Built:
-    """The ensemble with all it needs, in three runtimes; shipped only if they decide like the trained policy."""
+    """The ensemble with all it needs, in three runtimes; shipped only if each decides as was trained."""
     from trading_assets.agents.storage import TrainedPolicy, load_market
     from trading_assets.bundles.export import WEIGHT_FILES, contract_of, write_bundle
     from trading_assets.bundles.latency import measure_latency
@@ -40,14 +44,10 @@ def policy_bundle(
         warm_up_bars=settings.bundle.warm_up_bars,
     )
     market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), settings)
-    parity, observations = check_bundle(
-        work.folder, stage1, policies, shares, market, settings
-    )
+    parity, observations = check_bundle(work.folder, stage1, policies, shares, market, settings)
     require_parity(parity)
     architecture = json.loads((work.folder / "architecture.json").read_bytes())
-    latency = measure_latency(
-        work.folder, architecture, observations, settings.bundle.latency_calls
-    )
+    latency = measure_latency(work.folder, architecture, observations, settings.bundle.latency_calls)
     p50 = {name: row["p50_us"] for name, row in latency["runtimes"].items()}
     return Built(
         identity=digest_files(work.folder, WEIGHT_FILES),

@@ -11,17 +11,13 @@ from trading_assets.registry.tables import read_table
 GROUP = "floor_5_calibration"
 
 
-@step(
-    group=GROUP, category="models", method=1, kinds={"scikitlearn"}, settings=("calibration",)
-)
+@step(group=GROUP, category="models", method=1, kinds={"scikitlearn"}, settings=("calibration",))
 def lightgbm_calibrator(work: Work, lightgbm_forecaster: ArtifactRef) -> Built:
     """Isotonic, Platt or beta calibration of the trees, the best by Brier score out of fold."""
     return _calibrate(work, lightgbm_forecaster)
 
 
-@step(
-    group=GROUP, category="models", method=1, kinds={"scikitlearn"}, settings=("calibration",)
-)
+@step(group=GROUP, category="models", method=1, kinds={"scikitlearn"}, settings=("calibration",))
 def cnn_lstm_calibrator(work: Work, cnn_lstm_forecaster: ArtifactRef) -> Built:
     """Isotonic, Platt or beta calibration of the CNN-LSTM, the best by Brier score out of fold."""
     return _calibrate(work, cnn_lstm_forecaster)
@@ -37,9 +33,7 @@ def _calibrate(work: Work, forecaster: ArtifactRef) -> Built:
 
     frame = read_table(forecaster.open() / OUT_OF_FOLD)
     p, y = frame["p"].to_numpy(), frame["y"].to_numpy()
-    calibrator, scores = choose_calibrator(
-        p, y, frame["fold"].to_numpy(), work.settings.calibration
-    )
+    calibrator, scores = choose_calibrator(p, y, frame["fold"].to_numpy(), work.settings.calibration)
     (work.folder / "calibrator.json").write_text(json.dumps(calibrator))
     after = calibrate(calibrator, p)
     return Built(

@@ -1,5 +1,7 @@
 """Floor 2: causal features, labels, and the dataset that everything below reads."""
 
+from typing import Any
+
 from trading_assets.defs.steps import Work, step
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.tables import digest_table, read_table, write_table
@@ -23,14 +25,14 @@ def features(work: Work, bars: ArtifactRef) -> Built:
     write_table(frame, work.folder / "features.parquet")
     save_file({"state": table.state}, work.folder / "state.safetensors")
     figures = frame.iloc[WARM_UP:].agg(["mean", "std", "min", "max"]).T
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "feature": feature.name,
             "family": feature.family,
             "unit": feature.unit,
             "warm-up": feature.warm_up,
             "formula": feature.formula,
-            **figures.loc[feature.name].astype(float).to_dict(),
+            **{str(name): float(value) for name, value in figures.loc[feature.name].items()},
         }
         for feature in CATALOGUE
     ]

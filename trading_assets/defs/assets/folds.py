@@ -6,7 +6,11 @@ from trading_assets.registry.digests import digest_files
 
 
 @step(
-    group="floor_3_folds", category="models", method=1, kinds={"numpy"}, settings=("folds", "labels")
+    group="floor_3_folds",
+    category="models",
+    method=1,
+    kinds={"numpy"},
+    settings=("folds", "labels"),
 )
 def cv_folds(work: Work, dataset: ArtifactRef) -> Built:
     """The four eras, and purged, embargoed folds inside the first."""

@@ -52,7 +52,14 @@ def backtest_report(
                 "verdict": policy["verdict"],
                 **{
                     name: policy[name]
-                    for name in ("net return", "gross return", "Sharpe", "max drawdown", "trades", "alpha t")
+                    for name in (
+                        "net return",
+                        "gross return",
+                        "Sharpe",
+                        "max drawdown",
+                        "trades",
+                        "alpha t",
+                    )
                 },
                 "buy and hold": rows[2]["net return"],
                 "fee (bps)": costs.fee_bps,
@@ -78,9 +85,7 @@ def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     from trading_assets.defs.metadata import artifact_metadata
 
     store = context.resources.workspace.store
-    reports = {
-        ref.symbol: ref for ref in store.all_current("reports") if ref.kind == "backtest_report"
-    }
+    reports = {ref.symbol: ref for ref in store.all_current("reports") if ref.kind == "backtest_report"}
     recipe = Recipe(
         category="reports",
         kind="leaderboard",
@@ -113,4 +118,3 @@ def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(
         data_version=dg.DataVersion(obtained.ref.data_version), metadata=artifact_metadata(obtained)
     )
-
