@@ -4,11 +4,13 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import pipeline
 from trading_assets.market.bars import to_matrix
 from trading_assets.market.synthetic import SyntheticMarket
 
@@ -34,3 +36,30 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     (tmp_path / "market").mkdir()
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in which the whole hierarchy of one small symbol was trained. Do not write to it."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        pipeline.use(folder, patch)
+        pipeline.write_bars(folder)
+        assert pipeline.train()
+    return folder
+
+
+@pytest.fixture
+def trained(trained_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`trained_dir`, in force for this test."""
+    pipeline.use(trained_dir, monkeypatch)
+    return trained_dir
+
+
+@pytest.fixture
+def own_trained(trained_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `trained_dir` that the test may change."""
+    folder = tmp_path / "data"
+    shutil.copytree(trained_dir, folder, symlinks=True)
+    pipeline.use(folder, monkeypatch)
+    return folder

@@ -40,7 +40,7 @@ def show_status(profile: str, overrides: dict[str, Any]) -> int:
         console.print(table)
     else:
         console.print("No symbols are registered; see 'trading-assets symbols add' or 'demo'.")
-    for problem in problems:
+    for problem in dict.fromkeys(problems):
         console.print(f"[red]{problem}[/]", soft_wrap=True)
     return 1 if problems else 0
 

@@ -93,7 +93,7 @@ def _torchscript(path: Path) -> Evaluate:
     def evaluate(features: F32, account: F32, state: F32) -> F64:
         with torch.inference_mode():
             probabilities, moved = module(
-                torch.from_numpy(features), torch.from_numpy(account), torch.from_numpy(state)
+                torch.tensor(features), torch.tensor(account), torch.tensor(state)
             )
         state[:] = moved.numpy()
         return np.asarray(probabilities.numpy(), dtype=np.float64)

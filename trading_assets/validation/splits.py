@@ -82,10 +82,8 @@ class PurgedKFold:
     def _spans(self, n_rows: int) -> tuple[Rows, Rows]:
         position = np.arange(n_rows)
         start = position if self.label_start is None else np.asarray(self.label_start)
-        if self.label_end is None:
-            end = start + int(self.label_horizon or 0)
-        else:
-            end = np.asarray(self.label_end)
+        horizon = start + (self.label_horizon or 0)
+        end = horizon if self.label_end is None else np.asarray(self.label_end)
         for name, values in (("label_start", start), ("label_end", end)):
             if len(values) != n_rows:
                 raise ValueError(f"{name} has {len(values)} rows, X has {n_rows}.")

@@ -24,7 +24,7 @@ def features(work: Work, bars: ArtifactRef) -> Built:
     frame = pd.DataFrame(table.values, columns=list(NAMES))
     write_table(frame, work.folder / "features.parquet")
     save_file({"state": table.state}, work.folder / "state.safetensors")
-    figures = frame.iloc[WARM_UP:].agg(["mean", "std", "min", "max"]).T
+    figures = frame.iloc[WARM_UP:].agg(["mean", "std", "min", "max"]).astype(float).to_dict()
     rows: list[dict[str, Any]] = [
         {
             "feature": feature.name,
@@ -32,7 +32,7 @@ def features(work: Work, bars: ArtifactRef) -> Built:
             "unit": feature.unit,
             "warm-up": feature.warm_up,
             "formula": feature.formula,
-            **{str(name): float(value) for name, value in figures.loc[feature.name].items()},
+            **figures[feature.name],
         }
         for feature in CATALOGUE
     ]

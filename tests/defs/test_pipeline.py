@@ -1,0 +1,190 @@
+"""The hierarchy as a whole: what is built, what is found again, what a change reaches."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tests import pipeline
+from tests.pipeline import SYMBOL, current
+from trading_assets.cli.home import open_instance
+from trading_assets.config import load_settings
+from trading_assets.defs.assets import STEPS
+from trading_assets.defs.jobs import REFRESH
+from trading_assets.defs.planning import plan, to_run
+from trading_assets.defs.resources import Workspace
+
+AGENT_FLOORS = {"ppo_agent", "ppo_hybrid", "policy_ensemble", "policy_bundle", "backtest_report"}
+
+
+def stale(**overrides: object) -> list[str]:
+    settings = load_settings("smoke", SYMBOL, overrides)
+    workspace = Workspace()
+    return to_run(plan(workspace.store, workspace.source, settings, SYMBOL))
+
+
+def test_training_twice_gives_identical_identities_on_every_floor(
+    trained_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.use(trained_dir, monkeypatch)
+    first = {name: current(name).identity for name in STEPS}
+    pipeline.use(tmp_path, monkeypatch)
+    pipeline.write_bars(tmp_path)
+    assert pipeline.train()
+    assert {name: current(name).identity for name in STEPS} == first
+
+
+def test_nothing_is_stale_after_training(trained: Path) -> None:
+    assert stale() == []
+
+
+def test_a_cached_run_builds_nothing_and_records_the_same_data_versions(own_trained: Path) -> None:
+    before = {name: current(name).version for name in STEPS}
+    assert pipeline.train()
+    assert {name: current(name).version for name in STEPS} == before
+    instance = open_instance()
+    for name in STEPS:
+        records = instance.fetch_materializations(dg.AssetKey(name), limit=2).records
+        assert len(records) == 2
+        newest, first = (record.asset_materialization for record in records)
+        assert newest and first and newest.tags and first.tags
+        assert newest.tags["outcome"] == "cached"
+        assert first.tags["outcome"] == "built"
+        assert newest.tags["dagster/data_version"] == current(name).data_version
+
+
+def test_another_fee_leaves_the_forecasters_fresh(trained: Path) -> None:
+    assert set(stale(costs={"fee_bps": 7})) == AGENT_FLOORS
+
+
+def test_another_seed_leaves_the_tables_fresh(trained: Path) -> None:
+    names = stale(seed=9)
+    assert "cnn_lstm_forecaster" in names
+    assert not set(names) & {*REFRESH, "cv_folds"}
+
+
+def test_going_back_to_earlier_settings_finds_the_earlier_models(own_trained: Path) -> None:
+    agent = current("ppo_agent")
+    assert pipeline.train(names=["ppo_agent"], costs={"fee_bps": 7})
+    assert current("ppo_agent").version == "1.1.0"
+    assert "ppo_agent" in stale()
+    assert pipeline.train(names=["ppo_agent"])
+    assert current("ppo_agent").version == agent.version
+
+
+def test_a_new_bar_changes_the_tables_but_not_the_dataset(own_trained: Path) -> None:
+    dataset = current("dataset")
+    pipeline.write_bars(own_trained, n_bars=pipeline.N_BARS + 1)
+    assert stale()[:2] == ["bars", "features"]
+    assert pipeline.train(names=list(REFRESH))
+    assert current("bars").version == "1.0.1"
+    assert current("dataset").version == dataset.version
+    assert stale() == []
+
+
+def test_a_completed_step_makes_everything_below_the_dataset_stale(own_trained: Path) -> None:
+    pipeline.write_bars(own_trained, n_bars=pipeline.N_BARS + 168)
+    assert pipeline.train(names=list(REFRESH))
+    assert current("dataset").version == "1.0.1"
+    assert stale() == [name for name in STEPS if name not in REFRESH]
+
+
+def test_the_bars_of_one_symbol_do_not_touch_another(own_trained: Path) -> None:
+    pipeline.write_bars(own_trained, "SYN-OTHER", n_bars=2_016)
+    assert pipeline.train("SYN-OTHER", names=list(REFRESH))
+    assert stale() == []
+
+
+def test_every_asset_shows_numbers_and_a_picture(trained: Path) -> None:
+    instance = open_instance()
+    for name in STEPS:
+        event = instance.get_latest_materialization_event(dg.AssetKey(name))
+        assert event and event.asset_materialization
+        metadata = event.asset_materialization.metadata
+        kinds = {type(value).__name__ for value in metadata.values()}
+        assert "MarkdownMetadataValue" in kinds, name
+        assert kinds & {"FloatMetadataValue", "IntMetadataValue"}, name
+
+
+def test_artifacts_record_the_versions_they_are_made_from(trained: Path) -> None:
+    for name, step in STEPS.items():
+        made_from = current(name).metadata["inputs"]
+        assert {parent: made["version"] for parent, made in made_from.items()} == {
+            parent: current(parent).version for parent in step.inputs
+        }
+
+
+def test_stored_artifacts_verify(trained: Path) -> None:
+    for name in STEPS:
+        assert current(name).open().is_dir()
+
+
+def test_a_broken_file_fails_its_symbol_with_its_own_words(own_trained: Path) -> None:
+    (own_trained / "market" / f"{SYMBOL}.parquet").write_bytes(b"not bars")
+    assert not pipeline.train(names=["bars"])
+    instance = open_instance()
+    run = instance.get_run_records(limit=1)[0].dagster_run
+    failure = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)[0]
+    assert f"{SYMBOL}.parquet cannot be read" in str(failure.dagster_event)
+    assert current("bars").version == "1.0.0"
+
+
+def test_a_missing_parent_is_named(data_dir: Path) -> None:
+    pipeline.write_bars(data_dir)
+    assert not pipeline.train(names=["features"])
+    instance = open_instance()
+    run = instance.get_run_records(limit=1)[0].dagster_run
+    failure = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)[0]
+    assert f"bars of {SYMBOL} is not there yet" in str(failure.dagster_event)
+
+
+def test_too_few_bars_say_how_many_are_missing(data_dir: Path) -> None:
+    pipeline.write_bars(data_dir, n_bars=1_344)
+    assert not pipeline.train(names=[*REFRESH, "cv_folds"])
+    instance = open_instance()
+    run = instance.get_run_records(limit=1)[0].dagster_run
+    failure = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)[0]
+    assert "156 are missing" in str(failure.dagster_event)
+
+
+def test_definitions_load_without_the_training_stack() -> None:
+    code = (
+        "import sys, trading_assets.definitions\n"
+        "heavy = {'torch', 'stable_baselines3', 'lightgbm', 'sklearn', 'numba', 'matplotlib'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_groups_are_in_the_order_of_the_flow() -> None:
+    numbers = [int(step.group.split("_")[1]) for step in STEPS.values()]
+    assert numbers == sorted(numbers)
+    position = {name: i for i, name in enumerate(STEPS)}
+    assert all(position[p] < position[n] for n, step in STEPS.items() for p in step.inputs)
+
+
+GOLDEN = Path(__file__).parent / "golden.json"
+TOLERANCE = {"rows": 0.0, "folds": 0.0, "up": 1e-4, "high variance": 1e-4, "out-of-fold AUC": 0.02}
+
+
+def test_a_floor_whose_results_change_raises_its_method(trained: Path) -> None:
+    """Raise `method` in the step, then write the new figures into golden.json."""
+    golden = json.loads(GOLDEN.read_text())
+    assert set(golden) == set(STEPS)
+    for name, pinned in golden.items():
+        numbers = current(name).summary.numbers
+        assert STEPS[name].method == pinned["method"], name
+        for key, value in pinned["numbers"].items():
+            assert numbers[key] == pytest.approx(value, abs=TOLERANCE.get(key, 0.05)), (name, key)
+
+
+def test_an_artifact_that_lost_its_folder_is_built_again(own_trained: Path) -> None:
+    shutil.rmtree(current("policy_bundle").path)
+    assert "policy_bundle" in stale()
+    assert pipeline.train(names=["policy_bundle"])
+    assert stale() == []

@@ -1,0 +1,185 @@
+"""Automation, with a real instance: nothing missed, nothing twice."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tests import pipeline
+from tests.pipeline import SYMBOL
+from trading_assets.cli.home import open_instance
+from trading_assets.defs.jobs import REFRESH
+from trading_assets.defs.resources import Workspace
+from trading_assets.defs.schedules import weekly_schedule
+from trading_assets.defs.sensors import new_bars_sensor, retrain_sensor
+
+
+def tick(sensor: dg.SensorDefinition, cursor: str | None) -> dg.SensorResult:
+    """One evaluation, as the daemon makes it: requested partitions are added."""
+    instance = open_instance()
+    context = dg.build_sensor_context(
+        instance=instance, cursor=cursor, resources={"workspace": Workspace()}
+    )
+    result = sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    for request in result.dynamic_partitions_requests or []:
+        instance.add_dynamic_partitions("symbols", list(request.partition_keys))
+    return result
+
+
+def keys(result: dg.SensorResult) -> list[str | None]:
+    return [request.partition_key for request in result.run_requests or []]
+
+
+def touch(path: Path) -> None:
+    status = path.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
+
+
+def test_a_new_file_is_registered_and_refreshed_at_the_second_equal_look(data_dir: Path) -> None:
+    pipeline.write_bars(data_dir)
+    first = tick(new_bars_sensor, None)
+    assert keys(first) == []
+    second = tick(new_bars_sensor, first.cursor)
+    assert keys(second) == [SYMBOL]
+    assert open_instance().get_dynamic_partitions("symbols") == [SYMBOL]
+    assert keys(tick(new_bars_sensor, second.cursor)) == []
+
+
+def test_a_file_that_still_grows_waits(data_dir: Path) -> None:
+    pipeline.write_bars(data_dir, n_bars=1_000)
+    cursor = tick(new_bars_sensor, None).cursor
+    pipeline.write_bars(data_dir, n_bars=2_000)
+    grown = tick(new_bars_sensor, cursor)
+    assert keys(grown) == []
+    assert keys(tick(new_bars_sensor, grown.cursor)) == [SYMBOL]
+
+
+def test_half_a_parquet_file_waits_for_its_footer(data_dir: Path) -> None:
+    pipeline.write_bars(data_dir)
+    path = data_dir / "market" / f"{SYMBOL}.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    cursor = None
+    for _ in range(3):
+        result = tick(new_bars_sensor, cursor)
+        assert keys(result) == []
+        cursor = result.cursor
+    path.write_bytes(whole)
+    cursor = tick(new_bars_sensor, cursor).cursor
+    assert keys(tick(new_bars_sensor, cursor)) == [SYMBOL]
+
+
+def test_a_file_that_is_only_touched_is_not_refreshed(data_dir: Path) -> None:
+    pipeline.write_bars(data_dir)
+    cursor = tick(new_bars_sensor, tick(new_bars_sensor, None).cursor).cursor
+    touch(data_dir / "market" / f"{SYMBOL}.parquet")
+    for _ in range(3):
+        result = tick(new_bars_sensor, cursor)
+        assert keys(result) == []
+        cursor = result.cursor
+
+
+def test_a_reverted_file_is_refreshed_again_under_another_run_key(data_dir: Path) -> None:
+    run_keys, cursor = [], None
+    for n_bars in (1_000, 2_000, 1_000):
+        pipeline.write_bars(data_dir, n_bars=n_bars)
+        touch(data_dir / "market" / f"{SYMBOL}.parquet")
+        cursor = tick(new_bars_sensor, cursor).cursor
+        result = tick(new_bars_sensor, cursor)
+        cursor = result.cursor
+        run_keys += [request.run_key for request in result.run_requests or []]
+    assert len(set(run_keys)) == 3
+
+
+def test_a_folder_that_is_missing_is_said_and_nothing_is_forgotten(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADING_ASSETS_MARKET_DIR", str(data_dir / "nowhere"))
+    result = tick(new_bars_sensor, '{"X": {"look": null, "digest": null, "count": 3}}')
+    assert result.skip_reason and "does not exist" in str(result.skip_reason)
+    assert result.cursor is None
+
+
+def test_what_waited_before_retraining_was_switched_on_is_found(data_dir: Path) -> None:
+    pipeline.write_bars(data_dir)
+    assert pipeline.train(names=list(REFRESH))
+    first = tick(retrain_sensor, None)
+    assert keys(first) == [SYMBOL]
+    assert keys(tick(retrain_sensor, first.cursor)) == []
+
+
+def test_what_was_trained_by_hand_is_not_trained_again(trained: Path) -> None:
+    result = tick(retrain_sensor, None)
+    assert keys(result) == []
+    assert result.cursor and SYMBOL in result.cursor
+
+
+def test_a_new_bar_retrains_nothing_and_a_completed_step_retrains_once(own_trained: Path) -> None:
+    cursor = tick(retrain_sensor, None).cursor
+    pipeline.write_bars(own_trained, n_bars=pipeline.N_BARS + 1)
+    assert pipeline.train(names=list(REFRESH))
+    result = tick(retrain_sensor, cursor)
+    assert keys(result) == []
+    pipeline.write_bars(own_trained, n_bars=pipeline.N_BARS + 168)
+    assert pipeline.train(names=list(REFRESH))
+    result = tick(retrain_sensor, result.cursor)
+    assert keys(result) == [SYMBOL]
+    assert keys(tick(retrain_sensor, result.cursor)) == []
+
+
+def test_changed_settings_retrain_and_changing_them_back_asks_for_nothing(
+    own_trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = tick(retrain_sensor, None).cursor
+    profile = own_trained / "mine.yaml"
+    profile.write_text("extends: smoke\ncosts: {fee_bps: 3}\nsymbols: {'SYN-*': {costs: {fee_bps: 3}}}\n")
+    monkeypatch.setenv("TRADING_ASSETS_PROFILE", str(profile))
+    changed = tick(retrain_sensor, cursor)
+    assert keys(changed) == [SYMBOL]
+    monkeypatch.setenv("TRADING_ASSETS_PROFILE", "smoke")
+    assert keys(tick(retrain_sensor, changed.cursor)) == []
+
+
+def test_a_restart_neither_misses_nor_doubles(own_trained: Path) -> None:
+    """The daemon keeps the cursor; an evaluation whose cursor was lost repeats the same run keys."""
+    cursor = tick(retrain_sensor, None).cursor
+    pipeline.write_bars(own_trained, n_bars=pipeline.N_BARS + 168)
+    assert pipeline.train(names=list(REFRESH))
+    before = tick(retrain_sensor, cursor)
+    after = tick(retrain_sensor, cursor)
+    assert [r.run_key for r in before.run_requests or []] == [r.run_key for r in after.run_requests or []]
+    assert keys(tick(retrain_sensor, after.cursor)) == []
+
+
+def test_a_broken_profile_is_said_and_stops_no_other_symbol(
+    own_trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = own_trained / "mine.yaml"
+    profile.write_text(f"extends: smoke\nsymbols: {{{SYMBOL}: {{costs: {{fee: 3}}}}}}\n")
+    monkeypatch.setenv("TRADING_ASSETS_PROFILE", str(profile))
+    result = tick(retrain_sensor, None)
+    assert "Unknown setting 'costs.fee'" in str(result.skip_reason)
+
+
+def test_the_weekly_schedule_runs_what_changed_and_skips_what_is_fresh(own_trained: Path) -> None:
+    def evaluate() -> list[dg.RunRequest | dg.SkipReason]:
+        context = dg.build_schedule_context(
+            instance=open_instance(),
+            scheduled_execution_time=datetime(2026, 1, 4, 3, tzinfo=UTC),
+            resources={"workspace": Workspace()},
+        )
+        return list(weekly_schedule(context))
+
+    assert isinstance(evaluate()[0], dg.SkipReason)
+    pipeline.write_bars(own_trained, n_bars=pipeline.N_BARS + 1)
+    requests = evaluate()
+    assert [r.partition_key for r in requests if isinstance(r, dg.RunRequest)] == [SYMBOL]
+
+
+def test_new_bars_are_watched_from_the_start_and_retraining_is_switched_on_by_hand() -> None:
+    assert new_bars_sensor.default_status == dg.DefaultSensorStatus.RUNNING
+    assert retrain_sensor.default_status == dg.DefaultSensorStatus.STOPPED
+    assert weekly_schedule.default_status == dg.DefaultScheduleStatus.STOPPED

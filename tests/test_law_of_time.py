@@ -1,0 +1,169 @@
+"""Changing any bar after t changes no feature, observation or trade up to t, and no model fitted by t."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trading_assets.agents.observations import AgentMarket
+from trading_assets.agents.ppo import actor_weights, run_policy, train_ppo
+from trading_assets.config import Settings, load_settings
+from trading_assets.execution.networks import ActorNet
+from trading_assets.features.catalogue import NAMES, WARM_UP
+from trading_assets.features.dataset import Dataset, assemble
+from trading_assets.features.labels import label_span, make_labels
+from trading_assets.features.table import compute_features
+from trading_assets.forecasters.calibration import choose_calibrator
+from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
+from trading_assets.forecasters.crossfit import cross_fit
+from trading_assets.forecasters.lightgbm import LightGBMForecaster
+from trading_assets.forecasters.preprocessing import RobustScaler
+from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.market.bars import check_bars, to_matrix
+from trading_assets.market.synthetic import SyntheticMarket
+from trading_assets.validation.folds import Folds, make_folds
+
+N_BARS = 2_400
+SETTINGS = load_settings("smoke", "SYN-PRICE", {"folds": {"min_bars": 1_000, "step_bars": 100}})
+
+
+def altered(bars: pd.DataFrame, t: int, seed: int) -> pd.DataFrame:
+    """Another future: every bar after t is replaced, within the contract."""
+    rng = np.random.default_rng(seed)
+    changed = bars.copy()
+    factor = rng.uniform(0.2, 5.0, len(bars) - t - 1)
+    for name in ("open", "high", "low", "close"):
+        changed.loc[t + 1 :, name] *= factor
+    changed.loc[t + 1 :, "volume"] *= rng.uniform(0.01, 100, len(factor))
+    return changed
+
+
+def make_dataset(bars: pd.DataFrame, chosen: Settings = SETTINGS) -> Dataset:
+    matrix = to_matrix(bars)
+    features = pd.DataFrame(compute_features(matrix).values, columns=list(NAMES))
+    labels = make_labels(matrix, **chosen.labels.model_dump())
+    frame = pd.DataFrame(vars(labels))
+    return assemble(bars, features, frame, border=len(bars))
+
+
+def train_stage1(data: Dataset, folds: Folds) -> Stage1:
+    """Forecasters and calibrators, fitted on the first era alone."""
+    X, y = data.features, data.target("direction")
+    era = folds.eras.forecaster_train
+    parts = []
+    for make in (
+        lambda: LightGBMForecaster(0, **SETTINGS.lightgbm.model_dump()),
+        lambda: CNNLSTMForecaster(0, **SETTINGS.cnn_lstm.model_dump()),
+    ):
+        out = cross_fit(make, X, y, folds.splits).frame
+        calibrator, _ = choose_calibrator(*(out[c].to_numpy() for c in ("p", "y", "fold")))
+        parts += [make().fit(X, y, rows=np.arange(era.start, era.stop)), calibrator]
+    return Stage1.join(*parts)
+
+
+def make_market(data: Dataset, folds: Folds, stage1: Stage1) -> AgentMarket:
+    table = np.hstack([data.features.to_numpy(), stage1.table(data.features).to_numpy()])
+    return AgentMarket.make(data.bars, table, folds.eras, SETTINGS)
+
+
+class Trained:
+    """Everything learnt from one history."""
+
+    def __init__(self, bars: pd.DataFrame) -> None:
+        self.data = make_dataset(bars)
+        self.folds = make_folds(self.data, SETTINGS)
+        self.stage1 = train_stage1(self.data, self.folds)
+        self.market = make_market(self.data, self.folds, self.stage1)
+        era = self.folds.eras.agent_train
+        self.scaler = RobustScaler.fit(self.market.stage1[era.rows])
+        self.seen = self.scaler.transform(self.market.stage1)
+        weights, _ = train_ppo(self.market, self.seen, SETTINGS.ppo, 0)
+        self.weights = weights
+        self.actor = ActorNet(actor_weights(weights))
+
+
+@pytest.fixture(scope="module")
+def history() -> pd.DataFrame:
+    return SyntheticMarket("price", 1.0, n_bars=N_BARS, seed=3).bars
+
+
+@pytest.fixture(scope="module")
+def trained(history: pd.DataFrame) -> Trained:
+    return Trained(history)
+
+
+def test_an_altered_future_keeps_the_contract(history: pd.DataFrame, tmp_path: object) -> None:
+    check_bars(altered(history, 1_000, 0), tmp_path)  # type: ignore[arg-type]
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(t=st.integers(WARM_UP, N_BARS - 2), seed=st.integers(0, 2**16))
+def test_features_labels_and_folds_up_to_t_do_not_know_the_future(
+    history: pd.DataFrame, trained: Trained, t: int, seed: int
+) -> None:
+    other = make_dataset(altered(history, t, seed))
+    assert trained.data.features.iloc[: t + 1].equals(other.features.iloc[: t + 1])
+    known = trained.data.label_end <= t
+    for target in ("direction", "forward_return", "high_variance"):
+        assert np.array_equal(
+            trained.data.target(target)[known], other.target(target)[known], equal_nan=True
+        )
+    folds = make_folds(other, SETTINGS)
+    assert folds.eras == trained.folds.eras
+    for (train, test), (train_again, test_again) in zip(trained.folds.splits, folds.splits, strict=True):
+        assert np.array_equal(train, train_again) and np.array_equal(test, test_again)
+
+
+def test_no_label_of_an_era_reaches_into_the_next(trained: Trained) -> None:
+    eras = trained.folds.eras
+    span = label_span(SETTINGS.labels.horizon, SETTINGS.labels.variance_horizon)
+    assert trained.data.label_end[eras.forecaster_train.stop - 1] < eras.agent_train.start
+    assert eras.agent_train.stop + span <= eras.validation.start
+    assert eras.validation.stop + span <= eras.test.start
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_models_and_calibrators_fitted_by_t_do_not_know_the_future(
+    history: pd.DataFrame, trained: Trained, seed: int
+) -> None:
+    """t is the last bar before the second era."""
+    t = trained.folds.eras.agent_train.start - 1
+    other = Trained(altered(history, t, seed))
+    assert other.stage1.architecture == trained.stage1.architecture
+    assert all(np.array_equal(v, other.stage1.weights[k]) for k, v in trained.stage1.weights.items())
+    assert np.array_equal(
+        trained.market.stage1[: t + 1], other.market.stage1[: t + 1], equal_nan=True
+    )
+    assert not np.array_equal(trained.market.stage1[t + 1 :], other.market.stage1[t + 1 :])
+
+
+def test_an_agent_trained_by_t_differs_only_through_what_validation_chose(
+    history: pd.DataFrame, trained: Trained
+) -> None:
+    """With a single evaluation nothing is left to choose: the weights are equal bit for bit."""
+    t = trained.folds.eras.validation.start - 1
+    changed = altered(history, t, 4)
+    market = make_market(make_dataset(changed), trained.folds, trained.stage1)
+    once = SETTINGS.ppo.model_copy(update={"evaluations": 1, "total_steps": 1_024})
+    weights, _ = train_ppo(trained.market, trained.seen, once, 0)
+    again, _ = train_ppo(market, trained.scaler.transform(market.stage1), once, 0)
+    assert all(np.array_equal(value, again[name]) for name, value in weights.items())
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0.05, 0.95), seed=st.integers(0, 2**16))
+def test_observations_and_trades_up_to_t_do_not_know_the_future(
+    history: pd.DataFrame, trained: Trained, share: float, seed: int
+) -> None:
+    era = trained.folds.eras.test
+    t = era.start + int(share * (len(era) - 3))
+    market = make_market(make_dataset(altered(history, t, seed)), trained.folds, trained.stage1)
+    seen = trained.scaler.transform(market.stage1)
+    before = run_policy(trained.actor, trained.seen, trained.market, era)
+    after = run_policy(trained.actor, seen, market, era)
+    n = t - era.start + 1
+    assert np.array_equal(trained.seen[era.start : t + 1], seen[era.start : t + 1])
+    assert np.array_equal(before.accounts[:n], after.accounts[:n])
+    assert np.array_equal(before.targets[:n], after.targets[:n])
+    assert np.array_equal(before.equity[:n], after.equity[:n])
