@@ -106,9 +106,7 @@ def test_features_labels_and_folds_up_to_t_do_not_know_the_future(
     assert trained.data.features.iloc[: t + 1].equals(other.features.iloc[: t + 1])
     known = trained.data.label_end <= t
     for target in ("direction", "forward_return", "high_variance"):
-        assert np.array_equal(
-            trained.data.target(target)[known], other.target(target)[known], equal_nan=True
-        )
+        assert np.array_equal(trained.data.target(target)[known], other.target(target)[known], equal_nan=True)
     folds = make_folds(other, SETTINGS)
     assert folds.eras == trained.folds.eras
     for (train, test), (train_again, test_again) in zip(trained.folds.splits, folds.splits, strict=True):
@@ -132,9 +130,7 @@ def test_models_and_calibrators_fitted_by_t_do_not_know_the_future(
     other = Trained(altered(history, t, seed))
     assert other.stage1.architecture == trained.stage1.architecture
     assert all(np.array_equal(v, other.stage1.weights[k]) for k, v in trained.stage1.weights.items())
-    assert np.array_equal(
-        trained.market.stage1[: t + 1], other.market.stage1[: t + 1], equal_nan=True
-    )
+    assert np.array_equal(trained.market.stage1[: t + 1], other.market.stage1[: t + 1], equal_nan=True)
     assert not np.array_equal(trained.market.stage1[t + 1 :], other.market.stage1[t + 1 :])
 
 

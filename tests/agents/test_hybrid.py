@@ -27,9 +27,7 @@ def chosen() -> Settings:
 
 @pytest.fixture
 def market(trained: Any, chosen: Settings) -> Any:
-    return load_market(
-        *(current(name).path for name in ("dataset", "cv_folds", "market_embeddings")), chosen
-    )
+    return load_market(*(current(name).path for name in ("dataset", "cv_folds", "market_embeddings")), chosen)
 
 
 @pytest.fixture
@@ -110,9 +108,7 @@ def test_the_hybrid_is_not_worse_than_its_parents_on_validation() -> None:
 
 def test_ensemble_shares_are_the_best_point_shrunk_to_equal_parts(market: Any, chosen: Settings) -> None:
     policies = {n: TrainedPolicy.read(current(n).path) for n in ("ppo_agent", "ppo_hybrid")}
-    members = load_members(
-        policies, market, current("dataset").path, current("market_embeddings").path, 512
-    )
+    members = load_members(policies, market, current("dataset").path, current("market_embeddings").path, 512)
     weights, trials = choose_weights(members, market, chosen.ensemble)
     points = weight_grid(2, chosen.ensemble.grid)
     assert len(trials) == len(points) == chosen.ensemble.grid + 1

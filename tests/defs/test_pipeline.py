@@ -162,7 +162,7 @@ def test_definitions_load_without_the_training_stack() -> None:
 
 
 def test_groups_are_in_the_order_of_the_flow() -> None:
-    numbers = [int(step.group.split("_")[1]) for step in STEPS.values()]
+    numbers = [int(step.group.split("_")[0]) for step in STEPS.values()]
     assert numbers == sorted(numbers)
     position = {name: i for i, name in enumerate(STEPS)}
     assert all(position[p] < position[n] for n, step in STEPS.items() for p in step.inputs)

@@ -19,9 +19,7 @@ from trading_assets.defs.sensors import new_bars_sensor, retrain_sensor
 def tick(sensor: dg.SensorDefinition, cursor: str | None) -> dg.SensorResult:
     """One evaluation, as the daemon makes it: requested partitions are added."""
     instance = open_instance()
-    context = dg.build_sensor_context(
-        instance=instance, cursor=cursor, resources={"workspace": Workspace()}
-    )
+    context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"workspace": Workspace()})
     result = sensor(context)
     assert isinstance(result, dg.SensorResult)
     for request in result.dynamic_partitions_requests or []:

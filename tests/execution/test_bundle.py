@@ -154,9 +154,7 @@ def test_no_bundle_and_an_unknown_runtime_are_said(bundle: Path, tmp_path: Path)
         load_bundle(bundle, runtime="cuda")  # type: ignore[arg-type]
 
 
-def test_a_policy_stays_flat_until_it_is_warm(
-    bundle: Path, decisions: tuple[np.ndarray, np.ndarray]
-) -> None:
+def test_a_policy_stays_flat_until_it_is_warm(bundle: Path, decisions: tuple[np.ndarray, np.ndarray]) -> None:
     policy, row = load_bundle(bundle), decisions[0][-1]
     action, info = policy.predict(row)
     assert (action, info["missing_bars"]) == (0.0, policy.warm_up_bars)

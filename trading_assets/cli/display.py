@@ -81,7 +81,7 @@ class Display:
     def _table(self) -> Table:
         table = Table("symbol", box=None, header_style="dim", pad_edge=False)
         for group in GROUPS:
-            table.add_column(group.split("_", 2)[2][:5], justify="center", no_wrap=True)
+            table.add_column(group.split("_")[1][:5], justify="center", no_wrap=True)
         table.add_column("now", no_wrap=True, max_width=34)
         for symbol, now in self._now.items():
             table.add_row(symbol, *(self._cell(symbol, group) for group in GROUPS), now)

@@ -3,6 +3,7 @@
 import os
 
 import dagster as dg
+import yaml
 
 from trading_assets.config.paths import dagster_home
 
@@ -13,21 +14,32 @@ concurrency:
   runs: {max_concurrent_runs: 2}
   pools: {default_limit: 1}
 """
+_NO_COMPUTE_LOGS = {
+    "module": "dagster._core.storage.noop_compute_log_manager",
+    "class": "NoOpComputeLogManager",
+}
 
 
 def open_instance() -> dg.DagsterInstance:
     """The instance at DAGSTER_HOME, created with quiet settings where there is none.
 
     Opening it here also lays out its database, which a webserver and a daemon that start together on
-    a fresh one would do twice.
+    a fresh one would do twice. The command line's own runs keep no copy of stdout: capturing it costs
+    two processes a step.
     """
     home = dagster_home()
     home.mkdir(parents=True, exist_ok=True)
+    os.environ["DAGSTER_HOME"] = str(home)
     settings = home / "dagster.yaml"
     if not settings.exists():
         settings.write_text(_DAGSTER_YAML)
-    os.environ["DAGSTER_HOME"] = str(home)
-    return dg.DagsterInstance.get()
+    ours = {**(yaml.safe_load(settings.read_text()) or {}), "compute_logs": _NO_COMPUTE_LOGS}
+    text, path = yaml.safe_dump(ours), home / "command_line.yaml"
+    if not path.exists() or path.read_text() != text:
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(text)
+        temporary.replace(path)
+    return dg.DagsterInstance.from_config(str(home), path.name)
 
 
 def registered_symbols(instance: dg.DagsterInstance) -> list[str]:

@@ -18,7 +18,7 @@ from trading_assets.registry.store import CATEGORIES, ArtifactStore
 def show_status(profile: str, overrides: dict[str, Any]) -> int:
     """Of every symbol and floor: fresh, stale, or not known before a table is built."""
     workspace = Workspace(profile=profile, overrides=overrides)
-    table = Table("symbol", *(group.split("_", 2)[2] for group in GROUPS), box=None, pad_edge=False)
+    table = Table("symbol", *(group.split("_")[1] for group in GROUPS), box=None, pad_edge=False)
     problems = []
     registered = registered_symbols(open_instance())
     for symbol in registered:

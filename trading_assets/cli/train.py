@@ -18,6 +18,7 @@ from trading_assets.cli.results import print_results
 from trading_assets.config.paths import artifacts_dir
 from trading_assets.definitions import build_defs
 from trading_assets.defs.assets import STEPS
+from trading_assets.defs.jobs import REFRESH
 from trading_assets.defs.materialise import REBUILD_TAG, watch
 from trading_assets.defs.planning import plan, to_run, with_ancestors
 from trading_assets.defs.resources import Workspace
@@ -72,7 +73,8 @@ def _run_all(
 ) -> dict[str, str]:
     """One process a symbol, at most `max_workers` at once; what failed, with its message."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["trading_assets.definitions", *HEAVY])
+    trains = any(name not in REFRESH for names in selections.values() for name in names)
+    context.set_forkserver_preload(["trading_assets.definitions", *(HEAVY if trains else [])])
     events: Any = context.Queue()
     waiting, running = list(selections), dict[str, BaseProcess]()
     with Display(selections) as display:
@@ -145,7 +147,7 @@ def run_steps(request: TrainRequest, symbol: str, names: list[str]) -> bool:
         build_defs()
         .resolve_job_def("train_all")
         .execute_in_process(
-            instance=dg.DagsterInstance.get(),
+            instance=open_instance(),
             partition_key=symbol,
             asset_selection=[dg.AssetKey(name) for name in names],
             run_config={

@@ -50,7 +50,7 @@ def load_settings(profile: str, symbol: str, overrides: Mapping[str, Any] | None
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses duplicate keys and leaves `ON`, `NO` and `0700` the strings they look like."""
+    """Refuses duplicate keys; keys, and values such as `ON` and `NO`, stay the strings they look like."""
 
 
 _StrictLoader.yaml_implicit_resolvers = {
@@ -62,6 +62,8 @@ _StrictLoader.yaml_implicit_resolvers = {
 def _strict_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
     mapping: dict[Hashable, Any] = {}
     for key_node, value_node in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise SettingsError(f"Line {key_node.start_mark.line + 1}: a key must be plain text.")
         key = key_node.value
         if key in mapping:
             raise SettingsError(
@@ -97,7 +99,10 @@ def _read_profile(profile: str, seen: tuple[str, ...] = ()) -> Tree:
         source = resources.files("trading_assets.config") / "profiles" / f"{profile}.yaml"
         text = source.read_text(encoding="utf-8")
     elif Path(profile).suffix in {".yaml", ".yml"} and Path(profile).is_file():
-        text = Path(profile).read_text(encoding="utf-8")
+        try:
+            text = Path(profile).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"Profile '{profile}' cannot be read as UTF-8 text: {error}") from None
     else:
         raise SettingsError(
             f"No profile '{profile}'. Known profiles: {', '.join(profile_names())}; "

@@ -21,7 +21,7 @@ def artifact_metadata(obtained: Obtained) -> dict[str, Any]:
     for picture in summary.pictures:
         image = base64.b64encode((ref.path / picture).read_bytes()).decode()
         name = picture.removesuffix(".png")
-        metadata[name] = dg.MetadataValue.md(f"![{name}](data:image/png;base64,{image})")
+        metadata[f"picture: {name}"] = dg.MetadataValue.md(f"![{name}](data:image/png;base64,{image})")
     if summary.notes:
         metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in summary.notes))
     if "rows" in summary.numbers:

@@ -92,9 +92,7 @@ def _torchscript(path: Path) -> Evaluate:
 
     def evaluate(features: F32, account: F32, state: F32) -> F64:
         with torch.inference_mode():
-            probabilities, moved = module(
-                torch.tensor(features), torch.tensor(account), torch.tensor(state)
-            )
+            probabilities, moved = module(torch.tensor(features), torch.tensor(account), torch.tensor(state))
         state[:] = moved.numpy()
         return np.asarray(probabilities.numpy(), dtype=np.float64)
 

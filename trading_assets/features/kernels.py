@@ -19,28 +19,25 @@ TIME, OPEN, HIGH, LOW, CLOSE, VOLUME = range(6)
 Array = NDArray[Any]
 kernel = numba.njit(cache=True, error_model="numpy")
 
-# A rolling window in a state: [count, position, sum, sum of squares, the last n values ...].
-WINDOW_HEAD = 4
+# A rolling window in a state: [count, position, sum, the last n values ...].
+WINDOW_HEAD = 3
 
 
 @kernel
 def _roll(state: Array, x: float, n: int) -> None:
-    """Push `x` into a window of the last `n`. Sums are taken afresh at each turn: no drift."""
+    """Push `x` into a window of the last `n`. The sum is taken afresh at each turn: no drift."""
     position = int(state[1])
     old = state[WINDOW_HEAD + position]
     state[WINDOW_HEAD + position] = x
     state[0] = min(state[0] + 1.0, float(n))
     state[1] = float((position + 1) % n)
     if position == n - 1:
-        total, squares = 0.0, 0.0
+        total = 0.0
         for i in range(n):
-            value = state[WINDOW_HEAD + i]
-            total += value
-            squares += value * value
-        state[2], state[3] = total, squares
+            total += state[WINDOW_HEAD + i]
+        state[2] = total
     else:
         state[2] += x - old
-        state[3] += x * x - old * old
 
 
 @kernel
@@ -50,11 +47,17 @@ def _mean(state: Array) -> float:
 
 @kernel
 def _deviation(state: Array) -> float:
-    """Sample standard deviation (ddof 1) of a window."""
-    n = state[0]
+    """Sample standard deviation (ddof 1) of a window, in two passes: exactly 0 when nothing moves."""
+    n = int(state[0])
     if n < 2:
         return 0.0
-    return sqrt(max(state[3] - state[2] * state[2] / n, 0.0) / (n - 1))
+    mean, total = 0.0, 0.0
+    for i in range(n):
+        mean += state[WINDOW_HEAD + i]
+    mean /= n
+    for i in range(n):
+        total += (state[WINDOW_HEAD + i] - mean) ** 2
+    return sqrt(total / (n - 1))
 
 
 @kernel

@@ -69,7 +69,7 @@ def _high_variance(close: Floats, horizon: int, lookback: int) -> Floats:
     """Whether the variance of the next `horizon` returns exceeds its trailing median."""
     n = len(close)
     high = np.full(n, np.nan)
-    if n <= lookback + 2 * horizon:
+    if n < lookback + 2 * horizon:
         return high
     squares = np.diff(np.log(close), prepend=np.log(close[0])) ** 2
     # realised[t] sums the returns of bars t-h+1 .. t; the next bars' is realised[t+h].

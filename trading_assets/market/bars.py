@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,16 @@ def read_bars(path: Path) -> pd.DataFrame:
         Naming file, row (the first row of data is 1) and column of the first bar that breaks it.
     """
     try:
-        raw = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        raw = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, index_col=False)
     except FileNotFoundError:
         raise MarketError(f"{path} does not exist.") from None
-    except (OSError, ValueError, pa.ArrowException, pd.errors.ParserError, EOFError) as error:
+    except (OSError, ValueError, pa.ArrowException, EOFError, zlib.error) as error:
         problem = " ".join(str(error).split()) or type(error).__name__
         raise BarsRejectedError(f"{path} cannot be read: {problem}") from None
     raw = raw.rename(columns=lambda name: str(name).strip().lower())
+    if raw.columns.has_duplicates:
+        twice = raw.columns[raw.columns.duplicated()][0]
+        raise BarsRejectedError(f"{path} has the column '{twice}' more than once; keep one.")
     time_name = next((name for name in _TIME_NAMES if name in raw), None)
     missing = [name for name in (*PRICES, "volume") if name not in raw]
     if time_name is None or missing:
@@ -138,13 +142,16 @@ def describe_bars(bars: pd.DataFrame) -> dict[str, float | int | str]:
 
 def _times(column: pd.Series[Any], path: Path, name: str) -> pd.Series[Any]:
     if pd.api.types.is_numeric_dtype(column):
-        _refuse(column.isna() | (column <= 0), path, name, column, "is not an epoch")
-        digits = np.floor(np.log10(column.to_numpy(dtype="float64"))).astype(int) + 1
+        epochs = column.to_numpy(dtype="float64")
+        _refuse(~((epochs > 0) & (epochs < 2.0**63)), path, name, column, "is not an epoch")
+        digits = np.floor(np.log10(epochs)).astype(int) + 1
         scale = np.select([digits <= 11, digits <= 14, digits <= 17], [10**9, 10**6, 10**3], 1)
+        _refuse(epochs * scale >= 2.0**63, path, name, column, "is no time that can be held")
         times = pd.to_datetime(column.to_numpy(dtype="int64") * scale, utc=True)
         return pd.Series(times.astype("datetime64[ns, UTC]"))
     times = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
-    _refuse(times.isna(), path, name, column, "is not a time (expected ISO 8601)")
+    first, last = (time.tz_localize("UTC") for time in (pd.Timestamp.min, pd.Timestamp.max))
+    _refuse(~times.between(first, last), path, name, column, "is not a time (expected ISO 8601)")
     return pd.Series(times.astype("datetime64[ns, UTC]").to_numpy())
 
 

@@ -24,7 +24,7 @@ def write_manifest(folder: Path) -> None:
             "sha256": _sha256(path),
         }
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != NAME
+        if path.is_file() and path != folder / NAME
     ]
     (folder / NAME).write_text(json.dumps({"format": 1, "files": files}, indent=1) + "\n")
 
@@ -44,7 +44,7 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
     """
     try:
         manifest: dict[str, Any] = json.loads((folder / NAME).read_bytes())
-        expected = {entry["path"]: entry for entry in manifest["files"]}
+        expected = {entry["path"]: (entry["size"], entry["sha256"]) for entry in manifest["files"]}
     except FileNotFoundError:
         raise ArtifactError(f"{folder} has no {NAME}; it is not a finished artifact.") from None
     except (ValueError, KeyError, TypeError):
@@ -57,8 +57,8 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
     for name in sorted(expected.keys() ^ found.keys()):
         problem = "is missing from" if name in expected else "is not in the manifest of"
         raise ArtifactError(f"{name} {problem} {folder}; restore the folder from a copy.")
-    for name, entry in expected.items():
-        if found[name].stat().st_size != entry["size"] or _sha256(found[name]) != entry["sha256"]:
+    for name, (size, sha256) in expected.items():
+        if found[name].stat().st_size != size or _sha256(found[name]) != sha256:
             raise ArtifactError(
                 f"{found[name]} was changed after it was written (its sha256 differs from the "
                 "manifest); restore the folder from a copy."

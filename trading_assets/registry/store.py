@@ -59,7 +59,8 @@ class ArtifactStore:
             version = (shelf / "recipes" / recipe.digest).read_text()
         except FileNotFoundError:
             return None
-        return self._ref(shelf / version) if (shelf / version).is_dir() else None
+        known = Version.is_valid(version) and (shelf / version).is_dir()
+        return self._ref(shelf / version) if known else None
 
     def is_current(self, recipe: Recipe) -> bool:
         """Whether nothing has to be done to have what `recipe` describes in force."""
@@ -75,7 +76,8 @@ class ArtifactStore:
     def all_current(self, category: Category) -> Iterator[ArtifactRef]:
         """The versions in force of every kind and symbol of a category."""
         for link in sorted((self.root / category).glob("*/*/current")):
-            yield self._ref(link.resolve())
+            if link.exists():
+                yield self._ref(link.resolve())
 
     def obtain(
         self,
@@ -178,7 +180,7 @@ class ArtifactStore:
         versions = self._versions(shelf)
         if not versions:
             return "1.0.0"
-        last = json.loads((shelf / str(versions[-1]) / "metadata.json").read_bytes())
+        last = self._ref(shelf / str(versions[-1])).metadata
         if last["contract"] != built.contract:
             return str(versions[-1].bump_major())
         if last["method_digest"] != recipe.method_digest:
@@ -205,7 +207,7 @@ class ArtifactStore:
                 recipe=metadata["recipe_digest"],
                 path=path,
             )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArtifactError(
                 f"{path} is damaged ({type(error).__name__}: {error}); delete the folder to have it "
                 "built again."
@@ -223,7 +225,10 @@ def _point(link: Path, version: str) -> None:
 
 def _write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    temporary.write_text(text)
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
 
 

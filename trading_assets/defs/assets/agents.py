@@ -6,7 +6,7 @@ from trading_assets.registry.digests import digest_files
 
 
 @step(
-    group="floor_7_agents",
+    group="07_agents",
     category="models",
     method=1,
     kinds={"pytorch"},

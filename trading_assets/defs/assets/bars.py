@@ -7,7 +7,7 @@ from trading_assets.registry.digests import sha256_file
 from trading_assets.registry.tables import digest_table, write_table
 
 
-@step(group="floor_1_market", category="tables", method=1, kinds={"parquet"}, reads_source=True)
+@step(group="01_market", category="tables", method=1, kinds={"parquet"}, reads_source=True)
 def bars(work: Work) -> Built:
     """Validated OHLCV bars of one symbol, with a report on their quality."""
     from trading_assets.market.bars import describe_bars, read_bars

@@ -8,7 +8,7 @@ from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.digests import digest_files
 from trading_assets.registry.tables import read_table
 
-GROUP = "floor_5_calibration"
+GROUP = "05_calibration"
 
 
 @step(group=GROUP, category="models", method=1, kinds={"scikitlearn"}, settings=("calibration",))

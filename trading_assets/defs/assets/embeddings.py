@@ -8,7 +8,7 @@ from trading_assets.registry.digests import digest_files
 from trading_assets.registry.tables import digest_table, write_table
 
 
-@step(group="floor_6_embeddings", category="models", method=1, kinds={"numpy", "parquet"})
+@step(group="06_embeddings", category="models", method=1, kinds={"numpy", "parquet"})
 def market_embeddings(
     work: Work,
     dataset: ArtifactRef,

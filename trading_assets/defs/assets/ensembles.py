@@ -8,7 +8,7 @@ from trading_assets.registry.digests import digest_files
 
 
 @step(
-    group="floor_9_ensemble",
+    group="09_ensemble",
     category="models",
     method=1,
     kinds={"numpy"},

@@ -6,7 +6,7 @@ from trading_assets.defs.steps import Work, step
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.tables import digest_table, read_table, write_table
 
-GROUP = "floor_2_features"
+GROUP = "02_features"
 
 
 @step(group=GROUP, category="tables", method=1, kinds={"numba", "parquet"})

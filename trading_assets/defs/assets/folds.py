@@ -6,7 +6,7 @@ from trading_assets.registry.digests import digest_files
 
 
 @step(
-    group="floor_3_folds",
+    group="03_folds",
     category="models",
     method=1,
     kinds={"numpy"},

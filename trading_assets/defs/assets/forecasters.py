@@ -4,7 +4,7 @@ from trading_assets.defs.steps import Work, step
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.digests import digest_files
 
-GROUP = "floor_4_forecasters"
+GROUP = "04_forecasters"
 OUT_OF_FOLD = "out_of_fold.parquet"
 
 

@@ -6,7 +6,7 @@ from trading_assets.registry.digests import digest_files
 
 
 @step(
-    group="floor_8_hybrids",
+    group="08_hybrids",
     category="models",
     method=1,
     kinds={"pytorch"},

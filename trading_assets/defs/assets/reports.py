@@ -10,7 +10,7 @@ from trading_assets.defs.steps import Work, step
 from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summary
 from trading_assets.registry.digests import digest_files, digest_json
 
-GROUP = "floor_10_deploy"
+GROUP = "10_deploy"
 
 
 @step(

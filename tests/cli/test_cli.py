@@ -1,0 +1,204 @@
+"""The command line: one clear line for a mistake, and nothing half-written after an interruption."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tests import pipeline
+from tests.pipeline import SYMBOL, current
+from trading_assets.cli.home import open_instance
+from trading_assets.cli.main import main
+from trading_assets.defs.assets import STEPS
+
+
+def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line a failing command prints."""
+    code = main(list(arguments))
+    captured = capsys.readouterr()
+    assert code != 0
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, captured.err
+    assert "Traceback" not in captured.err + captured.out
+    return lines[0]
+
+
+def test_an_unknown_symbol_is_refused_with_the_known_ones(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline.write_bars(data_dir)
+    line = failure(capsys, "train", "all", "--symbols", "NOPE", "--profile", "smoke")
+    assert "No bars for 'NOPE'" in line and SYMBOL in line
+
+
+@pytest.mark.parametrize("symbol", ["btcusdt", "..", "A/B", ""])
+def test_a_symbol_that_cannot_be_a_key_is_refused(
+    data_dir: Path, capsys: pytest.CaptureFixture[str], symbol: str
+) -> None:
+    assert "cannot be a symbol" in failure(capsys, "train", "all", "--symbols", symbol)
+
+
+def test_an_empty_folder_is_said(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "holds no bars" in failure(capsys, "train", "all", "--symbols", "BTCUSDT")
+
+
+def test_a_missing_folder_is_said(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRADING_ASSETS_MARKET_DIR", str(data_dir / "nowhere"))
+    assert "does not exist" in failure(capsys, "train", "all", "--symbols", "BTCUSDT")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--set", "ppo.gama=0.9"], "Did you mean 'gamma'"),
+        (["--fee-bps", "-1"], "costs.fee_bps"),
+        (["--fee-bps", "many"], "costs.fee_bps"),
+        (["--set", "nonsense"], "NAME=VALUE"),
+        (["--profile", "nope"], "No profile 'nope'"),
+        (["--n-splits", "1"], "folds.n_splits"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    data_dir: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    pipeline.write_bars(data_dir)
+    assert words in failure(capsys, "train", "all", "--symbols", SYMBOL, *arguments)
+
+
+def test_an_unknown_step_is_refused_with_the_known_ones(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = failure(capsys, "train", "xgboost")
+    assert "Unknown step 'xgboost'" in line and "lightgbm" in line
+
+
+@pytest.mark.parametrize("arguments", [["train"], ["frobnicate"], ["train", "all", "--max-workers", "0"]])
+def test_wrong_arguments_exit_with_2_and_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_no_registered_symbols_is_said(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "No symbols are registered" in failure(capsys, "train", "all")
+
+
+def test_symbols_are_added_listed_and_removed(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline.write_bars(data_dir)
+    assert main(["symbols", "add", SYMBOL]) == 0
+    assert open_instance().get_dynamic_partitions("symbols") == [SYMBOL]
+    assert main(["symbols", "list"]) == 0
+    assert SYMBOL in capsys.readouterr().out
+    assert main(["symbols", "remove", SYMBOL]) == 0
+    assert open_instance().get_dynamic_partitions("symbols") == []
+    assert "is not registered" in failure(capsys, "symbols", "remove", SYMBOL)
+
+
+def test_a_second_run_launches_nothing_and_shows_the_results(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = open_instance().get_runs_count()
+    assert main(["train", "all", "--symbols", SYMBOL, "--profile", "smoke"]) == 0
+    out = capsys.readouterr().out
+    assert "nothing to run" in out and "after costs" in out
+    assert open_instance().get_runs_count() == runs
+
+
+def test_status_and_models_speak_of_every_floor(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["status", "--profile", "smoke"]) == 0
+    assert "stale" not in capsys.readouterr().out
+    assert main(["models", "list"]) == 0
+    out = capsys.readouterr().out
+    for name, step in STEPS.items():
+        assert (name in out) == (step.category != "tables")
+
+
+def run_cli(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "trading_assets.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_one_floor_is_trained_with_what_it_needs(data_dir: Path) -> None:
+    pipeline.write_bars(data_dir)
+    done = run_cli("train", "lightgbm", "--symbols", SYMBOL)
+    assert done.returncode == 0, done.stderr
+    assert current("lightgbm_forecaster").version == "1.0.0"
+    assert not (data_dir / "artifacts/models/cnn_lstm_forecaster").exists()
+
+
+def test_only_the_symbol_with_new_bars_runs(own_trained: Path) -> None:
+    pipeline.write_bars(own_trained, "SYN-OTHER", n_bars=2_016)
+    done = run_cli("train", "dataset", "--symbols", SYMBOL, "SYN-OTHER")
+    assert done.returncode == 0
+    assert "SYN-OTHER  bars  built" in done.stdout
+    assert f"{SYMBOL}  bars" not in done.stdout
+
+
+def test_stale_only_leaves_what_did_not_change(own_trained: Path) -> None:
+    pipeline.write_bars(own_trained, n_bars=pipeline.N_BARS + 1)
+    done = run_cli("train", "all", "--symbols", SYMBOL, "--stale-only")
+    assert done.returncode == 0, done.stderr
+    ran = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(f"{SYMBOL}  ")]
+    assert [name for name in ran if name in STEPS] == ["bars", "features", "labels", "dataset"]
+
+
+def test_no_cache_builds_again_and_reproduces(own_trained: Path) -> None:
+    done = run_cli("train", "lightgbm", "--symbols", SYMBOL, "--no-cache")
+    assert done.returncode == 0
+    assert f"{SYMBOL}  lightgbm_forecaster  unchanged" in done.stdout
+    assert current("lightgbm_forecaster").version == "1.0.0"
+
+
+def test_a_symbol_that_fails_does_not_stop_the_others(own_trained: Path) -> None:
+    (own_trained / "market" / "BROKEN.csv").write_text("timestamp,open\n1,2\n")
+    pipeline.write_bars(own_trained, n_bars=pipeline.N_BARS + 1)
+    done = run_cli("train", "dataset", "--symbols", "BROKEN", SYMBOL)
+    assert done.returncode == 1
+    assert "BROKEN failed:" in done.stdout and "has no column high" in done.stdout
+    assert f"{SYMBOL}  dataset" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_an_interruption_leaves_nothing_half_written(data_dir: Path) -> None:
+    pipeline.write_bars(data_dir)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trading_assets.cli.main", "train", "all"]
+        + ["--symbols", SYMBOL, "--set", "cnn_lstm.steps=100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    building = data_dir / "artifacts/models/cnn_lstm_forecaster" / SYMBOL
+    deadline = time.monotonic() + 90
+    while not list(building.glob(".building-*")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in out + err, out + err
+    assert not list((data_dir / "artifacts").rglob(".building-*"))
+    instance = open_instance()
+    assert {run.status for run in instance.get_runs()} <= {
+        dg.DagsterRunStatus.CANCELED,
+        dg.DagsterRunStatus.FAILURE,
+    }
+    assert run_cli("train", "lightgbm", "--symbols", SYMBOL).returncode == 0

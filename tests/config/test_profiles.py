@@ -1,0 +1,217 @@
+"""Settings: where each comes from, and one line for each that is wrong."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trading_assets.config import Settings, load_settings, profile_names
+from trading_assets.config.profiles import read_yaml
+from trading_assets.errors import SettingsError
+
+
+def profile(folder: Path, text: str, name: str = "mine.yaml") -> str:
+    path = folder / name
+    path.write_text(text)
+    return str(path)
+
+
+def refusal(source: str, symbol: str = "BTCUSDT", overrides: Mapping[str, Any] | None = None) -> str:
+    """The one line that `load_settings` refuses with."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings(source, symbol, overrides)
+    message = str(refused.value)
+    assert message
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "SYN-PRICE"])
+@pytest.mark.parametrize("name", ["demo", "research", "smoke", "standard"])
+def test_every_shipped_profile_loads(name: str, symbol: str) -> None:
+    assert name in profile_names()
+    assert isinstance(load_settings(name, symbol), Settings)
+
+
+def test_no_profile_is_shipped_that_these_tests_do_not_know() -> None:
+    assert profile_names() == ["demo", "research", "smoke", "standard"]
+
+
+def test_a_profile_keeps_what_it_does_not_change_of_the_one_it_extends() -> None:
+    standard, research = load_settings("standard", "A"), load_settings("research", "A")
+    assert (standard.folds.n_splits, research.folds.n_splits) == (5, 10)
+    assert research.folds.step_bars == standard.folds.step_bars == 720
+    assert research.cnn_lstm.channels == standard.cnn_lstm.channels == 32
+
+
+def test_overrides_win_over_the_symbols_section_which_wins_over_the_profile(
+    tmp_path: Path,
+) -> None:
+    source = profile(
+        tmp_path,
+        "labels: {horizon: 5, variance_horizon: 6, variance_lookback: 100}\n"
+        "symbols:\n  A: {labels: {horizon: 7, variance_horizon: 8}}\n",
+    )
+    labels = load_settings(source, "A", {"labels": {"horizon": 9}}).labels
+    assert labels.model_dump() == {
+        "horizon": 9,
+        "variance_horizon": 8,
+        "variance_lookback": 100,
+    }
+    assert load_settings(source, "B").labels.horizon == 5
+
+
+def test_a_later_section_wins_where_two_patterns_match(tmp_path: Path) -> None:
+    source = profile(tmp_path, "symbols:\n  SYN-*: {seed: 1}\n  SYN-A: {seed: 2}\n")
+    seeds = [load_settings(source, symbol).seed for symbol in ("SYN-A", "SYN-B", "OTHER")]
+    assert seeds == [2, 1, 0]
+
+
+def test_a_file_may_extend_a_shipped_profile(tmp_path: Path) -> None:
+    source = profile(tmp_path, "extends: demo\nseed: 11\nsymbols:\n  SYN-A: {costs: {fee_bps: 3}}\n")
+    synthetic, other = load_settings(source, "SYN-A"), load_settings(source, "BTCUSDT")
+    assert (synthetic.seed, synthetic.labels.horizon, synthetic.costs.fee_bps) == (11, 1, 3.0)
+    assert synthetic.costs.slippage_bps == 0.5
+    assert (other.seed, other.labels.horizon, other.costs.fee_bps) == (11, 24, 10.0)
+
+
+def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
+    assert load_settings(profile(tmp_path, "# nothing\n"), "A") == Settings()
+
+
+def test_settings_cannot_be_changed_after_they_were_checked() -> None:
+    settings = load_settings("demo", "A")
+    with pytest.raises(ValueError, match="frozen"):
+        settings.costs.fee_bps = 0.0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "location", "close"),
+    [
+        ({"labels": {"horizn": 3}}, "labels.horizn", "horizon"),
+        ({"label": {"horizon": 3}}, "label", "labels"),
+        ({"ppo": {"learning-rate": 3}}, "ppo.learning-rate", "learning_rate"),
+    ],
+)
+def test_an_unknown_setting_suggests_the_close_name(
+    overrides: Mapping[str, Any], location: str, close: str
+) -> None:
+    message = refusal("demo", overrides=overrides)
+    assert message == f"Unknown setting '{location}' (profile 'demo'). Did you mean '{close}'?"
+
+
+def test_an_unknown_setting_like_no_other_is_answered_with_those_there_are() -> None:
+    message = refusal("demo", overrides={"costs": {"zzz": 1}})
+    assert "'costs.zzz'" in message
+    assert "fee_bps, slippage_bps" in message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "location", "given"),
+    [
+        ({"labels": {"horizon": 0}}, "labels.horizon", "0"),
+        ({"folds": {"n_splits": 51}}, "folds.n_splits", "51"),
+        ({"costs": {"fee_bps": -1.0}}, "costs.fee_bps", "-1.0"),
+        ({"costs": {"fee_bps": float("nan")}}, "costs.fee_bps", "nan"),
+        ({"costs": {"slippage_bps": float("inf")}}, "costs.slippage_bps", "inf"),
+        ({"seed": 2**31}, "seed", "2147483648"),
+        ({"labels": {"horizon": "many"}}, "labels.horizon", "'many'"),
+        ({"labels": {"horizon": 1.5}}, "labels.horizon", "1.5"),
+        ({"labels": 3}, "labels", "3"),
+        ({"labels": None}, "labels", "None"),
+        ({"calibration": "magic"}, "calibration", "'magic'"),
+    ],
+)
+def test_a_value_out_of_range_or_of_the_wrong_type_is_named_with_its_place(
+    overrides: Mapping[str, Any], location: str, given: str
+) -> None:
+    message = refusal("standard", overrides=overrides)
+    assert message.startswith(f"Setting '{location}' (profile 'standard') is {given}: ")
+
+
+@pytest.mark.parametrize("soft", [0.25, 0.3])
+def test_the_soft_drawdown_must_lie_below_the_hard_one(soft: float) -> None:
+    message = refusal("demo", overrides={"risk": {"drawdown_soft": soft, "drawdown_hard": 0.25}})
+    assert f"drawdown_soft is {soft}; it must lie below drawdown_hard (0.25)" in message
+
+
+def test_the_eras_must_leave_a_test_era() -> None:
+    shares = {"forecaster_train": 0.7, "agent_train": 0.2, "validation": 0.1}
+    message = refusal("demo", overrides={"folds": shares})
+    assert "the first three eras take 100%; leave at least 5% for test" in message
+
+
+@pytest.mark.parametrize("text", ["seed: 1\nseed: 2\n", "costs:\n  fee_bps: 1\n  fee_bps: 1\n"])
+def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
+    source = profile(tmp_path, text)
+    message = refusal(source)
+    assert source in message
+    assert f"stands twice (line {len(text.splitlines())})" in message
+
+
+@pytest.mark.parametrize("symbol", ["ON", "NO", "Y", "TRUE", "NULL", "0700", "1E5", "2024-01-01"])
+def test_a_symbol_that_looks_like_another_type_stays_a_string(tmp_path: Path, symbol: str) -> None:
+    source = profile(tmp_path, f"symbols:\n  {symbol}: {{seed: 5}}\n")
+    assert load_settings(source, symbol).seed == 5
+    assert load_settings(source, "OTHER").seed == 0
+
+
+@pytest.mark.parametrize("word", ["ON", "NO", "yes", "off", "true"])
+def test_words_that_yaml_takes_for_booleans_stay_words(word: str) -> None:
+    assert read_yaml(f"a: {word}\nb: [{word}]\n", "x") == {"a": word, "b": [word]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- a\n- b\n",
+        "just words\n",
+        "42\n",
+        "seed: [1\n",
+        "seed: 1\n\tcosts: 2\n",
+        "a: &x {b: *x}\n",
+        "? [a, b]\n: 1\n",
+        "? {a: b}\n: 1\n",
+        "seed: !!python/object/apply:os.getcwd []\n",
+        "symbols: [A, B]\n",
+        "symbols: {A: 3}\n",
+        "symbols: {BTCUSDT: }\nseed: -1\n",
+        "\x00",
+    ],
+)
+def test_yaml_that_holds_no_settings_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    source = profile(tmp_path, text)
+    refusal(source, "A" if "A: 3" in text else "BTCUSDT")
+
+
+def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"seed: \xff\xfe\x81\n")
+    assert str(path) in refusal(str(path))
+
+
+@pytest.mark.parametrize("name", ["demos", "nowhere.yaml", "", "../demo"])
+def test_a_missing_profile_is_answered_with_the_known_ones(name: str) -> None:
+    message = refusal(name)
+    assert f"No profile '{name}'" in message
+    assert "demo, research, smoke, standard" in message
+
+
+def test_a_missing_parent_is_named(tmp_path: Path) -> None:
+    assert "No profile 'dmeo'" in refusal(profile(tmp_path, "extends: dmeo\n"))
+
+
+def test_profiles_that_extend_each_other_in_a_circle_are_refused(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    profile(tmp_path, f"extends: {two}\n", "one.yaml")
+    profile(tmp_path, f"extends: {one}\n", "two.yaml")
+    message = refusal(str(one))
+    assert "in a circle" in message
+    assert f"{one} -> {two}" in message
+
+
+def test_a_profile_that_extends_itself_is_refused(tmp_path: Path) -> None:
+    source = str(tmp_path / "mine.yaml")
+    profile(tmp_path, f"extends: {source}\n")
+    assert "in a circle" in refusal(source)
