@@ -87,7 +87,7 @@ class TradingVecEnv(VecEnv):
             self._costs,
         )
         self._left -= 1
-        ruined = self._accounts[:, kernel.EQUITY] <= 0.01
+        ruined = self._accounts[:, kernel.EQUITY] <= kernel.RUIN
         dones = ruined | (self._left == 0)
         observations = self._observe()
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]

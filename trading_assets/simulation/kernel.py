@@ -28,7 +28,7 @@ ACCOUNT_SIZE = 7
 # Entries of the rules: proportions, then what the reward is made of.
 FEE, SLIPPAGE, SOFT, HARD, PENALTY, SCALE = range(6)
 _OPEN, _CLOSE = 1, 4
-_RUIN = 0.01
+RUIN = 0.01
 
 
 @jit
@@ -43,8 +43,10 @@ def step_account(bars: Array, t: int, account: Array, target: float, rules: Arra
     """Trade to `target` at the open of bar t+1 and mark at its close; return reward and cost.
 
     The reward is the log return of equity net of costs in units of `rules[SCALE]`, less the drawdown
-    penalty. An account below 1 % of its start is ruined: it is closed at that value.
+    penalty. An account below 1 % of its start is ruined: closed at that value, it trades no more.
     """
+    if account[EQUITY] <= RUIN:
+        target = 0.0
     price, before, cost = bars[t + 1, _OPEN], account[EQUITY], 0.0
     if target != account[TARGET]:
         at_open = account[CASH] + account[UNITS] * price
@@ -59,8 +61,8 @@ def step_account(bars: Array, t: int, account: Array, target: float, rules: Arra
         account[AGE] = 0.0
     account[AGE] += 1.0
     account[EQUITY] = account[CASH] + account[UNITS] * bars[t + 1, _CLOSE]
-    if account[EQUITY] <= _RUIN:
-        account[EQUITY] = account[CASH] = _RUIN
+    if account[EQUITY] <= RUIN:
+        account[EQUITY] = account[CASH] = RUIN
         account[UNITS] = account[TARGET] = 0.0
     account[PEAK] = max(account[PEAK], account[EQUITY])
     drawdown = 1.0 - account[EQUITY] / account[PEAK]
@@ -72,17 +74,12 @@ def step_account(bars: Array, t: int, account: Array, target: float, rules: Arra
 def observe_account(account: Array, out: Array) -> None:
     """Write the values of `ACCOUNT_NAMES` into `out`."""
     held = account[TARGET] != 0.0
-    entry = max(account[ENTRY], _RUIN)
+    entry = max(account[ENTRY], RUIN)
     pnl = 10 * np.log(account[EQUITY] / entry) if held else 0.0
     out[0] = account[TARGET]
     out[1] = min(max(pnl, -5.0), 5.0)
     out[2] = min(10 * (1.0 - account[EQUITY] / account[PEAK]), 5.0)
     out[3] = min(account[AGE] / 48.0, 3.0) if held else 0.0
-
-
-@jit
-def is_ruined(account: Array) -> bool:
-    return bool(account[EQUITY] <= _RUIN)
 
 
 @jit

@@ -78,7 +78,7 @@ def make_eras(
     Raises
     ------
     NotReadyError
-        Saying how many bars are missing.
+        Saying how many bars are missing, or how few an era keeps.
     """
     if n_bars < min_bars:
         raise NotReadyError(
@@ -93,11 +93,12 @@ def make_eras(
     gap = label_span + embargo
     stops = [start - gap for start in starts[1:]] + [n_bars]
     eras = [Era(start, stop) for start, stop in zip(starts, stops, strict=True)]
-    shortest = min(eras, key=len)
-    if len(shortest) < gap:
+    shortest = min(eras, key=lambda era: era.stop - era.start)
+    kept = max(shortest.stop - shortest.start, 0)
+    if kept < gap:
         raise NotReadyError(
             f"Not ready: with {n_bars} bars the era '{ERA_NAMES[eras.index(shortest)]}' keeps "
-            f"{max(len(shortest), 0)} bars after purge and embargo ({gap} bars at each boundary). "
+            f"{kept} bars after purge and embargo ({gap} bars at each boundary). "
             "Bring more bars, or lower folds.embargo or labels.horizon."
         )
     return Eras(*eras)

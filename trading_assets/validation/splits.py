@@ -100,6 +100,8 @@ def assert_no_leakage(
     end = np.asarray(label_end)
     start = np.arange(len(end)) if label_start is None else np.asarray(label_start)
     for number, (train, test) in enumerate(splits):
+        if not len(test):
+            continue
         order = np.argsort(start[test])
         starts, reach = start[test][order], np.maximum.accumulate(end[test][order])
         # Of all test spans that start no later than the training span ends, does one reach its start?
