@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from trading_assets.defs import assets
-from trading_assets.defs.jobs import refresh, retrain, train_all
+from trading_assets.defs.jobs import rank, refresh, retrain, train_all
 from trading_assets.defs.resources import ArtifactNames, Workspace
 from trading_assets.defs.schedules import weekly_schedule
 from trading_assets.defs.sensors import new_bars_sensor, retrain_sensor
@@ -35,7 +35,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     """Everything Dagster needs; the same for the server, the command line and the tests."""
     return dg.Definitions(
         assets=ASSETS,
-        jobs=[train_all, refresh, retrain],
+        jobs=[train_all, refresh, retrain, rank],
         sensors=[new_bars_sensor, retrain_sensor],
         schedules=[weekly_schedule],
         resources={

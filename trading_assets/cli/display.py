@@ -30,6 +30,7 @@ class Display:
         self.failures: dict[str, str] = {}
         self._outcomes: dict[tuple[str, str], str] = {}
         self._now: dict[str, str] = dict.fromkeys(selections, "waiting")
+        self._running: dict[str, str] = {}
         self._started: dict[tuple[str, str], float] = {}
         self._console = Console()
         self._live = Live(self._table(), console=self._console, auto_refresh=False)
@@ -54,9 +55,9 @@ class Display:
         key = (symbol, step)
         if event == "started":
             self._started[key] = time.monotonic()
-            self._now[symbol] = step
+            self._running[symbol] = self._now[symbol] = step
         elif event == "running":
-            self._now[symbol] = f"{step} {fraction:.0%} {text}"
+            self._now[symbol] = f"{fraction:.0%} {step} {text}"
         else:
             self._outcomes[key] = event
             seconds = time.monotonic() - self._started.get(key, time.monotonic())
@@ -79,10 +80,11 @@ class Display:
             self._live.update(self._table(), refresh=True)
 
     def _table(self) -> Table:
-        table = Table("symbol", box=None, header_style="dim", pad_edge=False)
+        table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column("symbol", no_wrap=True, min_width=max(map(len, self.selections), default=0))
         for group in GROUPS:
-            table.add_column(group.split("_")[1][:5], justify="center", no_wrap=True)
-        table.add_column("now", no_wrap=True, max_width=34)
+            table.add_column(group.split("_")[1][:4], justify="center", no_wrap=True, min_width=4)
+        table.add_column("now", no_wrap=True)
         for symbol, now in self._now.items():
             table.add_row(symbol, *(self._cell(symbol, group) for group in GROUPS), now)
         return table
@@ -95,7 +97,7 @@ class Display:
         outcomes = [self._outcomes.get((symbol, name)) for name in names]
         if "failed" in outcomes:
             mark = "✗"
-        elif any(name == self._now[symbol].split(" ")[0] for name in names):
+        elif self._running.get(symbol) in names and None in outcomes:
             mark = "…"
         elif None in outcomes:
             mark = "·"

@@ -164,13 +164,5 @@ def run_steps(request: TrainRequest, symbol: str, names: list[str]) -> bool:
 
 
 def _rank(instance: dg.DagsterInstance) -> None:
-    from trading_assets.defs.assets.reports import leaderboard
-
-    dg.materialize(
-        [leaderboard],
-        instance=instance,
-        resources={"workspace": Workspace()},
-        run_config=_SILENT,
-        selection=[leaderboard],
-        raise_on_error=False,
-    )
+    job = build_defs().resolve_job_def("rank")
+    job.execute_in_process(instance=instance, run_config=_SILENT, raise_on_error=False)

@@ -19,3 +19,6 @@ train_all = dg.define_asset_job(
     dg.AssetSelection.assets(*REFRESH, *RETRAIN),
     description="The whole hierarchy; what is fresh is found, not built.",
 )
+rank = dg.define_asset_job(
+    "rank", dg.AssetSelection.assets("leaderboard"), description="All symbols side by side."
+)

@@ -1,0 +1,12 @@
+"""The same assets under Dagster's default executor, which gives every step a process of its own."""
+
+import dagster as dg
+
+from trading_assets.defs.resources import ArtifactNames, Workspace
+from trading_assets.definitions import ASSETS
+
+defs = dg.Definitions(
+    assets=[asset for asset in ASSETS if asset.partitions_def],
+    resources={"workspace": Workspace(), "io_manager": ArtifactNames()},
+    executor=dg.multiprocess_executor.configured({"max_concurrent": 1}),
+)
