@@ -1,1 +1,1 @@
-"""Measurements against named peers, run by hand: `python -m benchmarks.NAME`. Results in benchmarks/README.md."""
+"""Measurements against named peers, run by hand: `python -m benchmarks.NAME`; results in README.md here."""

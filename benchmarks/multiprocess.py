@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from trading_assets.defs.resources import ArtifactNames, Workspace
 from trading_assets.definitions import ASSETS
+from trading_assets.defs.resources import Workspace
 
 defs = dg.Definitions(
     assets=[asset for asset in ASSETS if asset.partitions_def],
-    resources={"workspace": Workspace(), "io_manager": ArtifactNames()},
+    resources={"workspace": Workspace()},
     executor=dg.multiprocess_executor.configured({"max_concurrent": 1}),
 )

@@ -1,13 +1,17 @@
 """Changing any bar after t changes no feature, observation or trade up to t, and no model fitted by t."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.pipeline import SYMBOL, current, use
 from trading_assets.agents.observations import AgentMarket
 from trading_assets.agents.ppo import actor_weights, run_policy, train_ppo
+from trading_assets.agents.storage import load_market
 from trading_assets.config import Settings, load_settings
 from trading_assets.execution.networks import ActorNet
 from trading_assets.features.catalogue import NAMES, WARM_UP
@@ -22,9 +26,11 @@ from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.forecasters.stage1 import Stage1
 from trading_assets.market.bars import check_bars, to_matrix
 from trading_assets.market.synthetic import SyntheticMarket
+from trading_assets.reports.backtest import replay_bundle
 from trading_assets.validation.folds import Folds, make_folds
 
 N_BARS = 2_400
+BARS = ("timestamp", "open", "high", "low", "close", "volume")
 SETTINGS = load_settings("smoke", "SYN-PRICE", {"folds": {"min_bars": 1_000, "step_bars": 100}})
 
 
@@ -125,8 +131,8 @@ def test_no_label_of_an_era_reaches_into_the_next(trained: Trained) -> None:
 def test_models_and_calibrators_fitted_by_t_do_not_know_the_future(
     history: pd.DataFrame, trained: Trained, seed: int
 ) -> None:
-    """t is the last bar before the second era."""
-    t = trained.folds.eras.agent_train.start - 1
+    """t is the last bar that a label of the first era depends on."""
+    t = int(trained.data.label_end[trained.folds.eras.forecaster_train.stop - 1])
     other = Trained(altered(history, t, seed))
     assert other.stage1.architecture == trained.stage1.architecture
     assert all(np.array_equal(v, other.stage1.weights[k]) for k, v in trained.stage1.weights.items())
@@ -163,3 +169,28 @@ def test_observations_and_trades_up_to_t_do_not_know_the_future(
     assert np.array_equal(before.accounts[:n], after.accounts[:n])
     assert np.array_equal(before.targets[:n], after.targets[:n])
     assert np.array_equal(before.equity[:n], after.equity[:n])
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_decisions_of_a_bundle_up_to_t_do_not_know_the_future(
+    trained_dir: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    """The ensemble of agent and hybrid, replayed from the finished bundle."""
+    use(trained_dir, monkeypatch)
+    chosen = load_settings("smoke", SYMBOL)
+    folders = [current(name).path for name in ("dataset", "cv_folds", "market_embeddings")]
+    market = load_market(*folders, chosen)
+    bundle = current("policy_bundle").path
+    era = market.eras.test
+    t = era.start + int(share * (len(era) - 3))
+    data = Dataset.read(folders[0])
+    other = make_dataset(altered(data.frame[list(BARS)], t, 1), chosen)
+    stage1 = market.stage1.copy()
+    stage1[:, : len(NAMES)] = other.features.to_numpy()
+    changed = AgentMarket(other.bars, stage1, market.eras, market.rules)
+    before, _ = replay_bundle(bundle, market)
+    after, _ = replay_bundle(bundle, changed)
+    n = t - era.start + 1
+    assert np.array_equal(before.targets[:n], after.targets[:n])
+    assert np.array_equal(before.equity[:n], after.equity[:n])
+    assert not np.array_equal(before.equity, after.equity)

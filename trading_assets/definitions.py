@@ -7,7 +7,7 @@ import dagster as dg
 
 from trading_assets.defs import assets
 from trading_assets.defs.jobs import rank, refresh, retrain, train_all
-from trading_assets.defs.resources import ArtifactNames, Workspace
+from trading_assets.defs.resources import Workspace
 from trading_assets.defs.schedules import weekly_schedule
 from trading_assets.defs.sensors import new_bars_sensor, retrain_sensor
 
@@ -38,11 +38,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         jobs=[train_all, refresh, retrain, rank],
         sensors=[new_bars_sensor, retrain_sensor],
         schedules=[weekly_schedule],
-        resources={
-            "workspace": Workspace(),
-            "io_manager": ArtifactNames(),
-            **(resource_overrides or {}),
-        },
+        resources={"workspace": Workspace(), **(resource_overrides or {})},
         executor=dg.in_process_executor,
     )
 

@@ -63,6 +63,7 @@ def test_a_missing_folder_is_said(
         (["--set", "nonsense"], "NAME=VALUE"),
         (["--profile", "nope"], "No profile 'nope'"),
         (["--n-splits", "1"], "folds.n_splits"),
+        (["--set", "ppo=1", "--set", "ppo.gamma=0.9"], "keep one"),
     ],
 )
 def test_a_wrong_setting_is_named(
@@ -105,8 +106,9 @@ def test_symbols_are_added_listed_and_removed(data_dir: Path, capsys: pytest.Cap
 
 
 def test_a_second_run_launches_nothing_and_shows_the_results(
-    trained: Path, capsys: pytest.CaptureFixture[str]
+    own_trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert main(["train", "all", "--symbols", SYMBOL, "--profile", "smoke"]) == 0
     runs = open_instance().get_runs_count()
     assert main(["train", "all", "--symbols", SYMBOL, "--profile", "smoke"]) == 0
     out = capsys.readouterr().out
@@ -174,6 +176,25 @@ def test_a_symbol_that_fails_does_not_stop_the_others(own_trained: Path) -> None
     assert "BROKEN failed:" in done.stdout and "has no column high" in done.stdout
     assert f"{SYMBOL}  dataset" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_damaged_artifact_is_said_and_mended_by_building_again(own_trained: Path) -> None:
+    path = current("lightgbm_forecaster").path / "model.txt"
+    path.write_text("damaged")
+    pipeline.write_bars(own_trained)
+    done = run_cli("train", "lightgbm_calibrator", "--symbols", SYMBOL, "--set", "calibration=platt")
+    assert done.returncode == 1
+    assert "model.txt was changed" in done.stdout and "Traceback" not in done.stdout + done.stderr
+    done = run_cli("train", "lightgbm", "--symbols", SYMBOL, "--no-cache")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert current("lightgbm_forecaster").open().is_dir()
+
+
+def test_an_artifact_that_lost_a_picture_is_mended_too(own_trained: Path) -> None:
+    (current("bars").path / "price.png").unlink()
+    done = run_cli("train", "bars", "--symbols", SYMBOL, "--no-cache", "--set", "seed=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert current("bars").version == "1.0.1"
 
 
 def test_an_interruption_leaves_nothing_half_written(data_dir: Path) -> None:

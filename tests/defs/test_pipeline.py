@@ -133,6 +133,16 @@ def test_a_broken_file_fails_its_symbol_with_its_own_words(own_trained: Path) ->
     assert current("bars").version == "1.0.0"
 
 
+def test_parents_that_do_not_belong_together_are_refused(own_trained: Path) -> None:
+    pipeline.write_bars(own_trained, n_bars=pipeline.N_BARS + 168)
+    assert pipeline.train(names=list(REFRESH))
+    assert not pipeline.train(names=["lightgbm_forecaster"])
+    instance = open_instance()
+    run = instance.get_run_records(limit=1)[0].dagster_run
+    failure = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)[0]
+    assert "cv_folds of SYN-PRICE was made from dataset 1.0.0" in str(failure.dagster_event)
+
+
 def test_a_missing_parent_is_named(data_dir: Path) -> None:
     pipeline.write_bars(data_dir)
     assert not pipeline.train(names=["features"])

@@ -10,7 +10,9 @@ import pytest
 from tests import pipeline
 from tests.pipeline import SYMBOL
 from trading_assets.cli.home import open_instance
-from trading_assets.defs.jobs import REFRESH
+from trading_assets.definitions import build_defs
+from trading_assets.defs.jobs import REFRESH, RETRAIN
+from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.schedules import weekly_schedule
 from trading_assets.defs.sensors import new_bars_sensor, retrain_sensor
@@ -139,6 +141,51 @@ def test_changed_settings_retrain_and_changing_them_back_asks_for_nothing(
     assert keys(changed) == [SYMBOL]
     monkeypatch.setenv("TRADING_ASSETS_PROFILE", "smoke")
     assert keys(tick(retrain_sensor, changed.cursor)) == []
+
+
+def test_another_label_horizon_retrains_on_new_labels(
+    own_trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = tick(retrain_sensor, None).cursor
+    profile = own_trained / "mine.yaml"
+    profile.write_text("extends: smoke\nsymbols: {'SYN-*': {labels: {horizon: 3}}}\n")
+    monkeypatch.setenv("TRADING_ASSETS_PROFILE", str(profile))
+    assert keys(tick(retrain_sensor, cursor)) == [SYMBOL]
+    workspace = Workspace()
+    stale = set(to_run(plan(workspace.store, None, workspace.settings(SYMBOL), SYMBOL)))
+    assert {"labels", "dataset", "cv_folds"} <= stale <= set(RETRAIN)
+
+
+def test_a_symbol_in_training_is_left_alone_until_the_run_is_over(own_trained: Path) -> None:
+    pipeline.write_bars(own_trained, n_bars=pipeline.N_BARS + 168)
+    assert pipeline.train(names=list(REFRESH))
+    instance = open_instance()
+    job = build_defs().resolve_job_def("retrain")
+    run = instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": SYMBOL}
+    )
+    waiting = tick(retrain_sensor, None)
+    assert keys(waiting) == []
+    instance.report_run_failed(run)
+    assert keys(tick(retrain_sensor, waiting.cursor)) == [SYMBOL]
+
+
+def test_odd_entries_in_the_market_folder_disturb_nobody(data_dir: Path) -> None:
+    pipeline.write_bars(data_dir)
+    (data_dir / "market" / "GONE.csv").symlink_to(data_dir / "nowhere")
+    (data_dir / "market" / "FOLDER.parquet").mkdir()
+    assert keys(tick(new_bars_sensor, tick(new_bars_sensor, None).cursor)) == [SYMBOL]
+
+
+def test_the_weekly_schedule_says_what_is_wrong(own_trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADING_ASSETS_MARKET_DIR", str(own_trained / "nowhere"))
+    context = dg.build_schedule_context(
+        instance=open_instance(),
+        scheduled_execution_time=datetime(2026, 1, 4, 3, tzinfo=UTC),
+        resources={"workspace": Workspace()},
+    )
+    (skipped,) = list(weekly_schedule(context))
+    assert isinstance(skipped, dg.SkipReason) and "does not exist" in str(skipped.skip_message)
 
 
 def test_a_restart_neither_misses_nor_doubles(own_trained: Path) -> None:

@@ -128,7 +128,7 @@ def encoder_weights(policy_state: dict[str, Any]) -> dict[str, Any]:
     return {
         name.removeprefix(prefix): np.array(value)
         for name, value in policy_state.items()
-        if name.startswith(prefix)
+        if name.startswith(prefix) and not name.startswith(prefix + "head.")
     }
 
 
@@ -187,7 +187,7 @@ def train_hybrid(
     nets = {name: value for name, value in parent.items() if "features_extractor" not in name}
     model.policy.load_state_dict(nets, strict=False)
     validation = market.eras.validation
-    first = max(validation.start - warm_up, 0)
+    first = validation.start - warm_up
 
     def validate() -> Backtest:
         state = {name: value.detach() for name, value in model.policy.state_dict().items()}

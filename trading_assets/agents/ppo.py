@@ -118,7 +118,7 @@ class KeepBest(BaseCallback):
         self.interval = max(total_steps // evaluations, 1)
         self.history: History = []
         self._next = 0 if from_start else self.interval
-        self._best: tuple[float, Weights] | None = None
+        self._best: tuple[int, Weights] | None = None
 
     def _on_step(self) -> bool:
         return True
@@ -137,16 +137,19 @@ class KeepBest(BaseCallback):
         equity = float(result.equity[-1])
         trades = int(np.count_nonzero(np.diff(result.targets, prepend=0.0)))
         self.history.append({"steps": self.num_timesteps, "equity": equity, "trades": trades})
-        if self._best is None or equity > self._best[0]:
-            state = {name: value.clone() for name, value in self.model.policy.state_dict().items()}
-            self._best = (equity, state)
+        if self._best is None or equity > self.history[self._best[0]]["equity"]:
+            state = self.model.policy.state_dict()
+            # Actor and critic share one extractor; Stable-Baselines3 lists it under three names.
+            aliases = ("pi_features_extractor", "vf_features_extractor")
+            kept = {name: value.clone() for name, value in state.items() if not name.startswith(aliases)}
+            self._best = (len(self.history) - 1, kept)
 
     def best(self) -> Weights:
         """The weights kept; marks their evaluation in the history."""
         if self._best is None:
             raise RuntimeError("best() was called before any evaluation.")
-        for row in self.history:
-            row["kept"] = float(row["equity"] == self._best[0])
+        for number, row in enumerate(self.history):
+            row["kept"] = float(number == self._best[0])
         return self._best[1]
 
 

@@ -16,7 +16,9 @@ from trading_assets.agents.hybrid import encoder_weights, hybrid_stage1
 from trading_assets.agents.observations import AgentMarket
 from trading_assets.agents.ppo import Weights, actor_weights
 from trading_assets.config.settings import Settings
+from trading_assets.errors import NotReadyError
 from trading_assets.execution.networks import ActorNet, Encoder
+from trading_assets.features.catalogue import WARM_UP
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.forecasters.stage1 import Stage1
@@ -57,7 +59,14 @@ def load_market(dataset: Path, cv_folds: Path, embeddings: Path, settings: Setti
     data = Dataset.read(dataset)
     table = read_table(embeddings / "embeddings.parquet").to_numpy()
     stage1 = np.hstack([data.features.to_numpy(), table])
-    return AgentMarket.make(data.bars, stage1, Folds.read(cv_folds).eras, settings)
+    eras = Folds.read(cv_folds).eras
+    missing = WARM_UP + settings.bundle.warm_up_bars - eras.validation.start
+    if missing > 0:
+        raise NotReadyError(
+            f"Not ready: bundle.warm_up_bars is {settings.bundle.warm_up_bars}, which reaches back "
+            f"{missing} bars too far from the validation era; lower it or bring more bars."
+        )
+    return AgentMarket.make(data.bars, stage1, eras, settings)
 
 
 def load_members(
@@ -75,7 +84,7 @@ def load_members(
     for policy in policies.values():
         table = market.stage1
         if policy.encoder is not None:
-            first = max(era.start - warm_up, 0)
+            first = era.start - warm_up
             table = hybrid_stage1(policy.encoder, inputs, table, stage1.embedding, first, era.stop)
         members.append((policy.actor, policy.scaler.transform(table)))
     return members

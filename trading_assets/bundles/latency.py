@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from trading_assets.execution.loader import RUNTIMES, open_runtime
@@ -48,7 +49,7 @@ def measure_latency(
     return {
         "runtimes": runtimes,
         "calls": calls,
-        "threads": 1,
+        "threads": torch.get_num_threads(),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),

@@ -50,8 +50,9 @@ def check_bundle(
 ) -> tuple[dict[str, dict[str, float]], F32]:
     """Compare a written bundle with torch and Stable-Baselines3 on up to 2,000 validation bars.
 
-    The reference shares no inference code with the bundle: hidden states come from the torch module
-    over the whole sequence, probabilities from the Stable-Baselines3 policy. The accounts are random.
+    In the reference, hidden states come from the torch modules over the whole sequence and actions from
+    the Stable-Baselines3 policies; the forecasters' probabilities are those of the stage-1 table, which
+    was held against LightGBM and torch when it was made. The accounts are random.
 
     Returns
     -------

@@ -148,6 +148,8 @@ def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
             branch = tree
             for part in path:
                 branch = branch.setdefault(part, {})
+                if not isinstance(branch, dict):
+                    raise SettingsError(f"--set gives '{part}' a value and '{name}' a part of it; keep one.")
             branch[last] = read_yaml(f"value: {value}", f"The value of {name}")["value"]
     return tree
 

@@ -3,7 +3,10 @@
 import contextlib
 import logging
 import multiprocessing
+import os
 import queue
+import signal
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from trading_assets.cli.display import Display
-from trading_assets.cli.home import open_instance
+from trading_assets.cli.home import open_instance, registered_symbols
 from trading_assets.cli.results import print_results
 from trading_assets.config.paths import artifacts_dir
 from trading_assets.definitions import build_defs
@@ -24,7 +27,17 @@ from trading_assets.defs.planning import plan, to_run, with_ancestors
 from trading_assets.defs.resources import Workspace
 from trading_assets.registry.store import ArtifactStore
 
-HEAVY = ["torch", "stable_baselines3", "lightgbm", "sklearn.linear_model", "matplotlib.figure"]
+HEAVY = [
+    "trading_assets.agents.storage",
+    "trading_assets.bundles.verification",
+    "trading_assets.bundles.graph",
+    "trading_assets.forecasters.stage1_training",
+    "trading_assets.reports.backtest",
+    "trading_assets.reports.pictures",
+    "onnxruntime",
+    "torch.onnx",
+    "torch._dynamo",
+]
 """Loaded once by the server that workers are forked from."""
 GRACE_SECONDS = 10.0
 """What a worker gets to put things away after Ctrl-C."""
@@ -62,8 +75,8 @@ def train(request: TrainRequest, goals: list[str] | None = None) -> int:
     failed: dict[str, str] = {}
     if busy:
         failed = _run_all(request, busy, goals)
-        if goals is None:
-            _rank(instance)
+    if goals is None and not _rank(instance):
+        failed["leaderboard"] = "see its run in the user interface"
     print_results(ArtifactStore(artifacts_dir()), request.symbols, list(busy), failed)
     return 1 if failed else 0
 
@@ -95,7 +108,7 @@ def _run_all(
                         display.finish(symbol, process.exitcode or 0)
                         del running[symbol]
         except KeyboardInterrupt:
-            _stop(running.values())
+            _stop(list(running.values()))
             raise
     return display.failures
 
@@ -108,40 +121,49 @@ def _drain(events: Any, display: Display, timeout: float) -> None:
 
 
 def _stop(processes: Iterable[BaseProcess]) -> None:
-    """The terminal has interrupted the workers too; wait for them, then end what is left."""
-    deadline = time.monotonic() + GRACE_SECONDS
-    for process in processes:
-        process.join(max(deadline - time.monotonic(), 0.1))
-        if process.is_alive():
-            process.terminate()
-            process.join()
+    """A terminal interrupts the workers too; others do not. Wait, ask, and only then end what is left."""
+    for ask in (lambda _: None, _interrupt, BaseProcess.terminate):
+        deadline = time.monotonic() + GRACE_SECONDS
+        for process in processes:
+            if process.is_alive():
+                ask(process)
+        for process in processes:
+            process.join(max(deadline - time.monotonic(), 0.0))
+
+
+def _interrupt(process: BaseProcess) -> None:
+    if process.pid is not None:
+        os.kill(process.pid, signal.SIGINT)
 
 
 def _work(request: TrainRequest, symbol: str, names: list[str], goals: list[str] | None, events: Any) -> None:
     """In a process of its own: run the symbol's steps and report on each."""
     logging.disable(logging.CRITICAL)
     with watch(lambda *event: events.put((symbol, *event))):
-        if request.rebuild and goals is not None:
-            ancestors = with_ancestors(goals) - set(goals)
-            _run_stale(request, symbol, sorted(ancestors, key=list(STEPS).index))
-        if request.stale_only and not request.rebuild:
-            _run_stale(request, symbol, goals)
+        if request.rebuild:
+            ancestors = sorted(with_ancestors(goals or []) - set(names), key=list(STEPS).index)
+            done = _run_stale(request, symbol, ancestors) and run_steps(request, symbol, names, rebuild=True)
+        elif request.stale_only:
+            done = _run_stale(request, symbol, goals)
         else:
-            run_steps(request, symbol, names)
+            done = run_steps(request, symbol, names)
+    if not done:
+        sys.exit(1)
 
 
-def _run_stale(request: TrainRequest, symbol: str, goals: list[str] | None) -> None:
-    """Run what is surely stale, look again, until nothing is."""
+def _run_stale(request: TrainRequest, symbol: str, goals: list[str] | None) -> bool:
+    """Run what is surely stale, look again, until nothing is; whether all succeeded."""
     workspace = request.workspace
     while True:
         planned = plan(workspace.store, workspace.source, workspace.settings(symbol), symbol)
-        surely = [p for p in planned if p.state == "stale"]
-        names = to_run(surely, goals)
-        if not names or not run_steps(request, symbol, names):
-            return
+        names = to_run([p for p in planned if p.state == "stale"], goals)
+        if not names:
+            return True
+        if not run_steps(request, symbol, names):
+            return False
 
 
-def run_steps(request: TrainRequest, symbol: str, names: list[str]) -> bool:
+def run_steps(request: TrainRequest, symbol: str, names: list[str], *, rebuild: bool = False) -> bool:
     """One Dagster run of the named steps of a symbol, in this process; whether it succeeded."""
     result = (
         build_defs()
@@ -156,13 +178,20 @@ def run_steps(request: TrainRequest, symbol: str, names: list[str]) -> bool:
                 },
                 **_SILENT,
             },
-            tags={REBUILD_TAG: "true"} if request.rebuild else None,
+            tags={REBUILD_TAG: "true"} if rebuild else None,
             raise_on_error=False,
         )
     )
     return result.success
 
 
-def _rank(instance: dg.DagsterInstance) -> None:
+def _rank(instance: dg.DagsterInstance) -> bool:
+    """Bring the leaderboard up to date, in a run only if it is not; whether it is."""
+    from trading_assets.defs.assets.reports import leaderboard_recipe
+
+    store = ArtifactStore(artifacts_dir())
+    recipe, _ = leaderboard_recipe(store, registered_symbols(instance))
+    if store.is_current(recipe):
+        return True
     job = build_defs().resolve_job_def("rank")
-    job.execute_in_process(instance=instance, run_config=_SILENT, raise_on_error=False)
+    return job.execute_in_process(instance=instance, run_config=_SILENT, raise_on_error=False).success

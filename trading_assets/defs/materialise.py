@@ -1,6 +1,6 @@
 """The one way an asset comes to be: find it by its recipe, or build it, and say what it is."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -11,10 +11,11 @@ from trading_assets import progress
 from trading_assets.config.paths import market_dir
 from trading_assets.defs.metadata import artifact_metadata
 from trading_assets.defs.resources import Workspace
-from trading_assets.defs.steps import SOURCE_FILE, Step, Work
-from trading_assets.errors import TradingAssetsError
+from trading_assets.defs.steps import SOURCE_FILE, STEPS, Step, Work
+from trading_assets.errors import ArtifactError, TradingAssetsError
 from trading_assets.registry.artifacts import ArtifactRef
 from trading_assets.registry.digests import sha256_file
+from trading_assets.registry.store import ArtifactStore
 
 REBUILD_TAG = "trading_assets/rebuild"
 """Run tag: build every selected asset even if its recipe is known."""
@@ -35,10 +36,8 @@ def watch(watcher: Watcher) -> Iterator[None]:
         _watcher.reset(token)
 
 
-def materialise(
-    context: dg.AssetExecutionContext, step: Step, refs: Mapping[str, ArtifactRef]
-) -> dg.MaterializeResult[Any]:
-    """Make the step's artifact for the run's symbol the current one.
+def materialise(context: dg.AssetExecutionContext, step: Step) -> dg.MaterializeResult[Any]:
+    """Make the step's artifact for the run's symbol the current one, from its parents in force.
 
     A mistake of the user's (settings, bars) fails the step without retries and with its own text.
     """
@@ -48,6 +47,7 @@ def materialise(
     tell(step.name, "started", 0.0, "")
     try:
         settings, source = workspace.settings(symbol), market_dir()
+        refs = _parents(workspace.store, step, symbol)
         versions = {name: ref.data_version for name, ref in refs.items()}
         if step.reads_source:
             source = workspace.source.file(symbol)
@@ -55,12 +55,13 @@ def materialise(
         with progress.listen(lambda fraction, text: tell(step.name, "running", fraction, text)):
             obtained = workspace.store.obtain(
                 step.recipe(settings, symbol, versions),
-                dict(refs),
+                refs,
                 lambda folder: step.build(
                     Work(folder, settings, symbol, source, versions.get(SOURCE_FILE, "")), **refs
                 ),
                 rebuild=context.run.tags.get(REBUILD_TAG) == "true",
             )
+        metadata = artifact_metadata(obtained)
     except TradingAssetsError as error:
         tell(step.name, "failed", 0.0, str(error))
         raise dg.Failure(str(error), allow_retries=False) from error
@@ -74,11 +75,28 @@ def materialise(
         )
     tell(step.name, obtained.outcome, 1.0, "")
     return dg.MaterializeResult(
-        value=obtained.ref,
         data_version=dg.DataVersion(obtained.ref.data_version),
-        metadata=artifact_metadata(obtained),
+        metadata=metadata,
         tags={"outcome": obtained.outcome.replace(" ", "_")},
     )
+
+
+def _parents(store: ArtifactStore, step: Step, symbol: str) -> dict[str, ArtifactRef]:
+    """The step's inputs in force, checked to be made from each other and not from earlier versions."""
+    refs = {}
+    for name in step.inputs:
+        ref = store.current(STEPS[name].category, name, symbol)
+        if ref is None:
+            raise ArtifactError(f"{name} of {symbol} is not there yet; materialise it first.")
+        refs[name] = ref
+    for name, ref in refs.items():
+        for parent, made in ref.metadata["inputs"].items():
+            if parent in refs and refs[parent].identity != made["identity"]:
+                raise ArtifactError(
+                    f"{name} of {symbol} was made from {parent} {made['version']}, but {parent} "
+                    f"{refs[parent].version} is in force now; materialise {name} again first."
+                )
+    return refs
 
 
 def _log_watcher(context: dg.AssetExecutionContext) -> Watcher:

@@ -89,8 +89,8 @@ def _state(
     if step.reads_source and source is not None:
         inputs[SOURCE_FILE] = sha256_file(source.file(symbol))
     recipe = step.recipe(settings, symbol, inputs)
-    if step.category != "tables":
-        versions[step.name] = recipe.digest
-    elif (known := store.find(recipe)) is not None:
+    if (known := store.find(recipe)) is not None:
         versions[step.name] = known.data_version
+    elif step.category != "tables":
+        versions[step.name] = recipe.digest
     return "fresh" if store.is_current(recipe) else "stale"

@@ -1,4 +1,4 @@
-"""Settings, market and artifacts, as Dagster hands them to assets; and the IO manager of artifact names."""
+"""Settings, market and artifacts, as Dagster hands them to assets."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ import dagster as dg
 from trading_assets.config import Settings, load_settings
 from trading_assets.config.paths import artifacts_dir, default_profile, market_dir
 from trading_assets.market.sources import FolderSource
-from trading_assets.registry.artifacts import ArtifactRef
 from trading_assets.registry.store import ArtifactStore
 
 
@@ -32,22 +31,3 @@ class Workspace(dg.ConfigurableResource[Any]):
 
     def settings(self, symbol: str) -> Settings:
         return load_settings(self.profile or default_profile(), symbol, self.overrides)
-
-
-class ArtifactNames(dg.IOManager):
-    """Hands an asset the `ArtifactRef` in force of each of its parents; artifacts are kept by the store."""
-
-    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        """Nothing to do: `materialise` has stored the artifact."""
-
-    def load_input(self, context: dg.InputContext) -> ArtifactRef:
-        from trading_assets.defs.assets import STEPS
-
-        step = STEPS[context.asset_key.path[-1]]
-        ref = Workspace().store.current(step.category, step.name, context.partition_key)
-        if ref is None:
-            raise dg.Failure(
-                f"{step.name} of {context.partition_key} is not there yet; materialise it first.",
-                allow_retries=False,
-            )
-        return ref

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import dagster as dg
 
 from trading_assets.defs.jobs import train_all
+from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace
-from trading_assets.defs.sensors import stale_symbols
+from trading_assets.errors import TradingAssetsError
 
 
 @dg.schedule(
@@ -20,10 +21,19 @@ def weekly_schedule(
     context: dg.ScheduleEvaluationContext, workspace: Workspace
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """One run for each symbol that has anything stale."""
-    found = False
-    for symbol in stale_symbols(context.instance, workspace):
-        found = True
-        key = f"{symbol}:{context.scheduled_execution_time.isoformat()}"
-        yield dg.RunRequest(run_key=key, partition_key=symbol)
+    problems, found = [], False
+    for symbol in context.instance.get_dynamic_partitions("symbols"):
+        try:
+            settings = workspace.settings(symbol)
+            stale = to_run(plan(workspace.store, workspace.source, settings, symbol))
+        except TradingAssetsError as error:
+            problems.append(str(error))
+            continue
+        if stale:
+            found = True
+            key = f"{symbol}:{context.scheduled_execution_time.isoformat()}"
+            yield dg.RunRequest(run_key=key, partition_key=symbol)
+    for problem in problems:
+        context.log.error(problem)
     if not found:
-        yield dg.SkipReason("Every symbol is fresh.")
+        yield dg.SkipReason("; ".join(dict.fromkeys(problems)) or "Every symbol is fresh.")

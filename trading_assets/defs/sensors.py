@@ -1,7 +1,6 @@
 """When things run by themselves: on new bars, and on anything that makes a symbol's training stale."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -35,6 +34,8 @@ def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -
         return dg.SensorResult(skip_reason=str(error))
     requests, added, waiting = [], [], []
     for symbol, path in files.items():
+        if not path.is_file():
+            continue
         entry = seen.setdefault(symbol, {"look": None, "digest": None, "count": 0})
         status = path.stat()
         look = [status.st_size, status.st_mtime_ns]
@@ -88,7 +89,7 @@ def retrain_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) ->
             continue
         pair = f"{dataset.data_version}:{settings_digest(settings)}"
         entry = dealt_with.get(symbol, {"pair": None, "count": 0})
-        if entry["pair"] == pair:
+        if entry["pair"] == pair or _is_running(context.instance, symbol):
             continue
         count = int(str(entry["count"])) + 1
         dealt_with[symbol] = {"pair": pair, "count": count}
@@ -112,12 +113,15 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def stale_symbols(instance: dg.DagsterInstance, workspace: Workspace) -> Iterator[str]:
-    """Registered symbols for which anything would have to run, bars included."""
-    for symbol in instance.get_dynamic_partitions("symbols"):
-        try:
-            planned = plan(workspace.store, workspace.source, workspace.settings(symbol), symbol)
-        except TradingAssetsError:
-            continue
-        if to_run(planned):
-            yield symbol
+def _is_running(instance: dg.DagsterInstance, symbol: str) -> bool:
+    """Whether a run of the symbol is under way; what it leaves stale is found at a later look."""
+    unfinished = dg.RunsFilter(
+        tags={"dagster/partition": symbol},
+        statuses=[
+            dg.DagsterRunStatus.QUEUED,
+            dg.DagsterRunStatus.NOT_STARTED,
+            dg.DagsterRunStatus.STARTING,
+            dg.DagsterRunStatus.STARTED,
+        ],
+    )
+    return bool(instance.get_runs(unfinished, limit=1))

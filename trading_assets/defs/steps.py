@@ -93,16 +93,16 @@ def step(
         made = Step(name, group, category, method, settings, inputs, reads_source, build)
         STEPS[name] = made
 
-        def compute(context: dg.AssetExecutionContext, **refs: Any) -> dg.MaterializeResult[Any]:
+        def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
             from trading_assets.defs.materialise import materialise
 
-            return materialise(context, made, refs)
+            return materialise(context, made)
 
         return dg.asset(
             name=name,
             description=inspect.cleandoc(build.__doc__ or ""),
             group_name=group,
-            ins={parent: dg.AssetIn(parent) for parent in inputs},
+            deps=inputs,
             partitions_def=symbols,
             kinds=set(kinds),
             code_version=str(method),

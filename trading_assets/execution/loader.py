@@ -34,8 +34,8 @@ def load_bundle(path: str | Path, *, runtime: Runtime = "numpy") -> Policy:
     ArtifactError
         When a file was changed, is missing or is extra, or the bundle has another format.
     """
-    folder = Path(path)
-    if not folder.is_dir():
+    folder = Path(path).resolve()  # a link such as `current` may point elsewhere in a moment
+    if not (folder / "architecture.json").is_file():
         raise ArtifactError(f"There is no bundle at {folder}.")
     verify_manifest(folder)
     metadata = json.loads((folder / "metadata.json").read_bytes())

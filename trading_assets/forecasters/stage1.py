@@ -12,13 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from trading_assets.errors import ArtifactError
 from trading_assets.execution.networks import Forecasters
-from trading_assets.forecasters.calibration import Calibrator
+from trading_assets.forecasters.calibration import Calibrator, calibrate
 from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
 from trading_assets.forecasters.lightgbm import LightGBMForecaster
 
 F32 = NDArray[np.float32]
 PROBABILITIES = ("p_lightgbm", "p_cnn_lstm")
+PARITY_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,29 @@ class Stage1:
         out[first:] = network.table(values[first:], state)[:, values.shape[1] :]
         names = [f"h{i}" for i in range(network.encoder.hidden)] + list(PROBABILITIES)
         return pd.DataFrame(out, columns=names)
+
+    def require_parity(
+        self,
+        table: pd.DataFrame,
+        features: pd.DataFrame,
+        lightgbm: LightGBMForecaster,
+        cnn_lstm: CNNLSTMForecaster,
+    ) -> None:
+        """Raise `ArtifactError` unless `table` has the probabilities of LightGBM and torch themselves.
+
+        A calibrator's step may widen the last bit of a score, so a row in a thousand may differ.
+        """
+        first = int(features.notna().all(axis=1).to_numpy().argmax())
+        models = zip(PROBABILITIES, ("lightgbm", "cnn_lstm"), (lightgbm, cnn_lstm), strict=True)
+        for column, part, model in models:
+            said = model.predict_proba(features.iloc[first:])[:, 1]
+            said = calibrate(self.architecture[part]["calibrator"], said)
+            differs = np.abs(table[column].to_numpy()[first:] - said) > PARITY_TOLERANCE
+            if differs.mean() > 1e-3:
+                raise ArtifactError(
+                    f"{column} differs from the trained {part} on {differs.sum()} of {len(differs)} bars; "
+                    "the forecaster was not taken over faithfully."
+                )
 
     def encoder_inputs(self, features: pd.DataFrame) -> F32:
         """The encoder's scaled inputs, shape (n_bars, n_inputs); zeros in the warm-up."""

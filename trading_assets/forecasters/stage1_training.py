@@ -39,7 +39,12 @@ class FittedForecaster(Generic[Model]):
 
 
 def fit_forecaster(
-    make_model: Callable[[], Model], dataset: Path, cv_folds: Path, *, control: bool = False
+    make_model: Callable[[], Model],
+    dataset: Path,
+    cv_folds: Path,
+    *,
+    horizon: int,
+    control: bool = False,
 ) -> FittedForecaster[Model]:
     """Cross-fit on the folds, fit on the whole of `forecaster_train`, score on `agent_train`.
 
@@ -49,6 +54,8 @@ def fit_forecaster(
         Gives an unfitted model.
     dataset, cv_folds : Path
         Verified folders.
+    horizon : int
+        Bars the direction looks ahead; decides from which AUC on a leak is suspected.
     control : bool
         Also forecast high variance, which any working pipeline can: the positive control.
     """
@@ -60,7 +67,6 @@ def fit_forecaster(
     block = X.iloc[later.start - WARM_UP : later.stop]
     p = model.predict_proba(block)[WARM_UP:, 1]
     next_era = score(y[later.rows], p)
-    horizon = int(data.label_end[0] - data.label_start[0])
     numbers: dict[str, float | int | str] = {
         "out-of-fold AUC": out_of_fold.auc,
         "next-era AUC": next_era["AUC"],

@@ -31,7 +31,7 @@ class FolderSource:
         files: dict[str, Path] = {}
         for path in sorted(self.folder.iterdir()):
             symbol = symbol_of(path)
-            if symbol is None:
+            if symbol is None or not path.is_file():
                 continue
             if symbol in files:
                 raise MarketError(

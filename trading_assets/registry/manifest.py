@@ -1,16 +1,13 @@
-"""The list of a folder's files with their sizes and hashes, checked before anything in it is opened.
-
-Stands on the standard library alone, because the trading box verifies bundles with it.
-"""
+"""The list of a folder's files with their sizes and hashes, checked before anything in it is opened."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from trading_assets.errors import ArtifactError
+from trading_assets.registry.digests import sha256_file
 
 NAME = "manifest.json"
 
@@ -21,7 +18,7 @@ def write_manifest(folder: Path) -> None:
         {
             "path": path.relative_to(folder).as_posix(),
             "size": path.stat().st_size,
-            "sha256": _sha256(path),
+            "sha256": sha256_file(path),
         }
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path != folder / NAME
@@ -47,8 +44,10 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
         expected = {entry["path"]: (entry["size"], entry["sha256"]) for entry in manifest["files"]}
     except FileNotFoundError:
         raise ArtifactError(f"{folder} has no {NAME}; it is not a finished artifact.") from None
-    except (ValueError, KeyError, TypeError):
-        raise ArtifactError(f"{folder / NAME} is damaged; restore the folder from a copy.") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ArtifactError(
+            f"{folder / NAME} is damaged; restore it from a copy or delete the folder and build it again."
+        ) from None
     links = [path for path in folder.rglob("*") if path.is_symlink()]
     if links:
         raise ArtifactError(f"{links[0]} is a symbolic link; a verified folder holds plain files only.")
@@ -56,16 +55,13 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
     found.pop(NAME, None)
     for name in sorted(expected.keys() ^ found.keys()):
         problem = "is missing from" if name in expected else "is not in the manifest of"
-        raise ArtifactError(f"{name} {problem} {folder}; restore the folder from a copy.")
+        raise ArtifactError(
+            f"{name} {problem} {folder}; restore it from a copy or delete the folder and build it again."
+        )
     for name, (size, sha256) in expected.items():
-        if found[name].stat().st_size != size or _sha256(found[name]) != sha256:
+        if found[name].stat().st_size != size or sha256_file(found[name]) != sha256:
             raise ArtifactError(
                 f"{found[name]} was changed after it was written (its sha256 differs from the "
-                "manifest); restore the folder from a copy."
+                "manifest); restore it from a copy or delete the folder and build it again."
             )
     return manifest
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,12 +17,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock
 from semver import Version
 
 from trading_assets.errors import ArtifactError
 from trading_assets.registry.artifacts import ArtifactRef, Built, Category, Recipe
+from trading_assets.registry.digests import digest_json
 from trading_assets.registry.manifest import write_manifest
 
 CATEGORIES: tuple[Category, ...] = ("tables", "models", "bundles", "reports")
@@ -30,6 +32,8 @@ TABLE_VERSIONS_KEPT = 3
 """Tables can be made again from bars, and every new bar makes a version; models are never deleted."""
 
 Inputs = dict[str, ArtifactRef]
+Outcome = Literal["cached", "built", "unchanged", "not reproduced"]
+"""`unchanged`: built, and the same as before; `not reproduced`: same recipe, another content."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,7 @@ class Obtained:
     """An artifact and how it was come by."""
 
     ref: ArtifactRef
-    outcome: str
-    """`cached`, `built`, `unchanged` (built, same content as before) or `not reproduced`."""
+    outcome: Outcome
 
 
 class ArtifactStore:
@@ -107,10 +110,12 @@ class ArtifactStore:
         locks = self.root / "locks"
         locks.mkdir(exist_ok=True)
         with FileLock(locks / f"{recipe.digest}.lock"):
-            known = self.find(recipe)
-            if known is not None and not rebuild:
-                _point(shelf / "current", known.version)
-                return Obtained(known, "cached")
+            shelf_lock = FileLock(locks / f"{recipe.kind}@{recipe.symbol}.lock")
+            with shelf_lock:
+                known = self.find(recipe)
+                if known is not None and not rebuild:
+                    _point(shelf / "current", known.version)
+                    return Obtained(known, "cached")
             staging = shelf / f".building-{recipe.digest}"
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
@@ -118,7 +123,7 @@ class ArtifactStore:
                 started = time.perf_counter()
                 built = build(staging)
                 seconds = time.perf_counter() - started
-                with FileLock(locks / f"{recipe.kind}@{recipe.symbol}.lock"):
+                with shelf_lock:
                     return self._keep(recipe, inputs, built, seconds, staging, known)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
@@ -134,18 +139,21 @@ class ArtifactStore:
     ) -> Obtained:
         shelf = staging.parent
         same = known or (self._with_content(shelf, built) if recipe.category == "tables" else None)
-        if same is not None and same.identity == built.identity:
+        outcome: Outcome = "built"
+        if same is not None and same.identity == built.identity and _is_whole(same):
             version, outcome = same.version, "unchanged"
         else:
             version = self._next_version(shelf, recipe, built)
-            outcome = "built" if known is None else "not reproduced"
-            is_table = recipe.category == "tables"
+            data_version = built.identity if recipe.category == "tables" else recipe.digest
+            if known is not None and known.identity != built.identity:
+                outcome = "not reproduced"
+                data_version = digest_json([recipe.digest, built.identity])
             metadata = {
                 "kind": recipe.kind,
                 "symbol": recipe.symbol,
                 "version": version,
                 "identity": built.identity,
-                "data_version": built.identity if is_table else recipe.digest,
+                "data_version": data_version,
                 "contract": built.contract,
                 "recipe_digest": recipe.digest,
                 "method_digest": recipe.method_digest,
@@ -163,6 +171,7 @@ class ArtifactStore:
             write_manifest(staging)
             _sync(staging)
             staging.replace(shelf / version)
+            _sync_path(shelf)
         _write_atomically(shelf / "recipes" / recipe.digest, version)
         _point(shelf / "current", version)
         if recipe.category == "tables":
@@ -232,11 +241,23 @@ def _write_atomically(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def _is_whole(ref: ArtifactRef) -> bool:
+    try:
+        ref.open()
+    except ArtifactError:
+        return False
+    return True
+
+
 def _sync(folder: Path) -> None:
     """Have the disk hold every file before the folder gets its final name."""
     for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync_path(path)
+
+
+def _sync_path(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

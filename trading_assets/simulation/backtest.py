@@ -118,8 +118,10 @@ def _backtest(
     path: Floats, targets: Floats, accounts: NDArray[np.float32], bars: Floats, start: int
 ) -> Backtest:
     close = bars[start : start + len(path) + 1, 4]
+    equity = np.concatenate([[1.0], path[:, 0]])
+    targets = np.where(equity[:-1] > kernel.RUIN, targets, 0.0)
     return Backtest(
-        equity=np.concatenate([[1.0], path[:, 0]]),
+        equity=equity,
         exposure=path[:, 1].copy(),
         costs=path[:, 2].copy(),
         targets=targets,

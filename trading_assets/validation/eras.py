@@ -55,7 +55,7 @@ def make_eras(
     label_span: int,
     embargo: int,
 ) -> Eras:
-    """Divide the bars `first` to `n_bars` among the eras, counted back from the border.
+    """Divide the bars `first` to `n_bars` (the border) among the eras; they move and grow with it.
 
     The last `label_span + embargo` bars before each boundary belong to no era: a label there would
     reach into the next one, and what is close to it is too much like it.
@@ -87,7 +87,7 @@ def make_eras(
         )
     usable = n_bars - first
     lengths = [round(share * usable) for share in shares]
-    starts = [n_bars - usable]
+    starts = [first]
     for length in lengths:
         starts.append(starts[-1] + length)
     gap = label_span + embargo

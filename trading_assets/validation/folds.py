@@ -14,7 +14,6 @@ from safetensors.numpy import load_file, save_file
 from trading_assets.config.settings import Settings
 from trading_assets.features.catalogue import WARM_UP
 from trading_assets.features.dataset import Dataset
-from trading_assets.features.labels import label_span
 from trading_assets.validation.eras import Eras, make_eras
 from trading_assets.validation.splits import PurgedKFold, assert_no_leakage
 
@@ -50,13 +49,13 @@ class Folds:
 
 def make_folds(data: Dataset, settings: Settings) -> Folds:
     """Eras of the dataset and purged folds, checked for leakage."""
-    chosen, labels = settings.folds, settings.labels
+    chosen = settings.folds
     eras = make_eras(
         len(data),
         first=WARM_UP,
         min_bars=chosen.min_bars,
         shares=(chosen.forecaster_train, chosen.agent_train, chosen.validation),
-        label_span=label_span(labels.horizon, labels.variance_horizon),
+        label_span=int((data.label_end - np.arange(len(data))).max()),
         embargo=chosen.embargo,
     )
     era = eras.forecaster_train

@@ -4,7 +4,7 @@ import json
 
 from trading_assets.defs.steps import Work, step
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
-from trading_assets.registry.digests import digest_files
+from trading_assets.registry.digests import digest_files, digest_json
 from trading_assets.registry.tables import digest_table, write_table
 
 
@@ -31,14 +31,17 @@ def market_embeddings(
     from trading_assets.validation.folds import Folds
 
     data, eras = Dataset.read(dataset.open()), Folds.read(cv_folds.open()).eras
+    lightgbm = LightGBMForecaster.load(lightgbm_forecaster.open())
+    cnn_lstm = CNNLSTMForecaster.load(cnn_lstm_forecaster.open())
     stage1 = Stage1.join(
-        LightGBMForecaster.load(lightgbm_forecaster.open()),
+        lightgbm,
         json.loads((lightgbm_calibrator.open() / "calibrator.json").read_bytes()),
-        CNNLSTMForecaster.load(cnn_lstm_forecaster.open()),
+        cnn_lstm,
         json.loads((cnn_lstm_calibrator.open() / "calibrator.json").read_bytes()),
     )
     stage1.write(work.folder)
     table = stage1.table(data.features)
+    stage1.require_parity(table, data.features, lightgbm, cnn_lstm)
     write_table(table, work.folder / "embeddings.parquet")
     y = data.target("direction")[eras.agent_train.rows]
     columns = {name: table[name].to_numpy(dtype="float64") for name in PROBABILITIES}
@@ -47,8 +50,9 @@ def market_embeddings(
         for name, p in columns.items()
     ]
     return Built(
-        identity=digest_files(work.folder, ["architecture.json", "weights.safetensors"])
-        + digest_table(table),
+        identity=digest_json(
+            [digest_files(work.folder, ["architecture.json", "weights.safetensors"]), digest_table(table)]
+        ),
         summary=Summary(
             numbers={"rows": len(table), "embedding size": table.shape[1] - len(PROBABILITIES)},
             tables={"out of sample": rows},

@@ -10,7 +10,7 @@ from trading_assets.registry.digests import digest_files
     category="models",
     method=1,
     kinds={"numpy"},
-    settings=("folds", "labels"),
+    settings=("folds",),
 )
 def cv_folds(work: Work, dataset: ArtifactRef) -> Built:
     """The four eras, and purged, embargoed folds inside the first."""

@@ -13,7 +13,7 @@ OUT_OF_FOLD = "out_of_fold.parquet"
     category="models",
     method=1,
     kinds={"lightgbm"},
-    settings=("lightgbm", "seed"),
+    settings=("lightgbm", "seed", "labels.horizon"),
 )
 def lightgbm_forecaster(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef) -> Built:
     """Boosted trees on one bar's features. As a positive control they also forecast high variance."""
@@ -26,6 +26,7 @@ def lightgbm_forecaster(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef)
         lambda: LightGBMForecaster(work.settings.seed, **parameters),
         dataset.open(),
         cv_folds.open(),
+        horizon=work.settings.labels.horizon,
         control=True,
     )
     fitted.write(work.folder)
@@ -49,7 +50,7 @@ def lightgbm_forecaster(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef)
     category="models",
     method=1,
     kinds={"pytorch"},
-    settings=("cnn_lstm", "seed"),
+    settings=("cnn_lstm", "seed", "labels.horizon"),
 )
 def cnn_lstm_forecaster(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef) -> Built:
     """A causal CNN-LSTM on the stationary features, trained on dense chunks."""
@@ -62,6 +63,7 @@ def cnn_lstm_forecaster(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef)
         lambda: CNNLSTMForecaster(work.settings.seed, **parameters),
         dataset.open(),
         cv_folds.open(),
+        horizon=work.settings.labels.horizon,
     )
     fitted.write(work.folder)
     return Built(

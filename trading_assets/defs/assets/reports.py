@@ -1,6 +1,7 @@
 """Floor 10: what the finished bundle earned on the untouched era, and all symbols side by side."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import dagster as dg
 from trading_assets.defs.steps import Work, step
 from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summary
 from trading_assets.registry.digests import digest_files, digest_json
+from trading_assets.registry.store import ArtifactStore
 
 GROUP = "10_deploy"
 
@@ -85,15 +87,7 @@ def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     from trading_assets.defs.metadata import artifact_metadata
 
     store = context.resources.workspace.store
-    reports = {ref.symbol: ref for ref in store.all_current("reports") if ref.kind == "backtest_report"}
-    recipe = Recipe(
-        category="reports",
-        kind="leaderboard",
-        symbol="ALL",
-        method=1,
-        settings={},
-        inputs={symbol: ref.identity for symbol, ref in reports.items()},
-    )
+    recipe, reports = leaderboard_recipe(store, context.instance.get_dynamic_partitions("symbols"))
 
     def build(folder: Path) -> Built:
         from trading_assets.reports import pictures
@@ -118,3 +112,18 @@ def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(
         data_version=dg.DataVersion(obtained.ref.data_version), metadata=artifact_metadata(obtained)
     )
+
+
+def leaderboard_recipe(store: ArtifactStore, symbols: Sequence[str]) -> tuple[Recipe, dict[str, ArtifactRef]]:
+    """The recipe of the leaderboard of registered symbols, and the reports it ranks."""
+    found = {symbol: store.current("reports", "backtest_report", symbol) for symbol in sorted(symbols)}
+    reports = {symbol: ref for symbol, ref in found.items() if ref is not None}
+    recipe = Recipe(
+        category="reports",
+        kind="leaderboard",
+        symbol="ALL",
+        method=1,
+        settings={},
+        inputs={symbol: ref.data_version for symbol, ref in reports.items()},
+    )
+    return recipe, reports
