@@ -2,14 +2,16 @@
 
     python -m benchmarks.orchestration [--repeats 3]
 
-Every variant trains the same small symbols from nothing, each run in a fresh data folder and fresh
-processes; CPU is user + system time of the whole process tree. `domain` calls the steps' functions one
-after another in one process, with the store but without a Dagster run; what the others need beyond it,
-divided by the steps, is what orchestration adds.
+Every variant trains the same small symbols from nothing, in a fresh data folder and fresh processes. What
+the steps' own functions used stands in the artifacts' metadata (`build_cpu_seconds`); all CPU beyond it
+(user + system), divided by the steps, is what orchestration adds. A *run* is the Dagster run of one
+symbol inside its process; a *command* is the whole process tree, with the start of every process and
+the loading of every library.
 """
 
 import argparse
 import ctypes
+import json
 import os
 import resource
 import statistics
@@ -17,107 +19,66 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+
+from trading_assets.config.paths import artifacts_dir
+from trading_assets.defs.assets import STEPS
 
 SYMBOLS = ("SYN-A", "SYN-B", "SYN-C")
 N_BARS = 4_032
+PYTHON = [sys.executable, "-m"]
+TRAIN = [*PYTHON, "trading_assets.cli.main", "train", "all", "--max-workers", "1", "--symbols", *SYMBOLS]
+PEER = [
+    [*PYTHON, "dagster", "asset", "materialize", "--select", "*", "--partition", symbol]
+    + ["-m", "benchmarks.multiprocess"]
+    for symbol in SYMBOLS
+]
 _SUBREAPER = 36
 
 
-def write_market(folder: Path) -> None:
+def fresh_folder() -> None:
+    """Point the package at a new data folder with bars and a Dagster home."""
+    from trading_assets.cli.home import open_instance
     from trading_assets.market.synthetic import SyntheticMarket
 
+    folder = Path(tempfile.mkdtemp(prefix="orchestration-"))
     for seed, symbol in enumerate(SYMBOLS):
         SyntheticMarket("price", 1.0, n_bars=N_BARS, seed=seed).write(folder / "market", symbol)
+    os.environ["TRADING_ASSETS_DATA_DIR"] = str(folder)
+    os.environ["DAGSTER_HOME"] = str(folder / "dagster_home")
+    open_instance().add_dynamic_partitions("symbols", list(SYMBOLS))
 
 
-def run_domain() -> None:
-    """The steps' functions without Dagster runs."""
-    from trading_assets.defs.assets import STEPS
-    from trading_assets.defs.resources import Workspace
-    from trading_assets.defs.steps import SOURCE_FILE, Work
-    from trading_assets.registry.digests import sha256_file
-
-    workspace = Workspace()
-    for symbol in SYMBOLS:
-        settings, source, refs = workspace.settings(symbol), workspace.source.file(symbol), {}
-        for step in STEPS.values():
-            inputs = {name: refs[name] for name in step.inputs}
-            versions = {name: ref.data_version for name, ref in inputs.items()}
-            digest = sha256_file(source) if step.reads_source else ""
-            if step.reads_source:
-                versions[SOURCE_FILE] = digest
-            recipe = step.recipe(settings, symbol, versions)
-
-            def build(folder: Path, step=step, digest=digest, inputs=inputs) -> object:  # type: ignore[no-untyped-def]
-                return step.build(Work(folder, settings, symbol, source, digest), **inputs)  # noqa: B023
-
-            refs[step.name] = workspace.store.obtain(recipe, inputs, build).ref  # type: ignore[arg-type]
+def built_cpu() -> float:
+    """CPU seconds that the steps' own functions took in the current folder."""
+    found = [json.loads(path.read_bytes()) for path in artifacts_dir().glob("*/*/*/1.0.0/metadata.json")]
+    return float(sum(metadata["build_cpu_seconds"] for metadata in found))
 
 
-def command_line(*extra: str) -> list[str]:
-    arguments = ["train", "all", "--symbols", *SYMBOLS, "--max-workers", "1", *extra]
-    return [sys.executable, "-m", "trading_assets.cli.main", *arguments]
-
-
-def multiprocess(symbol: str) -> list[str]:
-    arguments = ["asset", "materialize", "--select", "*", "--partition", symbol]
-    return [sys.executable, "-m", "dagster", *arguments, "-m", "benchmarks.multiprocess"]
-
-
-def cpu_of(run: Callable[[], None]) -> tuple[float, float]:
-    """CPU seconds of all descendants of this process while `run` runs, and wall seconds."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    run()
-    wall = time.perf_counter() - started
-    while True:  # what the commands left to us, such as a fork server
+def tree_cpu(*commands: list[str]) -> float:
+    """CPU seconds of the commands and everything they start."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for command in commands:
+        subprocess.run(command, check=True, capture_output=True)
+    while True:  # what they left to us, such as a fork server
         try:
             os.wait()
         except ChildProcessError:
             break
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def quietly(*commands: list[str]) -> Callable[[], None]:
-    def run() -> None:
-        for command in commands:
-            subprocess.run(command, check=True, capture_output=True)
+def run_inside() -> float:
+    """CPU seconds of the symbols' runs, in this process, as a worker of the command line makes them."""
+    from trading_assets.cli.train import TrainRequest, run_steps
 
-    return run
-
-
-PEER = "dagster multiprocess executor"
-
-
-def measure(*, peer: bool = True) -> dict[str, tuple[float, float]]:
-    """One run of every variant, each in its own folder."""
-    domain = [sys.executable, "-c", "from benchmarks.orchestration import run_domain; run_domain()"]
-    bare = [sys.executable, "-c", "import trading_assets.definitions"]
-    results = {}
-    for name, run in (
-        ("import of the definitions", quietly(bare)),
-        ("domain", quietly(domain)),
-        ("command line", quietly(command_line())),
-        ("command line, nothing changed", quietly(command_line())),
-        (PEER, quietly(*map(multiprocess, SYMBOLS))),
-    ):
-        if name == PEER and not peer:
-            continue
-        if name != "command line, nothing changed":
-            folder = Path(tempfile.mkdtemp(prefix="orchestration-"))
-            write_market(folder)
-            home = folder / "dagster_home"
-            home.mkdir()
-            (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-            os.environ |= {"TRADING_ASSETS_DATA_DIR": str(folder), "DAGSTER_HOME": str(home)}
-        if name == PEER:
-            from trading_assets.cli.home import open_instance
-
-            open_instance().add_dynamic_partitions("symbols", list(SYMBOLS))
-        results[name] = cpu_of(run)
-    return results
+    used = 0.0
+    for symbol in SYMBOLS:
+        before = time.process_time()
+        run_steps(TrainRequest(symbols=[symbol], profile="smoke"), symbol, list(STEPS))
+        used += time.process_time() - before
+    return used
 
 
 def main() -> None:
@@ -127,21 +88,30 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     os.environ |= {"OMP_NUM_THREADS": "1", "TRADING_ASSETS_PROFILE": "smoke"}
     os.environ.pop("TRADING_ASSETS_MARKET_DIR", None)
-    from trading_assets.defs.assets import STEPS
-
-    measure(peer=False)  # compiles and warms the caches
-    runs = [measure() for _ in range(repeats)]
-    cpu = {name: statistics.median(run[name][0] for run in runs) for name in runs[0]}
-    wall = {name: statistics.median(run[name][1] for run in runs) for name in runs[0]}
+    fresh_folder()
+    run_inside()  # compiles, and loads the libraries into this process
+    variants = {
+        "command line: runs": run_inside,
+        "command line: whole command": lambda: tree_cpu(TRAIN),
+        "dagster multiprocess executor: whole commands": lambda: tree_cpu(*PEER),
+    }
+    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
+    for _ in range(repeats):
+        for name, run in variants.items():
+            fresh_folder()
+            rows[name].append((run(), built_cpu()))
     steps = len(STEPS) * len(SYMBOLS)
-    # The domain's run imports the definitions to find the functions; that is orchestration's.
-    own = cpu["domain"] - cpu["import of the definitions"]
-    print(f"{len(SYMBOLS)} symbols x {len(STEPS)} steps, medians of {repeats} runs")
-    print("| variant | CPU s | wall s | CPU s added a step |\n| --- | --- | --- | --- |")
-    for name, seconds in cpu.items():
-        trains = name in {"command line", PEER}
-        added = f"{(seconds - own) / steps:.3f}" if trains else ""
-        print(f"| {name} | {seconds:.2f} | {wall[name]:.2f} | {added} |")
+    print(f"{len(SYMBOLS)} symbols x {len(STEPS)} steps, medians of {repeats}")
+    print("| variant | CPU s | of it the steps' own | added a step |\n| --- | --- | --- | --- |")
+    for name, measured in rows.items():
+        total = statistics.median(cpu for cpu, _ in measured)
+        own = statistics.median(built for _, built in measured)
+        added = statistics.median((cpu - built) / steps for cpu, built in measured)
+        print(f"| {name} | {total:.1f} | {own:.1f} | {added:.3f} |")
+    print(
+        f"second command, nothing changed: {tree_cpu(TRAIN):.1f} CPU s; import of the definitions: ", end=""
+    )
+    print(f"{tree_cpu([sys.executable, '-c', 'import trading_assets.definitions']):.2f} CPU s")
 
 
 if __name__ == "__main__":

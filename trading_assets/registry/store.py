@@ -120,11 +120,14 @@ class ArtifactStore:
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
             try:
-                started = time.perf_counter()
+                wall, cpu = time.perf_counter(), time.process_time()
                 built = build(staging)
-                seconds = time.perf_counter() - started
+                taken = {
+                    "build_seconds": round(time.perf_counter() - wall, 3),
+                    "build_cpu_seconds": round(time.process_time() - cpu, 3),
+                }
                 with shelf_lock:
-                    return self._keep(recipe, inputs, built, seconds, staging, known)
+                    return self._keep(recipe, inputs, built, taken, staging, known)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
 
@@ -133,7 +136,7 @@ class ArtifactStore:
         recipe: Recipe,
         inputs: Inputs,
         built: Built,
-        seconds: float,
+        taken: dict[str, float],
         staging: Path,
         known: ArtifactRef | None,
     ) -> Obtained:
@@ -164,7 +167,7 @@ class ArtifactStore:
                 "summary": asdict(built.summary),
                 "details": dict(built.details),
                 "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "build_seconds": round(seconds, 3),
+                **taken,
                 "python": platform.python_version(),
             }
             (staging / "metadata.json").write_text(json.dumps(metadata, indent=1) + "\n")
