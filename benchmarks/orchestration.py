@@ -28,9 +28,9 @@ SYMBOLS = ("SYN-A", "SYN-B", "SYN-C")
 N_BARS = 4_032
 PYTHON = [sys.executable, "-m"]
 TRAIN = [*PYTHON, "trading_assets.cli.main", "train", "all", "--max-workers", "1", "--symbols", *SYMBOLS]
+MODULE = ["-m", "benchmarks.multiprocess"]
 PEER = [
-    [*PYTHON, "dagster", "asset", "materialize", "--select", "*", "--partition", symbol]
-    + ["-m", "benchmarks.multiprocess"]
+    [*PYTHON, "dagster", "asset", "materialize", "--select", "*", "--partition", symbol, *MODULE]
     for symbol in SYMBOLS
 ]
 _SUBREAPER = 36
