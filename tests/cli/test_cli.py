@@ -128,6 +128,19 @@ def test_status_and_models_speak_of_every_floor(
         assert (name in out) == (step.category != "tables")
 
 
+def test_automation_is_switched_on_and_off_in_the_instance(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def switched_on(action: str) -> set[str]:
+        assert main(["automation", action]) == 0
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        return {words[0] for words in lines if words[1:] == ["on"]}
+
+    assert switched_on("status") == {"new_bars_sensor"}
+    assert switched_on("on") == {"new_bars_sensor", "retrain_sensor", "weekly_schedule"}
+    assert switched_on("off") == {"new_bars_sensor"}
+
+
 def run_cli(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "trading_assets.cli.main", *arguments],

@@ -1,21 +1,15 @@
-"""What an asset of this project is: a domain function, and what decides whether it has to run.
+"""What an asset of this project is, apart from Dagster: a function, and what decides whether it has to run.
 
-`@step` turns a function into a Dagster asset partitioned per symbol. Its parameters after `work` are
-the assets it is made from; `settings` names the sections of the settings that change its result;
-`method` is raised when its code changes the result. From these follows the recipe, by which
-`materialise`, the command line and the sensors agree on what is fresh.
+From a step follows the recipe of its artifact, by which `materialise`, the command line and the sensors
+agree on what is fresh.
 """
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
 from trading_assets.config import Settings
-from trading_assets.defs.partitions import symbols
 from trading_assets.registry.artifacts import Built, Category, Recipe
 
 SOURCE_FILE = "file"
@@ -74,43 +68,6 @@ class Step:
 
 STEPS: dict[str, Step] = {}
 """All steps in the order of the flow."""
-
-
-def step(
-    *,
-    group: str,
-    category: Category,
-    method: int,
-    kinds: Iterable[str],
-    settings: tuple[str, ...] = (),
-    reads_source: bool = False,
-) -> Callable[[Callable[..., Built]], dg.AssetsDefinition]:
-    """Register the decorated function as a step and return its asset."""
-
-    def decorate(build: Callable[..., Built]) -> dg.AssetsDefinition:
-        name = build.__name__
-        inputs = tuple(inspect.signature(build).parameters)[1:]
-        made = Step(name, group, category, method, settings, inputs, reads_source, build)
-        STEPS[name] = made
-
-        def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-            from trading_assets.defs.materialise import materialise
-
-            return materialise(context, made)
-
-        return dg.asset(
-            name=name,
-            description=inspect.cleandoc(build.__doc__ or ""),
-            group_name=group,
-            deps=inputs,
-            partitions_def=symbols,
-            kinds=set(kinds),
-            code_version=str(method),
-            required_resource_keys={"workspace"},
-            metadata={"settings": list(settings)},
-        )(compute)
-
-    return decorate
 
 
 def _look_up(tree: Any, dotted: str) -> Any:

@@ -1,6 +1,7 @@
 """Floor 7, stage 2: agents."""
 
-from trading_assets.defs.steps import Work, step
+from trading_assets.defs.declare import step
+from trading_assets.defs.steps import Work
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.digests import digest_files
 

@@ -1,6 +1,7 @@
 """Floor 1: bars that keep the contract."""
 
-from trading_assets.defs.steps import Work, step
+from trading_assets.defs.declare import step
+from trading_assets.defs.steps import Work
 from trading_assets.errors import BarsRejectedError
 from trading_assets.registry.artifacts import Built, Summary
 from trading_assets.registry.digests import sha256_file

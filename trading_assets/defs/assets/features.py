@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from trading_assets.defs.steps import Work, step
+from trading_assets.defs.declare import step
+from trading_assets.defs.steps import Work
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.tables import digest_table, read_table, write_table
 

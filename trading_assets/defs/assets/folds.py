@@ -1,6 +1,7 @@
 """Floor 3: who may look at which bars."""
 
-from trading_assets.defs.steps import Work, step
+from trading_assets.defs.declare import step
+from trading_assets.defs.steps import Work
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.digests import digest_files
 

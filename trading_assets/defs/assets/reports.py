@@ -7,7 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from trading_assets.defs.steps import Work, step
+from trading_assets.defs.declare import step
+from trading_assets.defs.steps import Work
 from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summary
 from trading_assets.registry.digests import digest_files, digest_json
 from trading_assets.registry.store import ArtifactStore
