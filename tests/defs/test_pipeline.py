@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from tests import pipeline
@@ -82,8 +83,20 @@ def test_a_new_bar_changes_the_tables_but_not_the_dataset(own_trained: Path) -> 
     assert stale()[:2] == ["bars", "features"]
     assert pipeline.train(names=list(REFRESH))
     assert current("bars").version == "1.0.1"
-    assert current("dataset").version == dataset.version
+    assert current("dataset").data_version == dataset.data_version
     assert stale() == []
+
+
+def test_revised_volumes_pass_through_tables_that_do_not_read_them(own_trained: Path) -> None:
+    """Labels keep their content; what is made from them must not take them for outdated."""
+    labels = current("labels")
+    path = own_trained / "market" / f"{SYMBOL}.parquet"
+    frame = pd.read_parquet(path)
+    frame.loc[100:200, "volume"] *= 2
+    frame.to_parquet(path, index=False)
+    assert pipeline.train(names=[*REFRESH, "cv_folds"])
+    assert current("labels").data_version == labels.data_version
+    assert current("dataset").version == "1.0.1"
 
 
 def test_a_completed_step_makes_everything_below_the_dataset_stale(own_trained: Path) -> None:

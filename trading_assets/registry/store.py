@@ -13,7 +13,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,7 +141,8 @@ class ArtifactStore:
         known: ArtifactRef | None,
     ) -> Obtained:
         shelf = staging.parent
-        same = known or (self._with_content(shelf, built) if recipe.category == "tables" else None)
+        made_from = {name: {"version": ref.version, "identity": ref.identity} for name, ref in inputs.items()}
+        same = known or (self._twin(shelf, built, made_from) if recipe.category == "tables" else None)
         outcome: Outcome = "built"
         if same is not None and same.identity == built.identity and _is_whole(same):
             version, outcome = same.version, "unchanged"
@@ -161,9 +162,7 @@ class ArtifactStore:
                 "recipe_digest": recipe.digest,
                 "method_digest": recipe.method_digest,
                 "recipe": asdict(recipe),
-                "inputs": {
-                    name: {"version": ref.version, "identity": ref.identity} for name, ref in inputs.items()
-                },
+                "inputs": made_from,
                 "summary": asdict(built.summary),
                 "details": dict(built.details),
                 "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -183,9 +182,12 @@ class ArtifactStore:
                     shutil.rmtree(shelf / str(old))
         return Obtained(self._ref(shelf / version), outcome)
 
-    def _with_content(self, shelf: Path, built: Built) -> ArtifactRef | None:
+    def _twin(self, shelf: Path, built: Built, made_from: Mapping[str, object]) -> ArtifactRef | None:
+        """A version with the same content, made from the same inputs under another recipe."""
         refs = (self._ref(shelf / str(version)) for version in reversed(self._versions(shelf)))
-        return next((ref for ref in refs if ref.identity == built.identity), None)
+        return next(
+            (r for r in refs if r.identity == built.identity and r.metadata["inputs"] == made_from), None
+        )
 
     def _next_version(self, shelf: Path, recipe: Recipe, built: Built) -> str:
         """Another contract: major. Same contract, other method: minor. Same method, other data: patch."""
