@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from trading_assets.execution.networks import Encoder, PolicyNetwork, Weights, sub
+from trading_assets.execution.networks import EDGE, Encoder, PolicyNetwork, Weights, sub
 
 ONNX_OPSET = 17
 
@@ -82,7 +82,7 @@ class _Calibrator(nn.Module):
             i = (p >= self.x[1:-1]).long().sum()
             low, high = self.y[i], self.y[i + 1]
             return low + (p - self.x[i]) / (self.x[i + 1] - self.x[i]) * (high - low)
-        p = p.clamp(1e-6, 1 - 1e-6)
+        p = p.clamp(EDGE, 1 - EDGE)
         return torch.sigmoid(self.a * p.log() - self.b * (1 - p).log() + self.c)
 
 

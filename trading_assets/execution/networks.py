@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Weights = Mapping[str, NDArray[Any]]
-_EDGE = 1e-6
+EDGE = 1e-6
+"""Probabilities are kept this far from 0 and 1 before their logarithm is taken."""
 _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
 
@@ -77,7 +78,7 @@ def make_calibrator(spec: Mapping[str, Any]) -> Callable[[Any], Any]:
     a, b, c = spec["a"], spec["b"], spec["c"]
 
     def logistic(p: Any) -> Any:
-        p = np.minimum(np.maximum(p, _EDGE), 1 - _EDGE)
+        p = np.minimum(np.maximum(p, EDGE), 1 - EDGE)
         return sigmoid(a * np.log(p) - b * np.log1p(-p) + c)
 
     return logistic

@@ -2,6 +2,9 @@
 
 from trading_assets.lazy import lazy_exports
 
+OUT_OF_FOLD = "out_of_fold.parquet"
+"""File of a forecaster's out-of-fold predictions, on which its calibrator is fitted."""
+
 __getattr__ = lazy_exports(
     __name__,
     {

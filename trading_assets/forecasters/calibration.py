@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from trading_assets.execution.networks import make_calibrator
+from trading_assets.execution.networks import EDGE, make_calibrator
 
 Floats = NDArray[np.float64]
 Calibrator = dict[str, Any]
 """JSON form, read by `execution.networks.make_calibrator`; floats survive JSON exactly."""
-_EDGE = 1e-6
 
 
 def fit_isotonic(p: Floats, y: Floats) -> Calibrator:
@@ -104,7 +103,7 @@ def expected_calibration_error(y: Floats, p: Floats, *, n_bins: int = 15) -> flo
 
 
 def _inside(p: Floats) -> Floats:
-    return np.clip(p, _EDGE, 1 - _EDGE)
+    return np.clip(p, EDGE, 1 - EDGE)
 
 
 def _logistic(columns: Floats, targets: Floats) -> tuple[list[float], float]:

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from trading_assets.features.dataset import Dataset
+from trading_assets.forecasters import OUT_OF_FOLD
 from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.crossfit import WARM_UP, OutOfFold, cross_fit, score
 from trading_assets.registry.tables import write_table
@@ -34,7 +35,7 @@ class FittedForecaster(Generic[Model]):
 
     def write(self, folder: Path) -> None:
         self.model.save(folder)
-        write_table(self.out_of_fold.frame, folder / "out_of_fold.parquet")
+        write_table(self.out_of_fold.frame, folder / OUT_OF_FOLD)
         (folder / "cv_results.json").write_text(json.dumps(self.out_of_fold.folds, indent=1))
 
 

@@ -2,9 +2,9 @@
 
 import json
 
-from trading_assets.defs.assets.forecasters import OUT_OF_FOLD
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
+from trading_assets.forecasters import OUT_OF_FOLD
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.digests import digest_files
 from trading_assets.registry.tables import read_table

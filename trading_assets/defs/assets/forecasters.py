@@ -2,11 +2,11 @@
 
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
+from trading_assets.forecasters import OUT_OF_FOLD
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.digests import digest_files
 
 GROUP = "04_forecasters"
-OUT_OF_FOLD = "out_of_fold.parquet"
 
 
 @step(
