@@ -13,8 +13,8 @@ class MarketError(TradingAssetsError):
     """A symbol or its bars cannot be used."""
 
 
-class BarsRejectedError(MarketError):
-    """Bars break the contract; the message names the file, the row and the column."""
+class BarsRejected(MarketError):  # noqa: N818 - what happened to the bars, not to the program
+    """Bars that cannot be repaired; the message names file, row, column, value and remedy."""
 
 
 class NotReadyError(MarketError):

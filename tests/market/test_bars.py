@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_assets.errors import BarsRejectedError, MarketError
+from trading_assets.errors import BarsRejected, MarketError
 from trading_assets.market.bars import (
     COLUMNS,
     check_bars,
@@ -134,7 +134,7 @@ def test_a_broken_bar_is_refused_by_file_row_and_column(
     if isinstance(value, str):
         frame[column] = frame[column].astype(str)
     path = save(frame, tmp_path, suffix)
-    with pytest.raises(BarsRejectedError) as refusal:
+    with pytest.raises(BarsRejected) as refusal:
         read_bars(path)
     message = str(refusal.value)
     assert message.startswith(f"{path}, row {row + 1}, column '{column}': {value} {problem}")
@@ -147,7 +147,7 @@ def test_times_that_do_not_increase_are_refused_at_the_first_such_row(
     tmp_path: Path, order: list[int], row: int, suffix: str
 ) -> None:
     path = save(good_bars().iloc[order], tmp_path, suffix)
-    with pytest.raises(BarsRejectedError, match="is not after the bar before it") as refusal:
+    with pytest.raises(BarsRejected, match="is not after the bar before it") as refusal:
         read_bars(path)
     assert str(refusal.value).startswith(f"{path}, row {row}, column 'timestamp': ")
 
@@ -167,7 +167,7 @@ def test_text_that_is_no_time_is_refused_by_row_and_column(tmp_path: Path, value
     times = good_bars()["timestamp"].astype(str)
     times[row - 1] = value
     path = save(good_bars().assign(timestamp=times), tmp_path)
-    with pytest.raises(BarsRejectedError) as refusal:
+    with pytest.raises(BarsRejected) as refusal:
         read_bars(path)
     assert str(refusal.value).startswith(f"{path}, row {row}, column 'timestamp': ")
 
@@ -177,7 +177,7 @@ def test_a_number_that_is_no_epoch_is_refused_by_row_and_column(tmp_path: Path, 
     times = good_bars()["timestamp"].astype("int64").astype("float64") / 1e9
     times[1] = value
     path = save(good_bars().assign(timestamp=times), tmp_path, ".parquet")
-    with pytest.raises(BarsRejectedError) as refusal:
+    with pytest.raises(BarsRejected) as refusal:
         read_bars(path)
     assert str(refusal.value).startswith(f"{path}, row 2, column 'timestamp': ")
 
@@ -186,7 +186,7 @@ def test_a_number_that_is_no_epoch_is_refused_by_row_and_column(tmp_path: Path, 
 @pytest.mark.parametrize("missing", COLUMNS)
 def test_a_missing_column_is_named(tmp_path: Path, missing: str, suffix: str) -> None:
     path = save(good_bars().drop(columns=missing), tmp_path, suffix)
-    with pytest.raises(BarsRejectedError, match=f"has no column {missing}; it has") as refusal:
+    with pytest.raises(BarsRejected, match=f"has no column {missing}; it has") as refusal:
         read_bars(path)
     assert str(refusal.value).startswith(str(path))
 
@@ -194,7 +194,7 @@ def test_a_missing_column_is_named(tmp_path: Path, missing: str, suffix: str) ->
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_file_without_rows_is_refused(tmp_path: Path, suffix: str) -> None:
     path = save(good_bars().iloc[:0], tmp_path, suffix)
-    with pytest.raises(BarsRejectedError, match="holds no bars"):
+    with pytest.raises(BarsRejected, match="holds no bars"):
         read_bars(path)
 
 
@@ -231,7 +231,7 @@ SPOILT = {
 def test_a_spoilt_file_is_refused_by_name(tmp_path: Path, what: str, suffix: str) -> None:
     path = save(good_bars(), tmp_path, suffix)
     path.write_bytes(SPOILT[what][1](path.read_bytes()))
-    with pytest.raises(BarsRejectedError) as refusal:
+    with pytest.raises(BarsRejected) as refusal:
         read_bars(path)
     assert str(refusal.value).startswith(str(path))
     assert "\n" not in str(refusal.value)
@@ -240,13 +240,13 @@ def test_a_spoilt_file_is_refused_by_name(tmp_path: Path, what: str, suffix: str
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_two_columns_of_one_name_are_refused(tmp_path: Path, suffix: str) -> None:
     path = save(good_bars().assign(Close=1.0), tmp_path, suffix)
-    with pytest.raises(BarsRejectedError, match="close"):
+    with pytest.raises(BarsRejected, match="close"):
         read_bars(path)
 
 
 def test_lists_in_place_of_numbers_are_refused_by_row_and_column(tmp_path: Path) -> None:
     path = save(good_bars().assign(close=[[1.0], [2.0], [3.0], [4.0]]), tmp_path, ".parquet")
-    with pytest.raises(BarsRejectedError, match=r"row 1, column 'close'"):
+    with pytest.raises(BarsRejected, match=r"row 1, column 'close'"):
         read_bars(path)
 
 
@@ -256,7 +256,7 @@ def test_rows_that_end_with_a_comma_do_not_shift_the_columns(tmp_path: Path) -> 
     path.write_text("\n".join([head, *(row + "," for row in rows)]))
     try:
         bars = read_bars(path)
-    except BarsRejectedError as refusal:
+    except BarsRejected as refusal:
         assert str(refusal).startswith(str(path))
         assert "column 'timestamp': 100.0" not in str(refusal)
     else:

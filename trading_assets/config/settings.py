@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -15,6 +16,40 @@ class Section(BaseModel):
     """Base of all settings: immutable, and a misspelt field is an error rather than a default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class IngestPolicy(Section):
+    """How a file of bars is read, and what is forgiven."""
+
+    time_zone: str | None = None
+    """Zone of times of day that are written without one, for instance 'UTC' or 'Europe/Berlin'."""
+    calendar: str | None = None
+    """Name in exchange-calendars ('XNYS', '24/5') whose nights and holidays are no gaps."""
+    max_gap_days: Positive = 7.0
+    """Longest time without bars; with a calendar only its open hours count."""
+    tick_size: Positive | None = None
+    """By so much a high or low may be off; without it, the last decimal that the prices are written with."""
+    accept_jumps: bool = False
+    """Take jumps between two bars as real that are as large as a split."""
+    allow_negative_prices: bool = False
+    """For instruments such as spreads or oil futures; returns and features need positive prices."""
+    quarantine_dir: Path | None = None
+    """Folder that gets a copy of a rejected file with the report beside it; the pipeline sets its own."""
+
+
+class FeatureSet(Section):
+    """Which features are computed.
+
+    `names` are columns (`rsi_14`), families (`volatility`) or patterns (`return_*`); `parameters` replaces
+    an indicator's default parameters: `{'rsi': [[7], [28]]}` makes the columns `rsi_7` and `rsi_28`.
+    """
+
+    names: tuple[str, ...] = ("*",)
+    parameters: dict[str, tuple[tuple[float, ...], ...]] = {}
+    timeframes: tuple[Annotated[str, Field(pattern=r"^[1-9]\d*[mhdw]$")], ...] = ("4h", "1d")
+    """Larger bars whose features are seen too, as of their close."""
+    timeframe_names: tuple[str, ...] = ("return_1", "sma_gap_24", "channel_24", "parkinson_24")
+    """Columns computed on each of them."""
 
 
 class LabelSettings(Section):
@@ -143,6 +178,8 @@ class Settings(Section):
     """All settings of one symbol."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    market: IngestPolicy = IngestPolicy()
+    features: FeatureSet = FeatureSet()
     labels: LabelSettings = LabelSettings()
     folds: FoldSettings = FoldSettings()
     lightgbm: LightGBMSettings = LightGBMSettings()

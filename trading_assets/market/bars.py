@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from trading_assets.errors import BarsRejectedError, MarketError
+from trading_assets.errors import BarsRejected, MarketError
+from trading_assets.market.columns import PRICES
 
-PRICES = ("open", "high", "low", "close")
 COLUMNS = ("timestamp", *PRICES, "volume")
 SYMBOL = re.compile(r"(?!\.+$)[A-Z0-9._-]{1,64}")
 
-_TIME_NAMES = ("timestamp", "date", "datetime", "time", "open_time")
-_SUFFIXES = (".parquet", ".csv", ".csv.gz")
+_SUFFIXES = (".parquet", ".feather", ".csv", ".csv.gz", ".csv.zip", ".zip")
+_FREQTRADE = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)+-\d+[mhdwM]")
 
 
 def check_symbol(symbol: str) -> str:
@@ -33,64 +31,22 @@ def check_symbol(symbol: str) -> str:
 
 
 def symbol_of(path: Path) -> str | None:
-    """The symbol a file holds by its name, None where the file holds no bars."""
+    """The symbol a file holds by its name, None where the file holds no bars.
+
+    Freqtrade's `BTC_USDT-1h.feather` is `BTC_USDT-1H`: a symbol has bars of one interval.
+    """
     for suffix in _SUFFIXES:
         if path.name.endswith(suffix):
             stem = path.name.removesuffix(suffix)
+            stem = stem.upper() if _FREQTRADE.fullmatch(stem) else stem
             return stem if SYMBOL.fullmatch(stem) else None
     return None
 
 
-def read_bars(path: Path) -> pd.DataFrame:
-    """Read a Parquet or CSV file of bars and check the contract.
-
-    Column names are matched without regard to case; the time of the bar's open stands in
-    `timestamp`, `date`, `datetime`, `time` or `open_time`, as text or as an epoch in s, ms, us or ns.
-    Times without a zone are taken as UTC.
-
-    Returns
-    -------
-    DataFrame with the columns `timestamp` (datetime64[ns, UTC], the bar's open), `open`, `high`,
-    `low`, `close` and `volume` (float64).
-
-    Raises
-    ------
-    BarsRejectedError
-        Naming file, row (the first row of data is 1) and column of the first bar that breaks it.
-    """
-    try:
-        raw = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, index_col=False)
-    except FileNotFoundError:
-        raise MarketError(f"{path} does not exist.") from None
-    except (OSError, ValueError, pa.ArrowException, EOFError, zlib.error) as error:
-        problem = " ".join(str(error).split()) or type(error).__name__
-        raise BarsRejectedError(f"{path} cannot be read: {problem}") from None
-    raw = raw.rename(columns=lambda name: str(name).strip().lower())
-    if raw.columns.has_duplicates:
-        twice = raw.columns[raw.columns.duplicated()][0]
-        raise BarsRejectedError(f"{path} has the column '{twice}' more than once; keep one.")
-    time_name = next((name for name in _TIME_NAMES if name in raw), None)
-    missing = [name for name in (*PRICES, "volume") if name not in raw]
-    if time_name is None or missing:
-        wanted = ["timestamp"] * (time_name is None) + missing
-        raise BarsRejectedError(
-            f"{path} has no column {', '.join(wanted)}; it has {', '.join(map(str, raw.columns))}. "
-            "Expected: timestamp, open, high, low, close, volume."
-        )
-    if raw.empty:
-        raise BarsRejectedError(f"{path} holds no bars.")
-    bars = pd.DataFrame({"timestamp": _times(raw[time_name], path, time_name)})
-    for name in (*PRICES, "volume"):
-        numbers = pd.to_numeric(raw[name], errors="coerce").astype("float64")
-        _refuse(numbers.isna() & raw[name].notna(), path, name, raw[name], "is not a number")
-        bars[name] = numbers.to_numpy()
-    check_bars(bars, path)
-    return bars
-
-
-def check_bars(bars: pd.DataFrame, source: Path) -> None:
-    """Raise `BarsRejectedError` for the first bar of `bars` that breaks the contract."""
-    for name in (*PRICES, "volume"):
+def check_bars(bars: pd.DataFrame, source: Path | str) -> None:
+    """Raise `BarsRejected` for the first bar of `bars` that breaks the contract."""
+    numbers = [*PRICES, "volume", *(["funding_rate"] if "funding_rate" in bars else [])]
+    for name in numbers:
         _refuse(~np.isfinite(bars[name]), source, name, bars[name], "is not finite")
     for name in PRICES:
         _refuse(bars[name] <= 0, source, name, bars[name], "is not positive")
@@ -108,12 +64,15 @@ def to_matrix(bars: pd.DataFrame) -> NDArray[np.float64]:
 
     Returns
     -------
-    ndarray of shape (n_bars, 6)
-        Open time (seconds since 1970), open, high, low, close, volume.
+    ndarray of shape (n_bars, 7)
+        Open time (seconds since 1970), open, high, low, close, volume, funding rate (0 where the
+        symbol has none).
     """
-    matrix = np.empty((len(bars), 6))
+    matrix = np.zeros((len(bars), 7))
     matrix[:, 0] = bars["timestamp"].astype("datetime64[ns, UTC]").astype("int64") / 1e9
-    matrix[:, 1:] = bars[[*PRICES, "volume"]].to_numpy()
+    matrix[:, 1:6] = bars[[*PRICES, "volume"]].to_numpy()
+    if "funding_rate" in bars:
+        matrix[:, 6] = bars["funding_rate"]
     return matrix
 
 
@@ -140,26 +99,11 @@ def describe_bars(bars: pd.DataFrame) -> dict[str, float | int | str]:
     }
 
 
-def _times(column: pd.Series[Any], path: Path, name: str) -> pd.Series[Any]:
-    if pd.api.types.is_numeric_dtype(column):
-        epochs = column.to_numpy(dtype="float64")
-        _refuse(~((epochs > 0) & (epochs < 2.0**63)), path, name, column, "is not an epoch")
-        digits = np.floor(np.log10(epochs)).astype(int) + 1
-        scale = np.select([digits <= 11, digits <= 14, digits <= 17], [10**9, 10**6, 10**3], 1)
-        _refuse(epochs * scale >= 2.0**63, path, name, column, "is no time that can be held")
-        times = pd.to_datetime(column.to_numpy(dtype="int64") * scale, utc=True)
-        return pd.Series(times.astype("datetime64[ns, UTC]"))
-    times = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
-    first, last = (time.tz_localize("UTC") for time in (pd.Timestamp.min, pd.Timestamp.max))
-    _refuse(~times.between(first, last), path, name, column, "is not a time (expected ISO 8601)")
-    return pd.Series(times.astype("datetime64[ns, UTC]").to_numpy())
-
-
-def _refuse(bad: Any, source: Path, column: str, values: pd.Series[Any], problem: str) -> None:
+def _refuse(bad: Any, source: Path | str, column: str, values: pd.Series[Any], problem: str) -> None:
     rows = np.flatnonzero(np.asarray(bad))
     if len(rows):
         more = f" ({len(rows)} rows have this problem)" if len(rows) > 1 else ""
-        raise BarsRejectedError(
+        raise BarsRejected(
             f"{source}, row {rows[0] + 1}, column '{column}': {values.iloc[rows[0]]} {problem}{more}. "
             "Correct or remove the row."
         )

@@ -1,12 +1,46 @@
-"""Where bars come from."""
+"""Where bars come from: a folder, a synthetic market, an exchange; all asked in the same way."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
+import pandas as pd
+
+from trading_assets.config.settings import IngestPolicy
 from trading_assets.errors import MarketError
 from trading_assets.market.bars import check_symbol, symbol_of
+from trading_assets.market.synthetic import SyntheticMarket
+from trading_assets.registry.digests import sha256_file
+
+
+class BarSource(Protocol):
+    """Somebody who has bars."""
+
+    def symbols(self) -> list[str]:
+        """Keys of all symbols there are, sorted."""
+        ...
+
+    def pages(self, symbol: str, since: pd.Timestamp | None = None) -> Iterator[pd.DataFrame]:
+        """Closed bars that keep the contract, from `since` on (all without), oldest first, in pieces.
+
+        Raises
+        ------
+        MarketError
+            Naming the symbols there are, where `symbol` is none of them.
+        """
+        ...
+
+
+def fetch_bars(source: BarSource, symbol: str, since: pd.Timestamp | None = None) -> pd.DataFrame:
+    """All pages of a symbol as one frame; raises `MarketError` where there are no bars."""
+    pages = [page for page in source.pages(symbol, since) if len(page)]
+    if not pages:
+        raise MarketError(f"No bars of '{symbol}'" + (f" from {since} on." if since is not None else "."))
+    return pd.concat(pages, ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -14,6 +48,7 @@ class FolderSource:
     """A folder with one file of bars a symbol, named after it (`BTCUSDT.parquet`, `ETHUSDT.csv`)."""
 
     folder: Path
+    policy: IngestPolicy = field(default_factory=IngestPolicy)
 
     def files(self) -> dict[str, Path]:
         """The file of every symbol in the folder.
@@ -53,3 +88,37 @@ class FolderSource:
         if symbol not in files:
             raise MarketError(f"No bars for '{symbol}' in {self.folder}. There are: {', '.join(files)}.")
         return files[symbol]
+
+    def digest(self, symbol: str) -> str:
+        """Digest of the symbol's file and of the side files beside it."""
+        from trading_assets.market.side_files import KINDS, side_file
+
+        path = self.file(symbol)
+        beside = [found for kind in KINDS if (found := side_file(path, symbol, kind)) is not None]
+        digests = [sha256_file(one) for one in (path, *beside)]
+        return digests[0] if not beside else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    def symbols(self) -> list[str]:
+        return sorted(self.files())
+
+    def pages(self, symbol: str, since: pd.Timestamp | None = None) -> Iterator[pd.DataFrame]:
+        from trading_assets.market.ingest import read_bars
+
+        bars = read_bars(self.file(symbol), symbol=symbol, policy=self.policy).bars
+        yield bars if since is None else bars[bars["timestamp"] >= since].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class SyntheticSource:
+    """Synthetic markets under the names of symbols."""
+
+    markets: Mapping[str, SyntheticMarket]
+
+    def symbols(self) -> list[str]:
+        return sorted(self.markets)
+
+    def pages(self, symbol: str, since: pd.Timestamp | None = None) -> Iterator[pd.DataFrame]:
+        if symbol not in self.markets:
+            raise MarketError(f"No synthetic market '{symbol}'. There are: {', '.join(self.symbols())}.")
+        bars = self.markets[symbol].bars
+        yield bars if since is None else bars[bars["timestamp"] >= since].reset_index(drop=True)

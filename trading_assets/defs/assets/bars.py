@@ -2,7 +2,7 @@
 
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
-from trading_assets.errors import BarsRejectedError
+from trading_assets.errors import BarsRejected
 from trading_assets.registry.artifacts import Built, Summary
 from trading_assets.registry.digests import sha256_file
 from trading_assets.registry.tables import digest_table, write_table
@@ -16,7 +16,7 @@ def bars(work: Work) -> Built:
 
     frame = read_bars(work.source)
     if sha256_file(work.source) != work.source_digest:
-        raise BarsRejectedError(f"{work.source} changed while it was read; run again when it rests.")
+        raise BarsRejected(f"{work.source} changed while it was read; run again when it rests.")
     write_table(frame, work.folder / "bars.parquet")
     return Built(
         identity=digest_table(frame),

@@ -1,0 +1,433 @@
+"""Any honest file in, nothing wrong through: reads bars, repairs what can be, rejects what cannot."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from trading_assets.config.settings import IngestPolicy
+from trading_assets.errors import BarsRejected, MarketError
+from trading_assets.market.bars import COLUMNS, check_symbol, symbol_of
+from trading_assets.market.columns import PRICES
+from trading_assets.market.files import RawBars, read_file
+from trading_assets.market.report import IngestReport, listed
+from trading_assets.market.sessions import closed_between
+from trading_assets.market.side_files import funding_of_bars, read_side_file, side_file, split_factors
+from trading_assets.market.times import DAY, read_times
+from trading_assets.registry.digests import sha256_file
+
+Floats = NDArray[np.float64]
+
+LARGEST = 1e15
+"""No price or volume is larger; 1e308 stands for a missing value somewhere upstream."""
+SPLIT_SIZED = 1.45
+"""A jump by this factor between a close and the next open: 3:2 is the smallest common split."""
+SPIKE_SIGMAS, SPIKE_WINDOW = 10.0, 240
+FLAT_RUN = 12
+CORRECT = "Correct or remove the row."
+
+
+@dataclass(frozen=True)
+class IngestResult:
+    """Attributes
+    ----------
+    bars : DataFrame
+        `timestamp` (datetime64[ns, UTC], the bar's open), `open`, `high`, `low`, `close`, `volume`
+        (float64), and `funding_rate` where the symbol has one.
+    report : IngestReport
+        Every repair and warning.
+    """
+
+    bars: pd.DataFrame
+    report: IngestReport
+
+
+@dataclass(frozen=True)
+class _Bars:
+    """Bars on their way: times in nanoseconds, and the rows of the file that they came from."""
+
+    times: NDArray[np.int64]
+    values: dict[str, Floats]
+    rows: NDArray[np.int64]
+
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> _Bars:
+        values = {name: column[index] for name, column in self.values.items()}
+        return _Bars(self.times[index], values, self.rows[index])
+
+
+def read_bars(
+    path: str | Path,
+    *,
+    symbol: str | None = None,
+    interval: str | pd.Timedelta | None = None,
+    policy: IngestPolicy | None = None,
+) -> IngestResult:
+    """Read a file of bars, whatever its format, and see to it that they keep the contract.
+
+    Parameters
+    ----------
+    path : path
+        CSV in any dialect (also gzip or zip), Parquet or Feather; recognised by content. Never altered.
+    symbol : str, optional
+        Picks the rows of one symbol, and the side files; by default the file's name.
+    interval : str or Timedelta, optional
+        What the bars must be, for instance '1h'. By default the commonest distance.
+    policy : IngestPolicy, optional
+
+    Raises
+    ------
+    BarsRejected
+        What cannot be repaired, with file, row, column, value and remedy. With `policy.quarantine_dir`
+        the file is copied there, with the report beside it.
+    MarketError
+        When there is no such file.
+    """
+    path, policy = Path(path), policy or IngestPolicy()
+    report = IngestReport(str(path))
+    try:
+        bars = _read(path, symbol, pd.Timedelta(interval) if interval is not None else None, policy, report)
+    except BarsRejected:
+        if policy.quarantine_dir is not None:
+            _quarantine(path, policy.quarantine_dir, report)
+        raise
+    return IngestResult(bars, report)
+
+
+def _read(
+    path: Path, symbol: str | None, interval: pd.Timedelta | None, policy: IngestPolicy, report: IngestReport
+) -> pd.DataFrame:
+    raw = read_file(path, report)
+    report.rows_read = len(raw)
+    rows = np.arange(1, len(raw) + 1)
+    repeated = [finding.rows for finding in report.findings if finding.kind == "repeated header"]
+    if repeated:  # those rows are gone from the columns and still counted
+        rows = np.setdiff1d(np.arange(1, len(raw) + len(repeated[0]) + 1), repeated[0])[: len(raw)]
+    raw, rows = _of_symbol(raw, rows, symbol, report)
+    values = {name: _numbers(raw, name, rows, report) for name in PRICES}
+    values["volume"] = _volume(raw, rows, report)
+    if "funding_rate" in raw.columns:
+        values["funding_rate"] = np.nan_to_num(_numbers(raw, "funding_rate", rows, report))
+    bars = _Bars(read_times(raw, rows, policy.time_zone, report), values, rows)
+    _check_values(bars, policy, report)
+    bars = _in_order(bars, report)
+    bars = _enclose(bars, policy, report)
+    length = _interval(bars, interval, report)
+    report.interval_seconds = length / 1e9
+    bars = _not_from_the_future(bars, length, report)
+    _check_gaps(bars, length, policy, report)
+    own = symbol or symbol_of(path) or path.stem
+    bars = _adjust_for_splits(bars, side_file(path, own, "splits"), policy, report)
+    _warn_of_oddities(bars, report)
+    if (funding := side_file(path, own, "funding")) is not None:
+        at, rates = read_side_file(funding, "funding", policy.time_zone or "UTC")
+        bars.values["funding_rate"] = funding_of_bars(bars.times, length, at, rates)
+    report.rows_kept = len(bars.times)
+    frame = pd.DataFrame({"timestamp": pd.DatetimeIndex(bars.times, tz="UTC"), **bars.values}, copy=False)
+    return frame[[*COLUMNS, *(name for name in frame if name not in COLUMNS)]]
+
+
+def _of_symbol(
+    raw: RawBars, rows: NDArray[np.int64], symbol: str | None, report: IngestReport
+) -> tuple[RawBars, NDArray[np.int64]]:
+    """The rows of one symbol, where the file names them."""
+    if "symbol" not in raw.columns:
+        return raw, rows
+    names = raw.columns["symbol"].cast(pa.string())
+    there = [str(name) for name in pc.unique(names).to_pylist()]
+    if len(there) == 1:
+        return raw, rows
+    keys = {name: name.upper().replace("/", "").replace(" ", "") for name in there}
+    wanted = check_symbol(symbol).replace("-", "").replace("_", "") if symbol else None
+    chosen = [name for name, key in keys.items() if key.replace("-", "").replace("_", "") == wanted]
+    if len(chosen) != 1:
+        report.reject(
+            "several symbols",
+            f"holds {len(there)} symbols: {listed(there)}" + (f", none of them {symbol}" if symbol else ""),
+            "Say which one is meant (symbol=...), or write a file for each.",
+            column=raw.header["symbol"],
+        )
+    keep = pc.equal(names, chosen[0])
+    report.repaired("several symbols", f"only the rows of {chosen[0]} were read, of {listed(there)}")
+    columns = {name: column.filter(keep) for name, column in raw.columns.items()}
+    return replace(raw, columns=columns), rows[keep.to_numpy()]
+
+
+def _numbers(raw: RawBars, name: str, rows: NDArray[np.int64], report: IngestReport) -> Floats:
+    """A column as float64, NaN where it is empty; text in it is refused."""
+    column, header = raw.columns[name], raw.header[name]
+    kind = column.type
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+        return np.array(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+        if header_comma := pc.any(pc.match_substring_regex(text, r"^-?\d+,\d+$")).as_py():
+            text = pc.replace_substring(text, ",", ".")
+        empty = pc.or_kleene(pc.is_null(text), pc.is_in(pc.utf8_lower(text), value_set=_EMPTY))
+        number = pc.match_substring_regex(text, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?inf(inity)?$")
+        bad = np.flatnonzero(~(pc.fill_null(number, False).to_numpy() | pc.fill_null(empty, True).to_numpy()))
+        if len(bad) == 0 and not (header_comma and report.format.startswith("csv, delimiter ','")):
+            cleaned = pc.if_else(pc.fill_null(empty, True), None, pc.utf8_ltrim(text, "+"))
+            return np.array(cleaned.cast(pa.float64()).to_numpy(), dtype=np.float64)
+        value = column[int(bad[0])].as_py() if len(bad) else column[0].as_py()
+    else:
+        bad, value = np.arange(len(column)), column[0].as_py()
+    report.reject(
+        "not a number",
+        "is not a number",
+        CORRECT,
+        rows=rows[bad],
+        column=header,
+        value=f"'{value}'",
+    )
+
+
+_EMPTY = pa.array(["", "nan", "na", "n/a", "null", "none", "#n/a", "-nan"])
+
+
+def _volume(raw: RawBars, rows: NDArray[np.int64], report: IngestReport) -> Floats:
+    if "volume" not in raw.columns:
+        report.warned("no volume", "there is no volume column; it is taken as 0")
+        return np.zeros(len(raw))
+    volume = _numbers(raw, "volume", rows, report)
+    missing = np.isnan(volume)
+    if missing.any():
+        report.warned("no volume", "the volume is missing; it is taken as 0", rows[missing], "volume")
+        volume[missing] = 0.0
+    return volume
+
+
+def _check_values(bars: _Bars, policy: IngestPolicy, report: IngestReport) -> None:
+    def refuse(bad: NDArray[np.bool_], name: str, kind: str, problem: str, remedy: str = CORRECT) -> None:
+        if bad.any():
+            found = np.flatnonzero(bad)
+            value = bars.values[name][found[0]]
+            report.reject(kind, problem, remedy, rows=bars.rows[found], column=name, value=f"{value:g}")
+
+    for name in PRICES:
+        price = bars.values[name]
+        refuse(np.isnan(price), name, "no price", "is no price")
+        refuse(np.isinf(price), name, "not finite", "is not finite")
+        refuse(np.abs(price) > LARGEST, name, "not finite", "is too large to be a price")
+        if not policy.allow_negative_prices:
+            hint = f"{CORRECT} Instruments that may go below zero set market.allow_negative_prices."
+            refuse(price <= 0, name, "not positive", "is not positive", hint)
+    volume = bars.values["volume"]
+    refuse(~np.isfinite(volume), "volume", "not finite", "is not finite")
+    refuse(np.abs(volume) > LARGEST * 1e3, "volume", "not finite", "is too large to be a volume")
+    refuse(volume < 0, "volume", "negative volume", "is negative")
+
+
+def _in_order(bars: _Bars, report: IngestReport) -> _Bars:
+    """Sorted by time, exact duplicates left out; one time with two sets of values is refused."""
+    step = np.diff(bars.times)
+    if (step < 0).any():
+        if (step <= 0).all():
+            report.repaired("unsorted", "the rows were in descending order and have been turned round")
+        else:
+            report.repaired("unsorted", "rows before an earlier row, put in order", bars.rows[1:][step < 0])
+        bars = bars.take(np.argsort(bars.times, kind="stable"))
+        step = np.diff(bars.times)
+    again = np.concatenate([[False], step == 0])
+    if not again.any():
+        return bars
+    same = again.copy()
+    for column in bars.values.values():
+        same[1:] &= column[1:] == column[:-1]
+    if (other := again & ~same).any():
+        found = np.flatnonzero(other)
+        report.reject(
+            "same time, different values",
+            f"is also the time of row {bars.rows[found[0] - 1]}, with other values",
+            "Keep the right one of the rows.",
+            rows=bars.rows[found],
+            column="timestamp",
+            value=_time(bars.times[found[0]]),
+        )
+    report.repaired("exact duplicate", "rows that repeat another exactly left out", bars.rows[same])
+    return bars.take(~same)
+
+
+def _enclose(bars: _Bars, policy: IngestPolicy, report: IngestReport) -> _Bars:
+    """High and low enclose open and close: off by one tick they are moved, by more refused."""
+    o, h, low, c = (bars.values[name] for name in PRICES)
+    top, bottom = np.maximum(o, c), np.minimum(o, c)
+    crossed = h < low
+    under, over = top - h, low - bottom
+    wrong = (under > 0) | (over > 0) | crossed
+    if not wrong.any():
+        return bars
+    prices = np.stack([o, h, low, c])
+    tick = policy.tick_size or _tick_size(prices)
+    allowed = tick * (1 + 1e-6) + 1e-9 * np.abs(c)
+    for name, bad, problem in (
+        ("high", crossed & (low - h > allowed), "lies below the bar's low"),
+        ("high", under > allowed, "lies below the bar's open or close"),
+        ("low", over > allowed, "lies above the bar's open or close"),
+    ):
+        if bad.any():
+            found = np.flatnonzero(bad)
+            report.reject(
+                "high and low",
+                f"{problem} by more than a tick ({tick:g})",
+                CORRECT,
+                rows=bars.rows[found],
+                column=name,
+                value=f"{bars.values[name][found[0]]:.10g}",
+            )
+    report.repaired(
+        "high and low", f"high or low within one tick ({tick:g}) of the body moved to it", bars.rows[wrong]
+    )
+    values = {**bars.values, "high": prices.max(axis=0), "low": prices.min(axis=0)}
+    return replace(bars, values=values)
+
+
+def _tick_size(prices: Floats) -> float:
+    """The last decimal that all prices are written with; 0 where they have no such decimal."""
+    for decimals in range(9):
+        scaled = prices * 10.0**decimals
+        if (np.abs(scaled - np.round(scaled)) <= 1e-9 * np.abs(scaled) + 1e-9).all():
+            return float(10.0**-decimals)
+    return 0.0
+
+
+def _interval(bars: _Bars, wanted: pd.Timedelta | None, report: IngestReport) -> int:
+    """The commonest distance of bars in nanoseconds, which must be the one that was asked for."""
+    if len(bars.times) < 2:
+        return int(wanted.value) if wanted is not None else DAY
+    distances, counts = np.unique(np.diff(bars.times), return_counts=True)
+    found = int(distances[counts.argmax()])
+    if wanted is not None and found != wanted.value:
+        report.reject(
+            "interval",
+            f"holds bars of {pd.Timedelta(found)}, not of {wanted}",
+            "Bring the right file, or leave the interval to be found.",
+        )
+    odd = np.flatnonzero((bars.times - bars.times[0]) % found != 0)
+    if len(odd) and found <= DAY:
+        report.warned("off the grid", f"times that are no multiple of {pd.Timedelta(found)}", bars.rows[odd])
+    return found
+
+
+def _not_from_the_future(bars: _Bars, interval: int, report: IngestReport) -> _Bars:
+    now = int(datetime.now(UTC).timestamp() * 1e9)
+    late = np.flatnonzero(bars.times > now)
+    if len(late):
+        report.reject(
+            "future time",
+            "lies in the future",
+            "Correct the time or its zone.",
+            rows=bars.rows[late],
+            column="timestamp",
+            value=_time(bars.times[late[0]]),
+        )
+    if len(bars.times) > 1 and bars.times[-1] + interval > now:
+        report.repaired("unfinished bar", "the last bar is still open and was left out", bars.rows[-1])
+        return bars.take(np.arange(len(bars.times) - 1))
+    return bars
+
+
+def _check_gaps(bars: _Bars, interval: int, policy: IngestPolicy, report: IngestReport) -> None:
+    if len(bars.times) < 2:
+        return
+    missing = closed_between(bars.times, interval, policy.calendar)
+    after = np.flatnonzero(missing >= interval) + 1
+    if len(after) == 0:
+        return
+    longest = int(missing.max())
+    too_long = np.flatnonzero(missing > policy.max_gap_days * DAY) + 1
+    if len(too_long):
+        place = int(too_long[0])
+        report.reject(
+            "gap",
+            f"comes {pd.Timedelta(int(missing[place - 1]))} after the end of the bar before it "
+            f"(allowed: {policy.max_gap_days:g} days)",
+            "Bring the bars between, cut the file, or raise market.max_gap_days.",
+            rows=bars.rows[too_long],
+            column="timestamp",
+            value=_time(bars.times[place]),
+        )
+    hint = "" if policy.calendar else "; market.calendar tells nights and holidays from gaps"
+    report.warned(
+        "gap", f"bars missing before these, at most {pd.Timedelta(longest)}{hint}", bars.rows[after]
+    )
+
+
+def _adjust_for_splits(bars: _Bars, file: Path | None, policy: IngestPolicy, report: IngestReport) -> _Bars:
+    """Divide prices before each split by its factor; without factors a jump of that size is refused."""
+    if file is not None:
+        at, factors = read_side_file(file, "splits", policy.time_zone or "UTC")
+        divisor = split_factors(bars.times, at, factors)
+        values = {name: bars.values[name] / divisor for name in PRICES}
+        bars = replace(bars, values={**bars.values, **values, "volume": bars.values["volume"] * divisor})
+        report.repaired("splits", f"{len(at)} split(s) of {file.name} taken out of prices and volume")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = bars.values["open"][1:] / bars.values["close"][:-1]
+        jump = np.flatnonzero((ratio >= SPLIT_SIZED) | (ratio <= 1 / SPLIT_SIZED)) + 1
+    if len(jump) == 0 or (bars.values["close"] <= 0).any():
+        return bars
+    first = int(jump[0])
+    if file is not None or policy.accept_jumps:
+        report.warned("jump", "opens a split's size away from the close before", bars.rows[jump], "open")
+        return bars
+    report.reject(
+        "split-sized jump",
+        f"is {ratio[first - 1]:.4g} times the close before it: a split, a reused symbol, or an error",
+        "Put the factors beside the file (SYMBOL.splits.csv: date, factor), "
+        "or set market.accept_jumps if the price really moved so.",
+        rows=bars.rows[jump],
+        column="open",
+        value=f"{bars.values['open'][first]:.10g}",
+    )
+
+
+def _warn_of_oddities(bars: _Bars, report: IngestReport) -> None:
+    """Spikes and flat runs: possible, and worth a look."""
+    close = bars.values["close"]
+    if len(close) < 3 or (close <= 0).any():
+        return
+    returns = pd.Series(np.diff(np.log(close)))
+    usual = returns.rolling(SPIKE_WINDOW, min_periods=30).std().shift()
+    spikes = np.flatnonzero((returns.abs() > SPIKE_SIGMAS * usual) & (usual > 0)) + 1
+    if len(spikes):
+        report.warned("spike", f"moves of more than {SPIKE_SIGMAS:g} deviations", bars.rows[spikes], "close")
+    still = (bars.values["high"] == bars.values["low"]) & (np.diff(close, prepend=np.nan) == 0)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], still, [False]]).astype(int)))
+    starts, stops = edges[::2], edges[1::2]
+    long = stops - starts >= FLAT_RUN
+    if long.any():
+        report.warned(
+            "flat run",
+            f"runs of bars without any movement start here, the longest of {int((stops - starts).max())}",
+            bars.rows[starts[long]],
+            "close",
+        )
+
+
+def _quarantine(path: Path, folder: Path, report: IngestReport) -> None:
+    """Copy the file, and write the report beside it; an earlier file of that name is kept."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / path.name
+        digest = sha256_file(path)
+        if target.exists() and sha256_file(target) != digest:
+            target = folder / f"{digest[:8]}-{path.name}"
+        partial = folder / f".{target.name}.partial"
+        shutil.copyfile(path, partial)
+        partial.replace(target)
+        report.write(folder / f"{target.name}.report.json")
+    except OSError as error:
+        raise MarketError(
+            f"{report.findings[-1].message} The file could not be copied to {folder}: {error}."
+        ) from None
+
+
+def _time(nanoseconds: np.int64) -> str:
+    return str(pd.Timestamp(int(nanoseconds), tz="UTC"))

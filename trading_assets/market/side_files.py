@@ -1,0 +1,104 @@
+"""What belongs to bars and comes in files of its own: funding rates and split factors.
+
+`BTCUSDT.funding.parquet` (time, `funding_rate`) and `AAPL.splits.csv` (date, `factor`: 4 for 4:1) stand
+beside the bars of their symbol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from trading_assets.market.columns import ALIASES, normal
+from trading_assets.market.files import RawBars
+from trading_assets.market.report import IngestReport, listed
+from trading_assets.market.times import Times, read_times
+
+Kind = Literal["funding", "splits"]
+KINDS: tuple[Kind, ...] = ("funding", "splits")
+_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".parquet": pd.read_parquet,
+    ".feather": pd.read_feather,
+    ".csv": pd.read_csv,
+}
+_VALUES = {"funding": ALIASES["funding_rate"], "splits": ("factor", "split", "ratio", "stock splits")}
+
+
+def side_file(bars: Path, symbol: str, kind: Kind) -> Path | None:
+    """The file of that kind beside `bars`, if there is one."""
+    candidates = (bars.with_name(f"{symbol}.{kind}{suffix}") for suffix in _READERS)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def read_side_file(path: Path, kind: Kind, zone: str | None) -> tuple[Times, NDArray[np.float64]]:
+    """Times (nanoseconds, UTC, increasing) and values of a side file; raises `BarsRejected`."""
+    report = IngestReport(str(path))
+    try:
+        frame = _READERS[path.suffix](path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        report.reject("unreadable", f"cannot be read: {error}", "Copy or download the file again.")
+    names = {normal(name): str(name) for name in frame.columns}
+    time = next((names[alias] for alias in ALIASES["timestamp"] if alias in names), None)
+    value = next((names[alias] for alias in _VALUES[kind] if alias in names), None)
+    if time is None or value is None or frame.empty:
+        report.reject(
+            "no such column",
+            f"must have a time and '{_VALUES[kind][0]}' in at least one row; it has {listed(frame.columns)}",
+            "Rename or add the columns.",
+        )
+    rows = np.arange(1, len(frame) + 1)
+    raw = RawBars({"timestamp": pa.chunked_array([pa.array(frame[time])])}, None, {"timestamp": time})
+    times = read_times(raw, rows, zone, report)
+    values = pd.to_numeric(frame[value], errors="coerce").to_numpy(dtype=np.float64)
+    bad = ~np.isfinite(values) | ((values <= 0) if kind == "splits" else (np.abs(values) > 1))
+    if bad.any():
+        first = int(bad.argmax())
+        report.reject(
+            "not a number",
+            "is no positive factor" if kind == "splits" else "is no rate within +-1",
+            "Correct or remove the row.",
+            rows=rows[bad],
+            column=value,
+            value=frame[value].iloc[first],
+        )
+    order = np.argsort(times, kind="stable")
+    times, values = times[order], values[order]
+    twice = np.flatnonzero(np.diff(times) == 0)
+    if len(twice):
+        report.reject(
+            "time twice",
+            "stands there twice",
+            "Keep one of the rows.",
+            rows=rows[order][twice + 1],
+            column=time,
+            value=str(pd.Timestamp(int(times[twice[0]]))),
+        )
+    return times, values
+
+
+def funding_of_bars(
+    times: Times, interval: int, at: Times, rates: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Of every bar, the sum of the rates that fell due while it was open.
+
+    A payment at 08:00 belongs to the bar that opens at 08:00: it is charged to whoever holds a position
+    then, and is known at that bar's close. What fell due in a gap goes to the bar after the gap.
+    """
+    position = np.searchsorted(times, at, side="right") - 1
+    late = (position >= 0) & (at >= times[np.maximum(position, 0)] + interval)
+    position = np.where(late, position + 1, position)
+    inside = (position >= 0) & (position < len(times))
+    sums = np.bincount(position[inside], weights=rates[inside], minlength=len(times))
+    return np.asarray(sums, dtype=np.float64)
+
+
+def split_factors(times: Times, at: Times, factors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of every bar, the product of all factors whose day comes after it: what its prices are divided by."""
+    cumulative = np.concatenate([np.cumprod(factors[::-1])[::-1], [1.0]])
+    return cumulative[np.searchsorted(at, times, side="right")]
