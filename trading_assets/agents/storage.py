@@ -18,7 +18,6 @@ from trading_assets.agents.ppo import Weights, actor_weights
 from trading_assets.config.settings import Settings
 from trading_assets.errors import NotReadyError
 from trading_assets.execution.networks import ActorNet, Encoder
-from trading_assets.features.catalogue import WARM_UP
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.forecasters.stage1 import Stage1
@@ -60,7 +59,7 @@ def load_market(dataset: Path, cv_folds: Path, embeddings: Path, settings: Setti
     table = read_table(embeddings / "embeddings.parquet").to_numpy()
     stage1 = np.hstack([data.features.to_numpy(), table])
     eras = Folds.read(cv_folds).eras
-    missing = WARM_UP + settings.bundle.warm_up_bars - eras.validation.start
+    missing = data.warm_up + settings.bundle.warm_up_bars - eras.validation.start
     if missing > 0:
         raise NotReadyError(
             f"Not ready: bundle.warm_up_bars is {settings.bundle.warm_up_bars}, which reaches back "

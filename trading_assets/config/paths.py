@@ -24,6 +24,11 @@ def artifacts_dir() -> Path:
     return data_dir() / "artifacts"
 
 
+def quarantine_dir() -> Path:
+    """Folder that rejected files are copied to, with the reason beside them."""
+    return data_dir() / "quarantine"
+
+
 def dagster_home() -> Path:
     """DAGSTER_HOME as the environment has it, otherwise a lasting one beside the artifacts."""
     return Path(os.environ.get("DAGSTER_HOME") or data_dir() / "dagster_home").absolute()

@@ -40,8 +40,9 @@ class IngestPolicy(Section):
 class FeatureSet(Section):
     """Which features are computed.
 
-    `names` are columns (`rsi_14`), families (`volatility`) or patterns (`return_*`); `parameters` replaces
-    an indicator's default parameters: `{'rsi': [[7], [28]]}` makes the columns `rsi_7` and `rsi_28`.
+    `names` are columns (`rsi_14`), families (`volatility`) or patterns (`return_*`), with `!` in front what
+    is not wanted; `parameters` replaces an indicator's default parameters: `{'rsi': [[7], [28]]}` makes the
+    columns `rsi_7` and `rsi_28`.
     """
 
     names: tuple[str, ...] = ("*",)
@@ -55,12 +56,19 @@ class FeatureSet(Section):
 class LabelSettings(Section):
     """What the forecasters are asked."""
 
+    kind: Literal["direction", "triple_barrier", "trend"] = "direction"
+    """Up or down over the horizon; whichever barrier is met first; the strongest trend up to the horizon."""
     horizon: Count = 24
-    """Bars between entering at the next open and leaving."""
+    """Bars between entering at the next open and leaving, at the latest."""
+    profit_taking: Positive = 2.0
+    stop_loss: Positive = 2.0
+    """Distance of the two barriers in deviations of the return over the horizon."""
     variance_horizon: Count = 24
     """Bars ahead whose realised variance is called high or low."""
     variance_lookback: Count = 720
     """Trailing bars whose median variance is the line between high and low."""
+    weights: Literal["uniqueness", "return", "none"] = "uniqueness"
+    """Labels count by how few others share their bars, by the return they explain, or all alike."""
 
 
 class FoldSettings(Section):

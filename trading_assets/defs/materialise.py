@@ -14,7 +14,6 @@ from trading_assets.defs.resources import Workspace
 from trading_assets.defs.steps import SOURCE_FILE, STEPS, Step, Work
 from trading_assets.errors import ArtifactError, TradingAssetsError
 from trading_assets.registry.artifacts import ArtifactRef
-from trading_assets.registry.digests import sha256_file
 from trading_assets.registry.store import ArtifactStore
 
 REBUILD_TAG = "trading_assets/rebuild"
@@ -51,13 +50,14 @@ def materialise(context: dg.AssetExecutionContext, step: Step) -> dg.Materialize
         versions = {name: ref.data_version for name, ref in refs.items()}
         if step.reads_source:
             source = workspace.source.file(symbol)
-            versions[SOURCE_FILE] = sha256_file(source)
+            versions[SOURCE_FILE] = workspace.source.digest(symbol)
+        previous = workspace.store.current(step.category, step.name, symbol)
         with progress.listen(lambda fraction, text: tell(step.name, "running", fraction, text)):
             obtained = workspace.store.obtain(
                 step.recipe(settings, symbol, versions),
                 refs,
                 lambda folder: step.build(
-                    Work(folder, settings, symbol, source, versions.get(SOURCE_FILE, "")), **refs
+                    Work(folder, settings, symbol, source, versions.get(SOURCE_FILE, ""), previous), **refs
                 ),
                 rebuild=context.run.tags.get(REBUILD_TAG) == "true",
             )

@@ -28,6 +28,7 @@ def artifact_metadata(obtained: Obtained) -> dict[str, Any]:
         metadata["dagster/row_count"] = int(summary.numbers["rows"])
     metadata |= {
         "outcome": obtained.outcome,
+        "why": obtained.reason,
         "version": ref.version,
         "identity": ref.identity,
         "folder": dg.MetadataValue.path(ref.path),

@@ -8,7 +8,7 @@ from trading_assets.config import Settings
 from trading_assets.defs.assets import STEPS
 from trading_assets.defs.steps import SOURCE_FILE, Step
 from trading_assets.market.sources import FolderSource
-from trading_assets.registry.digests import digest_json, sha256_file
+from trading_assets.registry.digests import digest_json
 from trading_assets.registry.store import ArtifactStore
 
 State = Literal["fresh", "stale", "unknown"]
@@ -87,7 +87,7 @@ def _state(
         return "unknown"
     inputs = {name: versions[name] for name in step.inputs}
     if step.reads_source and source is not None:
-        inputs[SOURCE_FILE] = sha256_file(source.file(symbol))
+        inputs[SOURCE_FILE] = source.digest(symbol)
     recipe = step.recipe(settings, symbol, inputs)
     if (known := store.find(recipe)) is not None:
         versions[step.name] = known.data_version

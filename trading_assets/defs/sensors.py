@@ -12,7 +12,6 @@ from trading_assets.defs.partitions import symbols
 from trading_assets.defs.planning import plan, settings_digest, to_run
 from trading_assets.defs.resources import Workspace
 from trading_assets.errors import TradingAssetsError
-from trading_assets.registry.digests import sha256_file
 
 
 @dg.sensor(
@@ -37,8 +36,8 @@ def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -
         if not path.is_file():
             continue
         entry = seen.setdefault(symbol, {"look": None, "digest": None, "count": 0})
-        status = path.stat()
-        look = [status.st_size, status.st_mtime_ns]
+        status = [one.stat() for one in workspace.source.parts(symbol)]
+        look = [number for one in status for number in (one.st_size, one.st_mtime_ns)]
         if entry["look"] != look:
             entry["look"] = look
             waiting.append(symbol)
@@ -49,7 +48,7 @@ def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -
             waiting.append(symbol)
             continue
         entry["settled"] = look
-        digest = sha256_file(path)
+        digest = workspace.source.digest(symbol)
         if digest == entry["digest"]:
             continue
         count = int(str(entry["count"])) + 1

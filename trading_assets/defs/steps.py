@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trading_assets.config import Settings
-from trading_assets.registry.artifacts import Built, Category, Recipe
+from trading_assets.registry.artifacts import ArtifactRef, Built, Category, Recipe
 
 SOURCE_FILE = "file"
 """Name under which a recipe holds the digest of the market file."""
@@ -30,7 +30,10 @@ class Work:
     source : Path
         The market file; only `bars` may read it.
     source_digest : str
-        Its sha256 as the recipe has it.
+        Digest of it and its side files, as the recipe has it.
+    previous : ArtifactRef or None
+        The version in force until now; what can be continued need not be made anew, and must come out
+        the same.
     """
 
     folder: Path
@@ -38,6 +41,7 @@ class Work:
     symbol: str
     source: Path
     source_digest: str
+    previous: ArtifactRef | None
 
 
 @dataclass(frozen=True)

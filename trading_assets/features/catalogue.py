@@ -1,227 +1,345 @@
-"""The features there are: name, kernel, parameters, warm-up, unit. Adding one is a kernel and a line."""
+"""The features there are. Adding one is a kernel and a line here.
+
+An indicator makes a column for each of its default parameters; a `FeatureSet` chooses among the columns,
+changes parameters, and says on which larger bars some of them are seen too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
+from trading_assets.config.settings import FeatureSet
+from trading_assets.errors import SettingsError
 from trading_assets.features import kernels as k
-from trading_assets.features.kernels import WINDOW_HEAD
+
+_DAY, _WEEK = 86_400, 604_800
+LONGEST_MEMORY = 10_000
+_UNITS = {"m": 60, "h": 3_600, "d": _DAY, "w": _WEEK}
+
+Span = Callable[..., float]
 
 
 @dataclass(frozen=True)
-class Feature:
-    """One column of the feature table.
+class Indicator:
+    """A kernel and what has to be known of it.
 
     Parameters
     ----------
-    name, family, formula, unit : str
+    name, family : str
     kernel : callable
-        A range kernel of `features.kernels`.
-    parameters : tuple
-        Passed to the kernel after its five arrays.
-    state_size : int
-        float64 slots of memory the kernel needs.
-    warm_up : int
-        Rows at the start of the bars whose value is NaN.
+        One of `kernels.KERNELS`.
+    defaults : tuple of tuple of float
+        Parameters of its columns in the default set; the first ones are in bars unless `spans` is False.
+    formula : str
+        `{0}`, `{1}` stand for the parameters.
+    state : int
+        float64 slots that the kernel remembers.
+    memory, warm_up : callable
+        From the parameters: bars before the current one that it reads, and rows at the start whose value
+        is NaN.
+    unit : str
+    needs : {'', 'volume', 'funding', 'day', 'week'}
+        What a market must have for it: volume or funding that varies, bars shorter than a day or a week.
     sequence : bool
         Stationary and small enough in number to be an input of sequence models.
+    spans : bool
+        Whether the parameters are whole numbers of bars.
     """
 
     name: str
     family: str
     kernel: Callable[..., None]
-    parameters: tuple[float, ...]
-    state_size: int
-    warm_up: int
+    defaults: tuple[tuple[float, ...], ...]
     formula: str
+    state: int
+    memory: Span
+    warm_up: Span
     unit: str = "1"
+    needs: str = ""
     sequence: bool = False
+    spans: bool = True
+
+    def columns(self, parameters: Iterable[tuple[float, ...]]) -> list[Column]:
+        return [Column(self, given) for given in parameters]
 
 
-_DAY, _WEEK = 86_400.0, 604_800.0
-_W = WINDOW_HEAD
+@dataclass(frozen=True)
+class Column:
+    """One column of the feature table: an indicator with its parameters, on bars of one length."""
 
-CATALOGUE: tuple[Feature, ...] = (
-    *(
-        Feature(
-            f"return_{n}",
-            "returns",
-            k.log_return,
-            (n,),
-            _W + n,
-            n,
-            f"ln(close / close[-{n}])",
-            "log",
-        )
-        for n in (1, 4, 12, 24, 72)
-    ),
-    Feature(
-        "return_z",
-        "returns",
-        k.return_z,
-        (0.95,),
-        3,
-        64,
-        "return / its EWMA deviation, in +-3",
-        "sd",
-        sequence=True,
-    ),
-    *(
-        Feature(
-            f"return_z_ema_{name}",
-            "momentum",
-            k.return_z_ema,
-            (0.95, keep),
-            4,
-            128,
-            f"EMA of return_z, keeping {keep} a bar",
-            "sd",
-            sequence=True,
-        )
-        for name, keep in ((5, 0.8), (10, 0.9), (32, 0.97))
-    ),
-    Feature("ema_gap_12_26", "trend", k.ema_gap, (12, 26), 2, 128, "ln(EMA 12 / EMA 26)", "log"),
-    Feature("ema_gap_24_96", "trend", k.ema_gap, (24, 96), 2, 384, "ln(EMA 24 / EMA 96)", "log"),
-    *(
-        Feature(f"sma_gap_{n}", "trend", k.sma_gap, (n,), _W + n, n, f"ln(close / SMA {n})", "log")
-        for n in (24, 168)
-    ),
-    Feature("rsi_14", "momentum", k.rsi, (14,), 4, 128, "Wilder's RSI / 100"),
-    *(
-        Feature(
-            f"channel_{n}",
-            "price position",
-            k.channel_position,
-            (n,),
-            1 + 2 * n,
-            n,
-            f"(close - lowest low) / (highest high - lowest low), {n} bars",
-        )
-        for n in (24, 96)
-    ),
-    *(
-        Feature(
-            f"volatility_{n}",
-            "volatility",
-            k.volatility,
-            (n,),
-            _W + n + 2,
-            n + 1,
-            f"standard deviation of {n} returns",
-            "log",
-        )
-        for n in (24, 96)
-    ),
-    Feature(
-        "volatility_ratio",
-        "volatility",
-        k.volatility_ratio,
-        (24, 96),
-        2 * _W + 122,
-        97,
-        "ln(volatility_24 / volatility_96)",
-        "log",
-        sequence=True,
-    ),
-    Feature(
-        "ewma_volatility",
-        "volatility",
-        k.ewma_volatility,
-        (0.95,),
-        3,
-        64,
-        "EWMA (0.95) deviation of returns",
-        "log",
-    ),
-    Feature(
-        "parkinson_24",
-        "volatility",
-        k.parkinson,
-        (24,),
-        _W + 24,
-        24,
-        "sqrt(mean ln(high / low)^2 / (4 ln 2))",
-        "log",
-    ),
-    Feature(
-        "garman_klass_24",
-        "volatility",
-        k.garman_klass,
-        (24,),
-        _W + 24,
-        24,
-        "sqrt(mean(ln(high/low)^2 / 2 - (2 ln 2 - 1) ln(close/open)^2))",
-        "log",
-    ),
-    Feature(
-        "volume_surprise",
-        "volume",
-        k.volume_surprise,
-        (0.98,),
-        2,
-        256,
-        "ln(volume) - its EWMA, in +-4",
-        "log",
-        sequence=True,
-    ),
-    Feature(
-        "volume_z_48",
-        "volume",
-        k.volume_z,
-        (48,),
-        _W + 48,
-        48,
-        "z-score of ln(1 + volume) in 48 bars, in +-5",
-        "sd",
-    ),
-    Feature(
-        "range_surprise",
-        "volatility",
-        k.range_surprise,
-        (0.98,),
-        2,
-        256,
-        "ln(ln(high / low)) - its EWMA, in +-4",
-        "log",
-        sequence=True,
-    ),
-    Feature("body", "bar shape", k.body, (), 1, 0, "(close - open) / (high - low)"),
-    Feature(
-        "upper_shadow",
-        "bar shape",
-        k.upper_shadow,
-        (),
-        1,
-        0,
-        "share of the range above the body",
-    ),
-    Feature(
-        "lower_shadow",
-        "bar shape",
-        k.lower_shadow,
-        (),
-        1,
-        0,
-        "share of the range below the body",
-    ),
-    Feature("skewness_48", "higher moments", k.skewness, (48,), _W + 50, 49, "of 48 returns"),
-    Feature("kurtosis_48", "higher moments", k.kurtosis, (48,), _W + 50, 49, "excess, of 48 returns"),
-    Feature(
-        "autocorrelation_48",
-        "autocorrelation",
-        k.autocorrelation,
-        (48,),
-        _W + 50,
-        49,
-        "lag one, of 48 returns",
-    ),
-    Feature("day_sin", "calendar", k.cycle_sin, (_DAY,), 1, 0, "sin of the time of day"),
-    Feature("day_cos", "calendar", k.cycle_cos, (_DAY,), 1, 0, "cos of the time of day"),
-    Feature("week_sin", "calendar", k.cycle_sin, (_WEEK,), 1, 0, "sin of the time of week"),
-    Feature("week_cos", "calendar", k.cycle_cos, (_WEEK,), 1, 0, "cos of the time of week"),
+    indicator: Indicator
+    parameters: tuple[float, ...]
+    timeframe: str = ""
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        shown = [] if self.indicator.name in _BARE else [f"{value:g}" for value in self.parameters]
+        name = "_".join([*([self.timeframe] if self.timeframe else []), self.indicator.name, *shown])
+        object.__setattr__(self, "name", name)
+
+    @property
+    def family(self) -> str:
+        return self.indicator.family
+
+    @property
+    def unit(self) -> str:
+        return self.indicator.unit
+
+    @property
+    def formula(self) -> str:
+        text = self.indicator.formula.format(*(f"{value:g}" for value in self.parameters))
+        return f"{text}, of {self.timeframe} bars as of their close" if self.timeframe else text
+
+    @property
+    def memory(self) -> int:
+        """Bars (of its own length) before the current one that it reads."""
+        return int(self.indicator.memory(*self.parameters))
+
+    @property
+    def warm_up(self) -> int:
+        """Bars (of its own length) whose value is NaN."""
+        return int(self.indicator.warm_up(*self.parameters))
+
+    def rows_of_warm_up(self, interval: float) -> int:
+        """Rows of the table at most whose value is NaN, for bars of `interval` seconds."""
+        if not self.timeframe:
+            return self.warm_up
+        return (self.warm_up + 2) * int(timeframe_seconds(self.timeframe) // interval)
+
+
+def timeframe_seconds(timeframe: str) -> int:
+    """Seconds of '15m', '4h', '1d' or '1w'."""
+    return int(timeframe[:-1]) * _UNITS[timeframe[-1]]
+
+
+def _none(*_: float) -> float:
+    return 0
+
+
+def _one(*_: float) -> float:
+    return 1
+
+
+def _window(n: float, *_: float) -> float:
+    return n
+
+
+def _returns(n: float, *_: float) -> float:
+    return n + 1
+
+
+def _second(_: float, n: float, *__: float) -> float:
+    return n
+
+
+def _second_returns(_: float, n: float, *__: float) -> float:
+    return n + 1
+
+
+_BARE = frozenset({"day_sin", "day_cos", "week_sin", "week_cos"})
+"""Indicators whose parameter is in their name already."""
+_A = Indicator
+
+CATALOGUE: tuple[Indicator, ...] = (
+    _A("return", "returns", k.log_return, ((1,), (2,), (4,), (8,), (12,), (24,), (72,), (168,)), "ln(close / close {0} bars ago)", 0, _window, _window, "log"),
+    _A("return_z", "returns", k.return_z, ((),), "return / its EWMA deviation (0.95) before it, in +-3", 0, _none, lambda: 64, "sd", sequence=True),
+    _A("return_z_ema", "momentum", k.return_z_ema, ((5,), (10,), (32,)), "EMA of return_z, centred {0} bars back", 1, _none, lambda n: 64 + 8 * n, "sd", sequence=True),
+    _A("rsi", "momentum", k.rsi, ((14,), (28,)), "Wilder's RSI of {0} bars / 100, seeded with the mean of the first", 2, _one, lambda n: 10 * n),
+    _A("macd_histogram", "momentum", k.macd_histogram, ((12, 26, 9),), "(EMA {0} - EMA {1} - its EMA {2}) / close, seeded with the first close", 3, _none, lambda _, n, m: 8 * n + 8 * m),
+    _A("efficiency", "momentum", k.efficiency, ((24,), (96,)), "way / path of ln(close) in {0} bars (Kaufman), signed", 2, _window, _returns),
+    _A("up_share", "momentum", k.up_share, ((24,),), "share of rising closes in {0} bars", 1, _window, _returns),
+    _A("ema_gap", "trend", k.ema_gap, ((12, 26), (24, 96)), "ln(EMA {0} / EMA {1}), seeded with the first close", 2, _none, lambda _, n: 4 * n, "log"),
+    _A("sma_gap", "trend", k.sma_gap, ((24,), (168,)), "ln(close / SMA {0})", 1, _window, _window, "log"),
+    _A("slope", "trend", k.slope, ((24,), (96,)), "least-squares slope of ln(close) on time, times {0} bars", 4, _window, _window, "log"),
+    _A("trend_correlation", "trend", k.trend_correlation, ((24,), (96,)), "correlation of ln(close) with time, {0} bars", 5, _window, _window),
+    _A("adx", "trend", k.adx, ((14,),), "Wilder's ADX of {0} bars / 100, seeded with the first moves", 3, _one, lambda n: 24 * n),
+    _A("channel", "price position", k.channel_position, ((24,), (96,), (168,)), "(close - lowest low) / (highest high - lowest low), {0} bars", 0, _window, _window),
+    _A("aroon", "price position", k.aroon, ((48,),), "(bars since the low - bars since the high) / {0}, of {0} + 1 bars", 2, _returns, _returns),
+    _A("below_high", "price position", k.below_high, ((168,),), "ln(close / highest high), {0} bars", 0, _window, _window, "log"),
+    _A("above_low", "price position", k.above_low, ((168,),), "ln(close / lowest low), {0} bars", 0, _window, _window, "log"),
+    _A("volatility", "volatility", k.volatility, ((24,), (96,)), "standard deviation of {0} returns", 3, _window, _returns, "log"),
+    _A("volatility_ratio", "volatility", k.volatility_ratio, ((24, 96),), "ln(volatility {0} / volatility {1})", 6, _second, _second_returns, "log", sequence=True),
+    _A("ewma_volatility", "volatility", k.ewma_volatility, ((),), "EWMA (0.95) deviation of returns", 0, _none, lambda: 64, "log"),
+    _A("parkinson", "volatility", k.parkinson, ((24,),), "sqrt(mean ln(high / low)^2 / (4 ln 2)), {0} bars", 2, _window, _window, "log"),
+    _A("garman_klass", "volatility", k.garman_klass, ((24,),), "sqrt(mean(ln(high/low)^2 / 2 - (2 ln 2 - 1) ln(close/open)^2)), {0} bars", 2, _window, _window, "log"),
+    _A("rogers_satchell", "volatility", k.rogers_satchell, ((24,),), "sqrt(mean(ln(h/c) ln(h/o) + ln(l/c) ln(l/o))), {0} bars", 2, _window, _window, "log"),
+    _A("yang_zhang", "volatility", k.yang_zhang, ((24,),), "sqrt(overnight + k open-to-close + (1 - k) Rogers-Satchell), {0} bars", 6, _returns, _returns, "log"),
+    _A("atr", "volatility", k.atr, ((14,),), "Wilder's average true range of {0} bars / close, seeded with the mean of the first", 1, _one, lambda n: 24 * n),
+    _A("range_surprise", "volatility", k.range_surprise, ((50,),), "ln(ln(high / low)) - its EMA, centred {0} bars back, in +-4", 2, _none, lambda n: 5 * n, "log", sequence=True),
+    _A("downside_share", "volatility", k.downside_share, ((48,),), "squared falls / squared returns, {0} bars", 3, _window, _returns),
+    _A("jump_share", "volatility", k.jump_share, ((96,),), "1 - bipower variation / squared returns, {0} bars", 3, _returns, lambda n: n + 2),
+    _A("volume_surprise", "volume", k.volume_surprise, ((50,),), "ln(volume) - its EMA, centred {0} bars back, in +-4", 2, _none, lambda n: 5 * n, "log", needs="volume", sequence=True),
+    _A("volume_z", "volume", k.volume_z, ((48,),), "z-score of ln(1 + volume) in {0} bars, in +-5", 3, _window, _window, "sd", needs="volume"),
+    _A("volume_ratio", "volume", k.volume_ratio, ((12, 96),), "ln(mean volume {0} / mean volume {1}), in +-4", 4, _second, _second, "log", needs="volume"),
+    _A("money_flow", "volume", k.money_flow, ((14,),), "money flow index of {0} bars / 100", 3, _returns, _returns, needs="volume"),
+    _A("signed_volume", "volume", k.signed_volume, ((24,),), "(volume of rises - volume of falls) / volume, {0} bars", 3, _window, _returns, needs="volume"),
+    _A("vwap_gap", "volume", k.vwap_gap, ((24,),), "ln(close / volume-weighted typical price), {0} bars", 3, _returns, _window, "log", needs="volume"),
+    _A("illiquidity_ratio", "volume", k.illiquidity_ratio, ((24, 168),), "ln(mean |return| / volume, {0} bars, over the same of {1}), in +-4", 4, _second, _second_returns, "log", needs="volume"),
+    _A("return_volume_correlation", "volume", k.return_volume_correlation, ((48,),), "correlation of returns with ln(1 + volume), {0} bars", 7, _window, _returns, needs="volume"),
+    _A("body", "bar shape", k.body, ((),), "(close - open) / (high - low)", 0, _none, _none),
+    _A("upper_shadow", "bar shape", k.upper_shadow, ((),), "share of the range above the body", 0, _none, _none),
+    _A("lower_shadow", "bar shape", k.lower_shadow, ((),), "share of the range below the body", 0, _none, _none),
+    _A("skewness", "higher moments", k.skewness, ((48,), (168,)), "skewness of {0} returns", 4, _window, _returns),
+    _A("kurtosis", "higher moments", k.kurtosis, ((48,), (168,)), "excess kurtosis of {0} returns", 5, _window, _returns),
+    _A("autocorrelation", "autocorrelation", k.autocorrelation, ((48, 1), (168, 1), (168, 24)), "autocorrelation of {0} returns at lag {1}", 6, lambda n, lag: n + lag, _returns),
+    _A("variance_ratio", "autocorrelation", k.variance_ratio, ((96, 4), (168, 24)), "squared returns over {1} bars / ({1} x those over one), {0} bars", 3, lambda n, q: n + q, lambda n, q: n + q),
+    _A("fractional_difference", "fractional differences", k.fractional_difference, ((0.4, 64), (0.7, 64)), "(1 - L)^{0} of ln(close) since {1} bars ago", 0, _second, _second, "log", spans=False),
+    _A("day_sin", "calendar", k.cycle_sin, ((_DAY,),), "sin of the time of day, UTC", 0, _none, _none, needs="day"),
+    _A("day_cos", "calendar", k.cycle_cos, ((_DAY,),), "cos of the time of day, UTC", 0, _none, _none, needs="day"),
+    _A("week_sin", "calendar", k.cycle_sin, ((_WEEK,),), "sin of the time of week, UTC", 0, _none, _none, needs="week"),
+    _A("week_cos", "calendar", k.cycle_cos, ((_WEEK,),), "cos of the time of week, UTC", 0, _none, _none, needs="week"),
+    _A("funding_last", "funding", k.funding_last, ((),), "the last rate that fell due", 1, _none, _none, "rate", needs="funding"),
+    _A("funding_sum", "funding", k.funding_sum, ((24,), (168,)), "sum of the rates that fell due, {0} bars", 1, _window, _window, "rate", needs="funding"),
+)  # fmt: skip
+
+_BY_NAME: Mapping[str, Indicator] = {indicator.name: indicator for indicator in CATALOGUE}
+FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(indicator.family for indicator in CATALOGUE))
+SEQUENCE_NAMES: tuple[str, ...] = tuple(
+    column.name
+    for indicator in CATALOGUE
+    if indicator.sequence
+    for column in indicator.columns(indicator.defaults)
 )
 
-NAMES: tuple[str, ...] = tuple(feature.name for feature in CATALOGUE)
-SEQUENCE_NAMES: tuple[str, ...] = tuple(feature.name for feature in CATALOGUE if feature.sequence)
-WARM_UP: int = max(feature.warm_up for feature in CATALOGUE)
+
+def select(feature_set: FeatureSet) -> list[Column]:
+    """The columns that a feature set asks for, in the order of the catalogue; larger bars come last.
+
+    Raises
+    ------
+    SettingsError
+        Naming what is unknown, or out of range, and what comes close to it.
+    """
+    offered = [
+        column for indicator in CATALOGUE for column in indicator.columns(_given(feature_set, indicator))
+    ]
+    unknown = sorted(set(feature_set.parameters) - set(_BY_NAME))
+    if unknown:
+        raise SettingsError(_not_there(f"features.parameters names '{unknown[0]}'", unknown[0], _BY_NAME))
+    chosen = _matching(offered, feature_set.names, "features.names")
+    if not chosen:
+        raise SettingsError("features.names is empty; write ['*'] for the whole catalogue.")
+    seen_larger = _matching(offered, feature_set.timeframe_names, "features.timeframe_names")
+    frames = sorted(set(feature_set.timeframes), key=timeframe_seconds)
+    return chosen + [
+        Column(column.indicator, column.parameters, frame) for frame in frames for column in seen_larger
+    ]
+
+
+def leave_out(
+    columns: Iterable[Column], *, interval: float, volume: bool, funding: bool
+) -> tuple[list[Column], dict[str, str]]:
+    """Divide columns into those that a market has the input for, and the others with the reason.
+
+    Parameters
+    ----------
+    columns : iterable of Column
+    interval : float
+        Seconds between bars.
+    volume, funding : bool
+        Whether the market has a volume, a funding rate, that is not the same at all times.
+    """
+    missing = {
+        "volume": "" if volume else "no volume, or always the same",
+        "funding": "" if funding else "no funding rate, or always the same",
+        "day": "" if interval < _DAY else "constant for bars of a day",
+        "week": "" if interval < _WEEK else "constant for bars of a week",
+        "": "",
+    }
+    kept, left = [], {}
+    for column in columns:
+        reason = missing[column.indicator.needs]
+        if column.timeframe and timeframe_seconds(column.timeframe) < 2 * interval:
+            reason = f"{column.timeframe} bars are not larger than these"
+        if reason:
+            left[column.name] = reason
+        else:
+            kept.append(column)
+    return kept, left
+
+
+def catalogue_page() -> str:
+    """The catalogue in Markdown; `docs/features.md` is this text."""
+    lines = [
+        "# Features",
+        "Generated from the code: `python -m trading_assets.features.catalogue > docs/features.md`.",
+        "",
+        f"{len(select(FeatureSet(timeframes=())))} columns of {len(CATALOGUE)} indicators, each computed by one "
+        "kernel in batch, when appending and live. *Warm-up* is the",
+        "number of rows at the start that are NaN, *needs* what a market must have for it. Logarithms are natural;",
+        "standard deviations have n - 1 below the line, skewness and kurtosis n. EMAs and Wilder's averages start",
+        "from the first bar, so that they differ from other libraries' during the warm-up only.",
+    ]
+    for family in FAMILIES:
+        lines += ["", f"## {family.capitalize()}", "| column | formula | unit | warm-up | needs |"]
+        lines += ["| --- | --- | --- | --- | --- |"]
+        for indicator in CATALOGUE:
+            if indicator.family == family:
+                lines += [
+                    f"| `{c.name}` | {c.formula.replace('|', chr(92) + '|')} | {c.unit} | {c.warm_up} "
+                    f"| {indicator.needs or '-'} |"
+                    for c in indicator.columns(indicator.defaults)
+                ]
+    larger = FeatureSet()
+    lines += [
+        "",
+        "## Larger bars",
+        f"`{'`, `'.join(larger.timeframe_names)}` are computed on bars of {' and '.join(larger.timeframes)} too "
+        "(`4h_return_1`), and seen",
+        "from the close of the larger bar on, never before. Both lists are settings (`features.timeframes`, "
+        "`features.timeframe_names`).",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _given(feature_set: FeatureSet, indicator: Indicator) -> tuple[tuple[float, ...], ...]:
+    given = feature_set.parameters.get(indicator.name, indicator.defaults)
+    expected = len(indicator.defaults[0])
+    for values in given:
+        shown = ", ".join(f"{value:g}" for value in values)
+        if len(values) != expected:
+            raise SettingsError(
+                f"features.parameters.{indicator.name}: ({shown}) has {len(values)} numbers, expected {expected}, "
+                f"such as ({', '.join(f'{value:g}' for value in indicator.defaults[0])})."
+            )
+        whole = not indicator.spans or all(value == int(value) for value in values)
+        if not whole or min(values, default=1) <= 0 or max(values, default=1) > LONGEST_MEMORY * 100:
+            raise SettingsError(
+                f"features.parameters.{indicator.name}: ({shown}) must be positive numbers of bars."
+            )
+        column = Column(indicator, values)
+        if column.memory > LONGEST_MEMORY or (
+            column.memory > 1 and min(values) < 2 and indicator.name not in _SHORT
+        ):
+            raise SettingsError(
+                f"features.parameters.{indicator.name}: ({shown}) must lie between 2 and {LONGEST_MEMORY} bars."
+            )
+    return given
+
+
+_SHORT = frozenset({"return", "autocorrelation", "fractional_difference"})
+"""Indicators that one of whose parameters may be below 2."""
+
+
+def _matching(columns: list[Column], patterns: Iterable[str], setting: str) -> list[Column]:
+    wanted: set[str] = set()
+    for pattern in patterns:
+        name = pattern.removeprefix("!")
+        found = {c.name for c in columns if fnmatchcase(c.name, name) or c.family == name}
+        if not found:
+            raise SettingsError(_not_there(f"{setting} has '{pattern}'", name, [c.name for c in columns]))
+        wanted = wanted - found if pattern.startswith("!") else wanted | found
+    return [column for column in columns if column.name in wanted]
+
+
+def _not_there(what: str, name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, [*known, *FAMILIES], n=3)
+    hint = f" Did you mean {' or '.join(close)}?" if close else f" Families: {', '.join(FAMILIES)}."
+    return f"{what}, which is no feature.{hint}"
+
+
+if __name__ == "__main__":
+    print(catalogue_page(), end="")

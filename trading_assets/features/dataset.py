@@ -1,43 +1,65 @@
-"""What all training reads: features, labels and prices of every bar up to the border, and nothing after."""
+"""What all training reads: features, labels, weights and prices up to the border, and nothing after."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trading_assets.errors import LeakageError
-from trading_assets.features.catalogue import NAMES, WARM_UP
-from trading_assets.market.bars import bar_seconds, to_matrix
-from trading_assets.registry.tables import read_table, write_table
+from trading_assets.config.settings import FeatureSet, LabelSettings
+from trading_assets.errors import LeakageError, NotReadyError, SchemaError
+from trading_assets.features.labels import TARGETS, make_labels
+from trading_assets.features.table import compute_features
+from trading_assets.features.weights import average_uniqueness, return_attribution, time_decay
+from trading_assets.market.bars import bar_seconds, to_matrix, to_rows
+from trading_assets.registry.artifacts import Built, Recipe
+from trading_assets.registry.store import ArtifactStore
+from trading_assets.registry.tables import digest_table, read_table, write_table
 
 Floats = NDArray[np.float64]
 SECONDS_PER_YEAR = 365 * 86_400
-_BARS = ("timestamp", "open", "high", "low", "close", "volume")
-_LABELS = ("forward_return", "direction", "high_variance", "label_start", "label_end")
+METHOD = 2
+"""Raised when the same bars and settings give another dataset."""
+_SPANS = ("label_start", "label_end")
+_STATIONARITY_ROWS, _STATIONARITY_LAGS = 5_000, 12
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One row a bar; a row's number is the bar's position, also in labels, eras and folds."""
+    """One row a bar; a row's number is the bar's position, also in labels, eras and folds.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Bars, features, targets, `label_start`, `label_end` and `weight`.
+    feature_names : tuple of str
+    warm_up : int
+        Rows at the start in which a feature may be NaN.
+    """
 
     frame: pd.DataFrame
+    feature_names: tuple[str, ...]
+    warm_up: int
 
     def __len__(self) -> int:
         return len(self.frame)
 
-    @property
+    @cached_property
     def bars(self) -> Floats:
-        """Shape (n_bars, 6), as kernels read it."""
+        """Shape (n_bars, 7), as the simulator reads it."""
         return to_matrix(self.frame)
 
     @property
     def features(self) -> pd.DataFrame:
         """Shape (n_bars, n_features), float32."""
-        return self.frame[list(NAMES)]
+        return self.frame[list(self.feature_names)]
 
     @property
     def label_start(self) -> NDArray[np.int64]:
@@ -51,26 +73,74 @@ class Dataset:
         """`direction`, `high_variance` or `forward_return`; NaN where it is not known."""
         return self.frame[name].to_numpy()
 
-    @property
+    def sample_weight(self, rows: NDArray[np.int64], *, oldest: float = 1.0) -> Floats:
+        """Weights of `rows` with mean 1, their age counted among these rows only.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            What is fitted, in order of time.
+        oldest : float
+            Factor of the oldest row, see `weights.time_decay`.
+        """
+        weight = self.frame["weight"].to_numpy()[rows]
+        weight = weight * time_decay(weight, oldest)
+        return np.asarray(weight / weight.mean(), dtype=np.float64)
+
+    @cached_property
     def periods_per_year(self) -> float:
         """Bars that a year would hold if it had no gaps, 8,760 for hourly bars."""
-        return SECONDS_PER_YEAR / bar_seconds(self.bars)
+        return SECONDS_PER_YEAR / bar_seconds(to_rows(self.frame)[0])
+
+    @cached_property
+    def digest(self) -> str:
+        return digest_table(self.frame)
 
     def write(self, folder: Path) -> None:
         write_table(self.frame, folder / "dataset.parquet")
+        about = {"feature_names": self.feature_names, "warm_up": self.warm_up}
+        (folder / "dataset.json").write_text(json.dumps(about, indent=1) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> Dataset:
-        return cls(read_table(folder / "dataset.parquet"))
+        about = json.loads((folder / "dataset.json").read_bytes())
+        frame = read_table(folder / "dataset.parquet")
+        return cls(frame, tuple(about["feature_names"]), about["warm_up"])
 
 
-def assemble(bars: pd.DataFrame, features: pd.DataFrame, labels: pd.DataFrame, *, border: int) -> Dataset:
+def label_table(bars: pd.DataFrame, settings: LabelSettings) -> pd.DataFrame:
+    """Targets, spans and weights of every bar.
+
+    `weight` is not normalised, since that would need all rows; `Dataset.sample_weight` does it for the
+    rows that are fitted.
+    """
+    matrix = to_matrix(bars)
+    labels = make_labels(matrix, settings)
+    frame = pd.DataFrame(asdict(labels))
+    if settings.weights == "return":
+        returns = np.diff(np.log(matrix[:, 4]), prepend=np.log(matrix[:1, 4]))
+        weight = return_attribution(labels.label_start, labels.label_end, returns)
+    elif settings.weights == "uniqueness":
+        weight = average_uniqueness(labels.label_start, labels.label_end, len(matrix))
+    else:
+        weight = np.ones(len(matrix))
+    frame["weight"] = np.where(np.isnan(labels.direction), np.nan, weight)
+    return frame
+
+
+def assemble(
+    bars: pd.DataFrame, features: pd.DataFrame, labels: pd.DataFrame, *, warm_up: int, border: int
+) -> Dataset:
     """Join the tables row by row, cut them at `border` and forget every label that ends beyond it.
 
     Raises
     ------
     LeakageError
-        When a feature is NaN after its warm-up or the tables do not have the same rows.
+        When a feature is NaN after the warm-up or the tables do not have the same rows.
+    SchemaError
+        When a feature is the same at all bars or the same as another one.
+    NotReadyError
+        When no label, or only one answer, is left.
     """
     if not len(bars) == len(features) == len(labels):
         raise LeakageError(
@@ -78,29 +148,177 @@ def assemble(bars: pd.DataFrame, features: pd.DataFrame, labels: pd.DataFrame, *
             "they must be made from the same bars."
         )
     labels = labels.copy()
-    targets = ["forward_return", "direction", "high_variance"]
-    labels.loc[labels["label_end"] >= border, targets] = np.nan
-    frame = pd.concat([bars[list(_BARS)], features[list(NAMES)], labels[list(_LABELS)]], axis=1)
-    frame = frame.iloc[:border].reset_index(drop=True)
-    broken = frame[list(NAMES)].iloc[WARM_UP:].isna().any()
-    if broken.any():
-        raise LeakageError(
-            f"Features without a value after their warm-up: {', '.join(broken.index[broken])}."
+    labels.loc[labels["label_end"] >= border, [*TARGETS, "weight"]] = np.nan
+    frame = pd.concat([bars, features, labels], axis=1).iloc[:border].reset_index(drop=True)
+    dataset = Dataset(frame, tuple(map(str, features.columns)), warm_up)
+    _validate(dataset)
+    return dataset
+
+
+def _validate(dataset: Dataset) -> None:
+    usable = dataset.features.iloc[dataset.warm_up :]
+    if usable.empty:
+        raise NotReadyError(
+            f"Not ready: {len(dataset)} bars up to the border; features need {dataset.warm_up} to warm up."
         )
-    return Dataset(frame)
+    broken = usable.columns[usable.isna().any()]
+    if len(broken):
+        raise LeakageError(f"Features without a value after their warm-up: {', '.join(broken)}.")
+    values = usable.to_numpy()
+    constant = usable.columns[values.min(axis=0) == values.max(axis=0)]
+    if len(constant):
+        raise SchemaError(
+            f"Features that are the same at every bar: {', '.join(constant)}. "
+            f"Leave them out: features.names: ['*', '!{constant[0]}']."
+        )
+    first_with: dict[bytes, str] = {}
+    for name, column in usable.items():
+        twin = first_with.setdefault(column.to_numpy().tobytes(), str(name))
+        if twin != name:
+            raise SchemaError(
+                f"Features '{twin}' and '{name}' are the same; leave one out: "
+                f"features.names: ['*', '!{name}']."
+            )
+    answers = np.unique(dataset.target("direction")[~np.isnan(dataset.target("direction"))])
+    if len(answers) < 2:
+        raise NotReadyError(
+            f"Not ready: the labels of {len(dataset)} bars have {len(answers)} different answers; "
+            "training needs both. Bring more bars, or lower labels.horizon."
+        )
 
 
 def describe(dataset: Dataset) -> dict[str, float | int | str]:
-    """Balance and oddities of a dataset."""
-    usable = dataset.features.iloc[WARM_UP:]
-    constant = usable.columns[usable.nunique() <= 1]
+    """Span, balance and oddities of a dataset."""
+    up = float(np.nanmean(dataset.target("direction")))
     return {
         "rows": len(dataset),
-        "features": len(NAMES),
-        "warm-up (bars)": WARM_UP,
+        "features": len(dataset.feature_names),
+        "warm-up (bars)": dataset.warm_up,
         "first bar": str(dataset.frame["timestamp"].iloc[0]),
         "last bar": str(dataset.frame["timestamp"].iloc[-1]),
-        "up labels": float(np.nanmean(dataset.target("direction"))),
+        "labelled rows": int(np.isfinite(dataset.target("direction")).sum()),
+        "up labels": up,
         "high-variance labels": float(np.nanmean(dataset.target("high_variance"))),
-        "constant features": ", ".join(constant) or "none",
+        "class balance": "even" if 0.3 <= up <= 0.7 else "LOPSIDED: accuracy will mislead",
     }
+
+
+def stationarity(dataset: Dataset) -> list[dict[str, float | str]]:
+    """Augmented Dickey-Fuller test of every feature (12 lags, the last 5,000 rows), the worst first.
+
+    A p-value above 0.05 leaves a unit root possible: such a feature's level may not come back.
+    """
+    from statsmodels.tsa.stattools import adfuller
+
+    usable = dataset.features.iloc[dataset.warm_up :].iloc[-_STATIONARITY_ROWS:].astype("float64")
+    rows: list[dict[str, float | str]] = []
+    for name, column in usable.items():
+        test = None
+        if len(column) > 4 * _STATIONARITY_LAGS and np.ptp(column.to_numpy()) > 0:
+            test = adfuller(column.to_numpy(), _STATIONARITY_LAGS, autolag=None, result_object=True)
+        statistic, p = (test.statistic, test.pvalue) if test else (np.nan, 1.0)
+        verdict = "stationary" if p <= 0.05 else "unit root possible"
+        rows.append({"feature": str(name), "ADF": float(statistic), "p-value": float(p), "verdict": verdict})
+    return sorted(rows, key=lambda row: float(row["p-value"]), reverse=True)
+
+
+@dataclass(frozen=True)
+class DatasetReport:
+    """How a dataset came to be.
+
+    Attributes
+    ----------
+    numbers : dict
+        Rows, span, balance.
+    digests : dict of str to str
+        Of bars, settings and the dataset.
+    left_out : dict of str to str
+        Features that the market has no input for, and why.
+    stationarity : list of dict
+    cache : str
+        Whether the dataset was found, and why it was not.
+    """
+
+    numbers: Mapping[str, float | int | str]
+    digests: Mapping[str, str]
+    left_out: Mapping[str, str]
+    stationarity: list[dict[str, Any]]
+    cache: str
+
+
+class DatasetBuilder:
+    """From bars to a dataset, for notebooks and scripts; what was built once is found again by content.
+
+    Parameters
+    ----------
+    feature_set : FeatureSet, optional
+    labels : LabelSettings, optional
+    cache : Path, optional
+        Folder that keeps datasets; without it every call builds.
+    """
+
+    def __init__(
+        self,
+        feature_set: FeatureSet | None = None,
+        labels: LabelSettings | None = None,
+        *,
+        cache: Path | None = None,
+    ) -> None:
+        self.feature_set = feature_set or FeatureSet()
+        self.labels = labels or LabelSettings()
+        self.cache = cache
+
+    def build(
+        self, bars: pd.DataFrame, *, symbol: str = "BARS", border: int | None = None
+    ) -> tuple[Dataset, DatasetReport]:
+        """The dataset of `bars` up to `border` (all of them without).
+
+        Raises
+        ------
+        LeakageError, SchemaError, NotReadyError
+            See `assemble`.
+        """
+        end = len(bars) if border is None else border
+        if self.cache is None:
+            dataset, left_out = self._make(bars, end)
+            return dataset, self._report(bars, dataset, left_out, "not used: no cache folder was given")
+        recipe = Recipe(
+            category="tables",
+            kind="dataset",
+            symbol=symbol,
+            method=METHOD,
+            settings={
+                "features": self.feature_set.model_dump(mode="json"),
+                "labels": self.labels.model_dump(mode="json"),
+                "border": end,
+            },
+            inputs={"bars": digest_table(bars)},
+        )
+
+        def build(folder: Path) -> Built:
+            made, left = self._make(bars, end)
+            made.write(folder)
+            return Built(identity=made.digest, details={"left_out": left})
+
+        obtained = ArtifactStore(self.cache).obtain(recipe, {}, build)
+        dataset = Dataset.read(obtained.ref.open())
+        used = "used" if obtained.outcome == "cached" else "not used"
+        left_out = obtained.ref.metadata["details"]["left_out"]
+        return dataset, self._report(bars, dataset, left_out, f"{used}: {obtained.reason}")
+
+    def _make(self, bars: pd.DataFrame, border: int) -> tuple[Dataset, dict[str, str]]:
+        table = compute_features(bars, self.feature_set)
+        labels = label_table(bars, self.labels)
+        dataset = assemble(bars, table.frame, labels, warm_up=table.warm_up, border=border)
+        return dataset, dict(table.left_out)
+
+    def _report(
+        self, bars: pd.DataFrame, dataset: Dataset, left_out: Mapping[str, str], cache: str
+    ) -> DatasetReport:
+        return DatasetReport(
+            numbers=describe(dataset),
+            digests={"bars": digest_table(bars), "dataset": dataset.digest},
+            left_out=left_out,
+            stationarity=stationarity(dataset),
+            cache=cache,
+        )

@@ -1,21 +1,28 @@
 """Targets, each with the bars its answer is made of, so that validation knows what to purge.
 
-A bar is observed at its close and an order fills at the next open: the label of bar t runs from
-open[t+1] to open[t+1+h].
+A bar is observed at its close and an order fills at the next open: the label of bar t begins at open[t+1].
+A label's span holds every bar that decided it, also those that decided which of several answers it got.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from trading_assets.features.kernels import CLOSE, OPEN
+from trading_assets.config.settings import LabelSettings
+from trading_assets.errors import MarketError
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+TARGETS = ("forward_return", "direction", "high_variance")
+VOLATILITY_DECAY = 0.95
+_OPEN, _HIGH, _LOW, _CLOSE = 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
@@ -25,44 +32,255 @@ class Labels:
     Attributes
     ----------
     forward_return : ndarray of shape (n_bars,)
-        open[t+1+h] / open[t+1] - 1.
+        What a long position earns from open[t+1] to where the label ends, before costs.
     direction : ndarray of shape (n_bars,)
-        1.0 where the forward return is positive, 0.0 where it is not.
+        1.0 up, 0.0 down, in the sense of `LabelSettings.kind`.
     high_variance : ndarray of shape (n_bars,)
         1.0 where the next bars' realised variance exceeds the median of the trailing ones.
     label_start, label_end : ndarray of shape (n_bars,), int64
-        First and last bar that `direction` and `high_variance` depend on, both included; the end may
-        lie beyond the last bar.
+        First and last bar that the targets depend on, both included; the end may lie beyond the last bar.
     """
 
     forward_return: Floats
     direction: Floats
     high_variance: Floats
-    label_start: NDArray[np.int64]
-    label_end: NDArray[np.int64]
+    label_start: Rows
+    label_end: Rows
 
 
-def label_span(horizon: int, variance_horizon: int) -> int:
-    """Bars from an observation to the last bar that its labels depend on."""
-    return max(horizon + 1, variance_horizon)
+@dataclass(frozen=True)
+class Events:
+    """Labels of chosen bars.
+
+    Attributes
+    ----------
+    position : ndarray of shape (n_events,), int64
+        The bar at whose close each is asked.
+    outcome : ndarray of shape (n_events,)
+        Triple barrier: 1 profit taken, -1 stopped, 0 time was up. Meta: 1 the side was right, 0 it was
+        not. Trend: its sign. NaN where it is not decided yet.
+    value : ndarray of shape (n_events,)
+        Return of the position (barriers, meta), or the t-value of the trend.
+    label_start, label_end : ndarray of shape (n_events,), int64
+        In bars, both included.
+    """
+
+    position: Rows
+    outcome: Floats
+    value: Floats
+    label_start: Rows
+    label_end: Rows
 
 
-def make_labels(bars: Floats, *, horizon: int, variance_horizon: int, variance_lookback: int) -> Labels:
-    """Labels of `bars` (shape (n_bars, 6)); horizons and lookback in bars."""
-    n = len(bars)
+def make_labels(bars: Floats, settings: LabelSettings) -> Labels:
+    """Labels of every bar of `bars` (shape (n_bars, 7)) as the settings ask for them."""
+    n, horizon = len(bars), settings.horizon
     position = np.arange(n)
-    forward = np.full(n, np.nan)
-    if n > horizon + 1:
-        opens = bars[:, OPEN]
-        forward[: n - horizon - 1] = opens[horizon + 1 :] / opens[1 : n - horizon] - 1
-    direction = np.where(np.isnan(forward), np.nan, forward > 0)
+    if settings.kind == "direction":
+        forward = forward_return(bars, horizon)
+        direction = np.where(np.isnan(forward), np.nan, forward > 0)
+        end = position + horizon + 1
+    elif settings.kind == "triple_barrier":
+        touched = triple_barrier(
+            bars, horizon=horizon, profit_taking=settings.profit_taking, stop_loss=settings.stop_loss
+        )
+        forward = touched.value
+        direction = np.where(np.isnan(forward), np.nan, forward > 0)
+        end = touched.label_end
+    else:
+        trend = trend_scanning(bars, horizons=(max(horizon // 4, 3), max(horizon // 2, 3), max(horizon, 3)))
+        forward = forward_return(bars, horizon)
+        direction = np.where(np.isnan(trend.outcome) | np.isnan(forward), np.nan, trend.outcome > 0)
+        end = np.maximum(trend.label_end, position + horizon + 1)
     return Labels(
         forward_return=forward,
         direction=direction,
-        high_variance=_high_variance(bars[:, CLOSE], variance_horizon, variance_lookback),
+        high_variance=_high_variance(bars[:, _CLOSE], settings.variance_horizon, settings.variance_lookback),
         label_start=position + 1,
-        label_end=position + label_span(horizon, variance_horizon),
+        label_end=np.maximum(end, position + settings.variance_horizon),
     )
+
+
+def forward_return(bars: Floats, horizon: int) -> Floats:
+    """open[t+1+horizon] / open[t+1] - 1 of every bar t."""
+    forward = np.full(len(bars), np.nan)
+    if len(bars) > horizon + 1:
+        opens = bars[:, _OPEN]
+        forward[: len(bars) - horizon - 1] = opens[horizon + 1 :] / opens[1 : len(bars) - horizon] - 1
+    return forward
+
+
+def volatility_target(bars: Floats) -> Floats:
+    """EWMA deviation (0.95) of the log returns up to and with each bar, of one bar's return."""
+    returns = np.diff(np.log(bars[:, _CLOSE]), prepend=np.log(bars[:1, _CLOSE]))
+    variance = pd.Series(returns**2).ewm(alpha=1 - VOLATILITY_DECAY, adjust=False).mean()
+    return np.asarray(np.sqrt(variance), dtype=np.float64)
+
+
+def triple_barrier(
+    bars: Floats,
+    *,
+    horizon: int,
+    profit_taking: float,
+    stop_loss: float,
+    events: Rows | None = None,
+    side: Floats | None = None,
+) -> Events:
+    """Which barrier a position meets first (Lopez de Prado 2018, ch. 3).
+
+    Barriers lie `profit_taking` and `stop_loss` times the volatility target (`volatility_target` times
+    sqrt(horizon)) from the entry at open[t+1]; after `horizon` bars the position is closed at the open. A
+    bar that reaches both is taken for a stop; one that opens beyond a barrier fills there.
+
+    Parameters
+    ----------
+    bars : ndarray of shape (n_bars, 7)
+    horizon : int
+        Bars.
+    profit_taking, stop_loss : float
+        In deviations over the horizon.
+    events : ndarray of int, optional
+        Bars to ask about, for instance from `cusum_events`; all without.
+    side : ndarray of shape (n_bars,), optional
+        +1 long, -1 short; long without.
+    """
+    position = np.arange(len(bars)) if events is None else np.asarray(events, dtype=np.int64)
+    if len(position) and not (position.min() >= 0 and position.max() < len(bars)):
+        raise MarketError(f"events must be positions of bars, 0 to {len(bars) - 1}.")
+    sides = np.ones(len(bars)) if side is None else np.asarray(side, dtype=np.float64)
+    target = volatility_target(bars) * np.sqrt(horizon)
+    outcome, value, end = _first_touch(
+        np.ascontiguousarray(bars), position, sides, target, horizon, profit_taking, stop_loss
+    )
+    return Events(position, outcome, value, position + 1, end)
+
+
+def meta_labels(
+    bars: Floats, side: Floats, *, horizon: int, profit_taking: float, stop_loss: float
+) -> Events:
+    """Whether a primary model's side would have earned something: 1 yes, 0 no, at bars where it has one.
+
+    Parameters
+    ----------
+    side : ndarray of shape (n_bars,)
+        +1, -1, or 0 where the primary model stands aside.
+    """
+    if len(side) != len(bars):
+        raise MarketError(f"side has {len(side)} values for {len(bars)} bars; give one a bar.")
+    if not np.isin(side, (-1, 0, 1)).all():
+        raise MarketError("side must be +1 (long), -1 (short) or 0 (none) at every bar.")
+    touched = triple_barrier(
+        bars,
+        horizon=horizon,
+        profit_taking=profit_taking,
+        stop_loss=stop_loss,
+        events=np.flatnonzero(side),
+        side=side,
+    )
+    right = np.where(np.isnan(touched.value), np.nan, touched.value > 0)
+    return Events(touched.position, right, touched.value, touched.label_start, touched.label_end)
+
+
+def trend_scanning(bars: Floats, *, horizons: tuple[int, ...], events: Rows | None = None) -> Events:
+    """Sign and t-value of the most significant trend that begins (Lopez de Prado 2020, sec. 5.4).
+
+    A line is fitted to ln(close) of bars t+1 .. t+h for every horizon h; the one with the largest |t| of
+    its slope counts. As all were looked at, the label ends with the longest.
+    """
+    if not horizons or min(horizons) < 3:
+        raise MarketError(f"horizons are {horizons}; a trend needs at least 3 bars.")
+    position = np.arange(len(bars)) if events is None else np.asarray(events, dtype=np.int64)
+    lengths = np.unique(np.asarray(horizons, dtype=np.int64))
+    value = _strongest_trend(np.log(bars[:, _CLOSE]), position, lengths)
+    return Events(position, np.sign(value), value, position + 1, position + int(lengths[-1]))
+
+
+def cusum_events(bars: Floats, threshold: float) -> Rows:
+    """Bars at which moves in one direction have added up to `threshold` (a log return) since the last one.
+
+    The symmetric CUSUM filter (Lopez de Prado 2018, snippet 2.4).
+    """
+    if not threshold > 0:
+        raise MarketError(f"threshold is {threshold}; it must be a positive log return, such as 0.02.")
+    returns = np.diff(np.log(bars[:, _CLOSE]), prepend=np.log(bars[:1, _CLOSE]))
+    return np.asarray(_cusum(returns, threshold), dtype=np.int64)
+
+
+@numba.njit(cache=True)
+def _first_touch(
+    bars: Floats, position: Rows, side: Floats, target: Floats, horizon: int, take: float, stop: float
+) -> tuple[Floats, Floats, Rows]:
+    n = len(position)
+    outcome, value, end = np.full(n, np.nan), np.full(n, np.nan), np.empty(n, np.int64)
+    for i in range(n):
+        t = position[i]
+        end[i] = t + 1 + horizon
+        if t + 1 >= len(bars):
+            continue
+        entry, long = bars[t + 1, _OPEN], side[t] > 0
+        gain, loss = take * target[t], stop * target[t]
+        best = entry * (1 + gain) if long else entry * (1 - gain)
+        worst = entry * (1 - loss) if long else entry * (1 + loss)
+        for j in range(t + 1, min(t + 1 + horizon, len(bars))):
+            opened, high, low = bars[j, _OPEN], bars[j, _HIGH], bars[j, _LOW]
+            stopped = low <= worst if long else high >= worst
+            taken = high >= best if long else low <= best
+            if stopped or taken:
+                if stopped:
+                    price = min(opened, worst) if long else max(opened, worst)
+                else:
+                    price = max(opened, best) if long else min(opened, best)
+                outcome[i] = -1.0 if stopped else 1.0
+                value[i] = side[t] * (price / entry - 1)
+                end[i] = j
+                break
+        else:
+            if end[i] < len(bars):
+                outcome[i] = 0.0
+                value[i] = side[t] * (bars[end[i], _OPEN] / entry - 1)
+    return outcome, value, end
+
+
+@numba.njit(cache=True)
+def _strongest_trend(y: Floats, position: Rows, lengths: Rows) -> Floats:
+    """t-value of the slope that is furthest from 0; NaN where the longest window is not there yet."""
+    best = np.full(len(position), np.nan)
+    longest = lengths[-1]
+    for k in range(len(position)):
+        t = position[k]
+        if t + longest >= len(y):
+            continue
+        level = y[t + 1]
+        total, weighted, squares, done, strongest = 0.0, 0.0, 0.0, 0, 0.0
+        for h in lengths:
+            for i in range(done, h):
+                value = y[t + 1 + i] - level
+                total += value
+                weighted += i * value
+                squares += value * value
+            done = h
+            spread = h * (h * h - 1.0) / 12
+            slope = (weighted - (h - 1) / 2 * total) / spread
+            residual = max(squares - total * total / h - slope * slope * spread, 0.0)
+            error = np.sqrt(residual / (h - 2) / spread)
+            perfect = 0.0 if slope == 0 else np.sign(slope) * 1e6
+            strength = slope / error if error > 0 else perfect
+            if abs(strength) > abs(strongest):
+                strongest = strength
+        best[k] = strongest
+    return best
+
+
+@numba.njit(cache=True)
+def _cusum(returns: Floats, threshold: float) -> list[int]:
+    up, down = 0.0, 0.0
+    found = [0 for _ in range(0)]
+    for t in range(len(returns)):
+        up, down = max(up + returns[t], 0.0), min(down + returns[t], 0.0)
+        if up >= threshold or down <= -threshold:
+            found.append(t)
+            up, down = 0.0, 0.0
+    return found
 
 
 def _high_variance(close: Floats, horizon: int, lookback: int) -> Floats:

@@ -24,7 +24,7 @@ from semver import Version
 
 from trading_assets.errors import ArtifactError
 from trading_assets.registry.artifacts import ArtifactRef, Built, Category, Recipe
-from trading_assets.registry.digests import digest_json
+from trading_assets.registry.digests import canonical_json, digest_json
 from trading_assets.registry.manifest import write_manifest
 
 CATEGORIES: tuple[Category, ...] = ("tables", "models", "bundles", "reports")
@@ -42,6 +42,8 @@ class Obtained:
 
     ref: ArtifactRef
     outcome: Outcome
+    reason: str
+    """Why it was found, or why it had to be built."""
 
 
 class ArtifactStore:
@@ -115,7 +117,8 @@ class ArtifactStore:
                 known = self.find(recipe)
                 if known is not None and not rebuild:
                     _point(shelf / "current", known.version)
-                    return Obtained(known, "cached")
+                    return Obtained(known, "cached", f"version {known.version} has the same recipe")
+                reason = "asked to build again" if rebuild else self._what_changed(recipe)
             staging = shelf / f".building-{recipe.digest}"
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
@@ -127,7 +130,7 @@ class ArtifactStore:
                     "build_cpu_seconds": round(time.process_time() - cpu, 3),
                 }
                 with shelf_lock:
-                    return self._keep(recipe, inputs, built, taken, staging, known)
+                    return Obtained(*self._keep(recipe, inputs, built, taken, staging, known), reason)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
 
@@ -139,7 +142,7 @@ class ArtifactStore:
         taken: dict[str, float],
         staging: Path,
         known: ArtifactRef | None,
-    ) -> Obtained:
+    ) -> tuple[ArtifactRef, Outcome]:
         shelf = staging.parent
         made_from = {name: {"version": ref.version, "identity": ref.identity} for name, ref in inputs.items()}
         same = known or (self._twin(shelf, built, made_from) if recipe.category == "tables" else None)
@@ -180,7 +183,23 @@ class ArtifactStore:
             for old in self._versions(shelf)[:-TABLE_VERSIONS_KEPT]:
                 if str(old) != version:
                     shutil.rmtree(shelf / str(old))
-        return Obtained(self._ref(shelf / version), outcome)
+        return self._ref(shelf / version), outcome
+
+    def _what_changed(self, recipe: Recipe) -> str:
+        """How `recipe` differs from that of the version in force."""
+        now = self.current(recipe.category, recipe.kind, recipe.symbol)
+        if now is None:
+            return "nothing was there yet"
+        before = now.metadata["recipe"]
+        after = json.loads(canonical_json(asdict(recipe)))
+        changes = [f"method {before['method']} is now {after['method']}"] * (
+            before["method"] != after["method"]
+        )
+        for part, word in (("settings", ""), ("inputs", "input ")):
+            for name in sorted(before[part].keys() | after[part].keys()):
+                old, new = before[part].get(name), after[part].get(name)
+                changes += [f"{word}{path} changed" for path in _differences(name, old, new)]
+        return f"since version {now.version}: " + (", ".join(changes) or "its recipe is not on record")
 
     def _twin(self, shelf: Path, built: Built, made_from: Mapping[str, object]) -> ArtifactRef | None:
         """A version with the same content, made from the same inputs under another recipe."""
@@ -226,6 +245,17 @@ class ArtifactStore:
                 f"{path} is damaged ({type(error).__name__}: {error}); delete the folder to have it "
                 "built again."
             ) from None
+
+
+def _differences(name: str, old: object, new: object) -> list[str]:
+    """Dotted names below `name` whose values differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            path
+            for key in sorted(old.keys() | new.keys())
+            for path in _differences(f"{name}.{key}", old.get(key), new.get(key))
+        ]
+    return [] if old == new else [name]
 
 
 def _point(link: Path, version: str) -> None:

@@ -50,12 +50,41 @@ def price(folder: Path, bars: pd.DataFrame) -> str:
     return _save(figure, folder, "price.png")
 
 
+def candles(folder: Path, bars: pd.DataFrame) -> str:
+    """The last 120 bars: wicks from low to high, bodies from open to close, volume below."""
+    part = bars.iloc[-120:].reset_index(drop=True)
+    up = (part["close"] >= part["open"]).to_numpy()
+    figure, (top, bottom) = _figure(2, 2.4, sharex=True)
+    for rows, colour in ((up, "#59a14f"), (~up, "#d1495b")):
+        some = part[rows]
+        top.vlines(some.index, some["low"], some["high"], color=colour, lw=0.8)
+        body = (some["close"] - some["open"]).abs()
+        top.bar(some.index, body, bottom=some[["open", "close"]].min(axis=1), color=colour, width=0.7)
+        bottom.bar(some.index, some["volume"], color=colour, width=0.7)
+    ticks = np.linspace(0, len(part) - 1, 5).astype(int)
+    bottom.set_xticks(ticks, [f"{part['timestamp'][i]:%Y-%m-%d %H:%M}" for i in ticks], fontsize=7)
+    top.set(ylabel=f"the last {len(part)} bars")
+    bottom.set(ylabel="volume")
+    return _save(figure, folder, "candles.png")
+
+
+def missing(folder: Path, features: pd.DataFrame) -> str:
+    """Rows without a value, a feature."""
+    counts = features.isna().sum()
+    figure, (axis,) = _figure(1, 0.8 + 0.13 * len(counts))
+    axis.barh(range(len(counts)), counts.to_numpy())
+    axis.set_yticks(range(len(counts)), counts.index, fontsize=5.5)
+    axis.invert_yaxis()
+    axis.set(xlabel=f"rows without a value, of {len(features)} (the warm-up)")
+    return _save(figure, folder, "missing.png")
+
+
 def correlations(folder: Path, features: pd.DataFrame) -> str:
     sample = features.dropna().iloc[:: max(len(features) // 5_000, 1)]
-    figure, (axis,) = _figure(1, 6.5)
+    figure, (axis,) = _figure(1, 8.0)
     image = axis.imshow(sample.corr().to_numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
-    axis.set_xticks(range(len(sample.columns)), sample.columns, rotation=90, fontsize=6)
-    axis.set_yticks(range(len(sample.columns)), sample.columns, fontsize=6)
+    axis.set_xticks(range(len(sample.columns)), sample.columns, rotation=90, fontsize=5)
+    axis.set_yticks(range(len(sample.columns)), sample.columns, fontsize=5)
     axis.grid(visible=False)
     figure.colorbar(image, label="correlation of features")
     return _save(figure, folder, "correlations.png")

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from trading_assets.config.settings import Settings
-from trading_assets.features.catalogue import WARM_UP
 from trading_assets.features.dataset import Dataset
 from trading_assets.validation.eras import Eras, make_eras
 from trading_assets.validation.splits import PurgedKFold, assert_no_leakage
@@ -52,7 +51,7 @@ def make_folds(data: Dataset, settings: Settings) -> Folds:
     chosen = settings.folds
     eras = make_eras(
         len(data),
-        first=WARM_UP,
+        first=data.warm_up,
         min_bars=chosen.min_bars,
         shares=(chosen.forecaster_train, chosen.agent_train, chosen.validation),
         label_span=int((data.label_end - np.arange(len(data))).max()),

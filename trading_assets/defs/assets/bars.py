@@ -1,28 +1,62 @@
 """Floor 1: bars that keep the contract."""
 
+from typing import TYPE_CHECKING
+
+from trading_assets.config.paths import quarantine_dir
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
-from trading_assets.errors import BarsRejected
-from trading_assets.registry.artifacts import Built, Summary
-from trading_assets.registry.digests import sha256_file
-from trading_assets.registry.tables import digest_table, write_table
+from trading_assets.errors import ArtifactError, BarsRejected
+from trading_assets.market.sources import FolderSource
+from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
+from trading_assets.registry.tables import digest_table, read_table, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from trading_assets.market.history import Change
 
 
-@step(group="01_market", category="tables", method=1, kinds={"parquet"}, reads_source=True)
+@step(
+    group="01_market", category="tables", method=2, kinds={"parquet"}, settings=("market",), reads_source=True
+)
 def bars(work: Work) -> Built:
-    """Validated OHLCV bars of one symbol, with a report on their quality."""
-    from trading_assets.market.bars import describe_bars, read_bars
+    """Validated OHLCV bars of one symbol (with funding where there is), and a report on their quality."""
+    from trading_assets.market.bars import describe_bars
+    from trading_assets.market.ingest import read_bars
     from trading_assets.reports import pictures
 
-    frame = read_bars(work.source)
-    if sha256_file(work.source) != work.source_digest:
+    policy = work.settings.market.model_copy(update={"quarantine_dir": quarantine_dir()})
+    read = read_bars(work.source, symbol=work.symbol, policy=policy)
+    if FolderSource(work.source.parent).digest(work.symbol) != work.source_digest:
         raise BarsRejected(f"{work.source} changed while it was read; run again when it rests.")
-    write_table(frame, work.folder / "bars.parquet")
+    write_table(read.bars, work.folder / "bars.parquet")
+    notes = [f"read from {work.source.name}: {read.report.format}, {read.report.layout}"]
+    if work.previous is not None and (change := _since(work.previous, read.bars)) is not None:
+        notes.append(f"since version {work.previous.version}: {change}")
+        if change.revised:
+            read.report.warned("revised history", f"{change} (since version {work.previous.version})")
+    read.report.write(work.folder / "report.json")
     return Built(
-        identity=digest_table(frame),
+        identity=digest_table(read.bars),
         summary=Summary(
-            numbers=describe_bars(frame),
-            pictures=(pictures.price(work.folder, frame),),
-            notes=(f"read from {work.source.name}",),
+            numbers={
+                **describe_bars(read.bars),
+                "rows read": read.report.rows_read,
+                "repairs": len(read.report.repairs),
+                "warnings": len(read.report.warnings),
+            },
+            tables={"quality": read.report.table()},
+            pictures=(pictures.candles(work.folder, read.bars), pictures.price(work.folder, read.bars)),
+            notes=tuple(notes),
         ),
     )
+
+
+def _since(previous: ArtifactRef, bars: "pd.DataFrame") -> "Change | None":
+    """How the bars differ from the version before; None where that one is damaged."""
+    from trading_assets.market.history import compare
+
+    try:
+        return compare(read_table(previous.open() / "bars.parquet"), bars)
+    except ArtifactError:
+        return None

@@ -10,77 +10,86 @@ from trading_assets.registry.tables import digest_table, read_table, write_table
 GROUP = "02_features"
 
 
-@step(group=GROUP, category="tables", method=1, kinds={"numba", "parquet"})
+@step(group=GROUP, category="tables", method=2, kinds={"numba", "parquet"}, settings=("features",))
 def features(work: Work, bars: ArtifactRef) -> Built:
-    """Causal features of every bar, and the state to continue them from."""
-    import pandas as pd
-    from safetensors.numpy import save_file
+    """Causal features of every bar, and the state to continue them from.
 
-    from trading_assets.features.catalogue import CATALOGUE, NAMES, WARM_UP
-    from trading_assets.features.table import compute_features
-    from trading_assets.market.bars import to_matrix
+    Where the bars only grew since the version in force, it is continued; the result is the same.
+    """
+    from trading_assets.features.continuation import features_of
     from trading_assets.reports import pictures
 
-    table = compute_features(to_matrix(read_table(bars.open() / "bars.parquet")))
-    frame = pd.DataFrame(table.values, columns=list(NAMES))
-    write_table(frame, work.folder / "features.parquet")
-    save_file({"state": table.state}, work.folder / "state.safetensors")
-    figures = frame.iloc[WARM_UP:].agg(["mean", "std", "min", "max"]).astype(float).to_dict()
+    frame = read_table(bars.open() / "bars.parquet")
+    table, how = features_of(frame, work.settings.features, work.previous, method=2)
+    table.save(work.folder)
+    made = table.frame
+    missing = made.isna().sum()
+    figures = made.iloc[table.warm_up :].agg(["mean", "std", "min", "max"]).astype(float).to_dict()
     rows: list[dict[str, Any]] = [
         {
-            "feature": feature.name,
-            "family": feature.family,
-            "unit": feature.unit,
-            "warm-up": feature.warm_up,
-            "formula": feature.formula,
-            **figures[feature.name],
+            "feature": column.name,
+            "family": column.family,
+            "unit": column.unit,
+            "missing": int(missing[column.name]),
+            **figures[column.name],
+            "formula": column.formula,
         }
-        for feature in CATALOGUE
+        for column in table.columns
     ]
     return Built(
-        identity=digest_table(frame),
+        identity=digest_table(made),
         summary=Summary(
-            numbers={"rows": len(frame), "features": len(NAMES), "warm-up (bars)": WARM_UP},
-            tables={"features": rows},
-            pictures=(pictures.correlations(work.folder, frame),),
+            numbers={"rows": len(made), "features": len(rows), "warm-up (bars)": table.warm_up},
+            tables={
+                "features": rows,
+                "left out": [{"feature": name, "why": why} for name, why in table.left_out.items()],
+            },
+            pictures=(pictures.correlations(work.folder, made), pictures.missing(work.folder, made)),
+            notes=(how,),
         ),
     )
 
 
-@step(group=GROUP, category="tables", method=1, kinds={"parquet"}, settings=("labels",))
+@step(group=GROUP, category="tables", method=2, kinds={"parquet"}, settings=("labels",))
 def labels(work: Work, bars: ArtifactRef) -> Built:
-    """Direction and high variance over the coming bars, each with the bars it depends on."""
-    from dataclasses import asdict
-
+    """Direction and high variance over the coming bars, the bars each depends on, and its weight."""
     import numpy as np
-    import pandas as pd
 
-    from trading_assets.features.labels import make_labels
-    from trading_assets.market.bars import to_matrix
+    from trading_assets.features.dataset import label_table
     from trading_assets.reports import pictures
 
-    made = make_labels(
-        to_matrix(read_table(bars.open() / "bars.parquet")), **work.settings.labels.model_dump()
-    )
-    frame = pd.DataFrame(asdict(made))
-    write_table(frame, work.folder / "labels.parquet")
-    horizon = work.settings.labels.horizon
+    frame = read_table(bars.open() / "bars.parquet")
+    made = label_table(frame, work.settings.labels)
+    write_table(made, work.folder / "labels.parquet")
+    chosen = work.settings.labels
+    span = (made["label_end"] - made["label_start"] + 1).to_numpy()
     return Built(
-        identity=digest_table(frame),
+        identity=digest_table(made),
         summary=Summary(
             numbers={
-                "rows": len(frame),
-                "horizon (bars)": horizon,
-                "up": float(np.nanmean(made.direction)),
-                "high variance": float(np.nanmean(made.high_variance)),
-                "unknown yet": int(np.isnan(made.direction).sum()),
+                "rows": len(made),
+                "kind": chosen.kind,
+                "horizon (bars)": chosen.horizon,
+                "up": float(np.nanmean(made["direction"])),
+                "high variance": float(np.nanmean(made["high_variance"])),
+                "unknown yet": int(made["direction"].isna().sum()),
+                "span (bars, mean)": float(span.mean()),
+                "weight (mean)": float(np.nanmean(made["weight"])),
             },
-            pictures=(pictures.forward_returns(work.folder, made.forward_return, horizon),),
+            pictures=(
+                pictures.balance(
+                    work.folder,
+                    frame["timestamp"],
+                    made["direction"].to_numpy(),
+                    made["high_variance"].to_numpy(),
+                ),
+                pictures.forward_returns(work.folder, made["forward_return"].to_numpy(), chosen.horizon),
+            ),
         ),
     )
 
 
-@step(group=GROUP, category="tables", method=1, kinds={"parquet"}, settings=("folds.step_bars",))
+@step(group=GROUP, category="tables", method=2, kinds={"parquet"}, settings=("folds.step_bars",))
 def dataset(work: Work, bars: ArtifactRef, features: ArtifactRef, labels: ArtifactRef) -> Built:
     """Features, labels and prices up to the border. Training reads this and nothing above it.
 
@@ -88,7 +97,8 @@ def dataset(work: Work, bars: ArtifactRef, features: ArtifactRef, labels: Artifa
     so does everything trained on it.
     """
     from trading_assets.errors import NotReadyError
-    from trading_assets.features.dataset import assemble, describe
+    from trading_assets.features.dataset import assemble, describe, stationarity
+    from trading_assets.features.table import FeatureTable
     from trading_assets.reports import pictures
     from trading_assets.validation.eras import border
 
@@ -100,13 +110,16 @@ def dataset(work: Work, bars: ArtifactRef, features: ArtifactRef, labels: Artifa
             f"Not ready: {work.symbol} has {len(frame)} bars, one step needs {step_bars} "
             f"(folds.step_bars); {step_bars - len(frame)} are missing."
         )
+    table = FeatureTable.load(features.open())
     made = assemble(
         frame,
-        read_table(features.open() / "features.parquet"),
+        table.frame,
         read_table(labels.open() / "labels.parquet"),
+        warm_up=table.warm_up,
         border=end,
     )
     made.write(work.folder)
+    tested = stationarity(made)
     balance = pictures.balance(
         work.folder,
         made.frame["timestamp"],
@@ -114,6 +127,16 @@ def dataset(work: Work, bars: ArtifactRef, features: ArtifactRef, labels: Artifa
         made.target("high_variance"),
     )
     return Built(
-        identity=digest_table(made.frame),
-        summary=Summary(numbers=describe(made), pictures=(balance,)),
+        identity=made.digest,
+        summary=Summary(
+            numbers={
+                **describe(made),
+                "features that may have a unit root": sum(row["verdict"] != "stationary" for row in tested),
+                "digest of bars": bars.identity,
+                "digest of features": features.identity,
+                "digest of labels": labels.identity,
+            },
+            tables={"stationarity": tested},
+            pictures=(balance,),
+        ),
     )

@@ -1,0 +1,56 @@
+"""What all kernels read: bars, and what is derived from them once, in a buffer that moves along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import log, sqrt
+from typing import Any, TypeVar
+
+import numba
+
+Array = Any
+"""ndarray of float64 or float32, as numba sees it."""
+
+compiled = numba.njit(cache=True, error_model="numpy")
+_WITHOUT_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def inner(function: F) -> F:
+    """Compile what only compiled functions call; without a way in from Python it takes less time."""
+    made: F = numba.njit(cache=True, error_model="numpy", **_WITHOUT_WRAPPERS)(function)
+    return made
+
+
+(
+    INDEX, TIME, OPEN, HIGH, LOW, CLOSE, VOLUME, FUNDING,
+    LOG_OPEN, LOG_HIGH, LOG_LOW, LOG_CLOSE, LOG_VOLUME, RETURN, VARIANCE, Z,
+) = range(16)  # fmt: skip
+"""Rows of the series. INDEX counts bars from the first one, RETURN is the log return of the close, VARIANCE
+its EWMA (decay 0.95, as RiskMetrics), Z the return over the deviation before it, within +-3."""
+
+N_SERIES = 16
+DECAY = 0.95
+
+
+@inner
+def derive(bars: Array, start: int, stop: int, x: Array, position: int, index: int) -> None:
+    """Write bars `start:stop` (of `market.bars.to_rows`) into `x` from column `position` on."""
+    for row in range(7):
+        for i in range(stop - start):
+            x[TIME + row, position + i] = bars[row, start + i]
+    for i in range(stop - start):
+        t = position + i
+        x[INDEX, t] = index + i
+        first = index + i == 0
+        continues = not first and x[OPEN, t] == x[CLOSE, t - 1]
+        x[LOG_OPEN, t] = x[LOG_CLOSE, t - 1] if continues else log(x[OPEN, t])
+        x[LOG_HIGH, t] = log(x[HIGH, t])
+        x[LOG_LOW, t] = log(x[LOW, t])
+        x[LOG_CLOSE, t] = log(x[CLOSE, t])
+        x[LOG_VOLUME, t] = log(1.0 + x[VOLUME, t])
+        r = 0.0 if first else x[LOG_CLOSE, t] - x[LOG_CLOSE, t - 1]
+        variance = 0.0 if first else x[VARIANCE, t - 1]
+        x[RETURN, t] = r
+        x[Z, t] = min(max(r / sqrt(variance), -3.0), 3.0) if variance > 0 else 0.0
+        x[VARIANCE, t] = DECAY * variance + (1 - DECAY) * r * r if variance > 0 else r * r

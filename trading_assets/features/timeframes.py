@@ -1,0 +1,136 @@
+"""Larger bars, made from smaller ones and known from their close on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trading_assets.features.catalogue import timeframe_seconds
+from trading_assets.features.series import Array, compiled, inner
+from trading_assets.market.bars import to_rows
+
+Floats = NDArray[np.float64]
+PARTIAL_SIZE = 10
+"""Slots of what is remembered of a larger bar that is not closed: whether there is one, seven columns of
+it, the open time of the last small bar, and the smallest distance of small bars so far."""
+
+_MONDAY = 345_600
+"""1970-01-05, seconds: weeks begin on Monday."""
+
+
+def start_of_buckets(timeframe: str) -> float:
+    """Seconds after which the first bucket begins that all others are counted from."""
+    return float(_MONDAY if timeframe.endswith("w") else 0)
+
+
+@inner
+def _close(partial: Array, larger: Array, made: int) -> int:
+    for column in range(7):
+        larger[column, made] = partial[1 + column]
+    partial[0] = 0.0
+    return 1
+
+
+@compiled
+def resample(bars: Array, size: float, origin: float, partial: Array, larger: Array, closed: Array) -> int:
+    """Gather bars into larger ones; returns how many were closed.
+
+    A larger bar is closed by the small bar that ends where it ends, or, where that one is missing, by
+    the first that comes after.
+
+    Parameters
+    ----------
+    bars : ndarray of shape (7, n)
+    size, origin : float
+        Seconds of a larger bar, and where one of them begins.
+    partial : ndarray of shape (PARTIAL_SIZE,)
+        What is open, carried from call to call; zeros at the start.
+    larger : ndarray of shape (7, >= n + 1)
+        Receives the closed bars.
+    closed : ndarray of shape (n,), int64
+        Receives how many of them were closed at the close of each small bar.
+    """
+    made = 0
+    for t in range(bars.shape[1]):
+        time = bars[0, t]
+        start = np.floor((time - origin) / size) * size + origin
+        if partial[0] > 0 and start != partial[1]:
+            made += _close(partial, larger, made)
+        if partial[8] > 0:
+            distance = time - partial[8]
+            partial[9] = distance if partial[9] == 0 else min(partial[9], distance)
+        partial[8] = time
+        if partial[0] == 0:
+            partial[0], partial[1] = 1.0, start
+            for column in range(1, 7):
+                partial[1 + column] = bars[column, t]
+        else:
+            partial[3] = max(partial[3], bars[2, t])
+            partial[4] = min(partial[4], bars[3, t])
+            partial[5] = bars[4, t]
+            partial[6] += bars[5, t]
+            partial[7] += bars[6, t]
+        if partial[9] > 0 and time + partial[9] >= start + size:
+            made += _close(partial, larger, made)
+        closed[t] = made
+    return made
+
+
+@compiled
+def spread(values: Array, before: Array, closed: Array, out: Array) -> None:
+    """Of every small bar the values of the last larger bar that was closed then.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_columns, n_larger), float32
+    before : ndarray of shape (n_columns,), float32
+        Of the larger bar before the first of `values`.
+    closed : ndarray of shape (n,), int64
+    out : ndarray of shape (n_columns, n), float32
+    """
+    for column in range(len(values)):
+        for t in range(len(closed)):
+            out[column, t] = values[column, closed[t] - 1] if closed[t] > 0 else before[column]
+
+
+def to_timeframe(bars: pd.DataFrame, timeframe: str) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Larger bars of a frame of bars, and how many of them were closed at the close of each small bar.
+
+    A bucket that is not closed at the end is left out.
+    """
+    rows = to_rows(bars)
+    larger, closed = np.empty_like(rows), np.empty(len(bars), dtype=np.int64)
+    partial = np.zeros(PARTIAL_SIZE)
+    size, origin = float(timeframe_seconds(timeframe)), start_of_buckets(timeframe)
+    made = resample(rows, size, origin, partial, larger, closed)
+    times = pd.to_datetime(np.round(larger[0, :made] * 1e9).astype(np.int64), utc=True)
+    columns: dict[str, Any] = {"timestamp": times}
+    for number, name in enumerate(("open", "high", "low", "close", "volume"), start=1):
+        columns[name] = larger[number, :made]
+    if "funding_rate" in bars:
+        columns["funding_rate"] = larger[6, :made]
+    return pd.DataFrame(columns), closed
+
+
+def join_timeframe(values: NDArray[np.float32], closed: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Features of larger bars as they were known at the close of each small one.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_larger, n_columns)
+    closed : ndarray of shape (n_bars,)
+        From `to_timeframe`.
+
+    Returns
+    -------
+    ndarray of shape (n_bars, n_columns), float32
+        NaN before the first larger bar is closed.
+    """
+    columns = np.ascontiguousarray(values.T, dtype=np.float32)
+    out = np.empty((len(columns), len(closed)), dtype=np.float32)
+    spread(columns, np.full(len(columns), np.nan, dtype=np.float32), closed, out)
+    joined: NDArray[np.float32] = out.T
+    return joined
