@@ -35,10 +35,10 @@ def pandas_features(bars: pd.DataFrame) -> pd.DataFrame:
         f[f"efficiency_{n}"] = log_c.diff(n) / size.rolling(n).sum()
     f["up_share_24"] = (r > 0).astype(float).rolling(24).mean()
     for a, b in ((12, 26), (24, 96)):
-        fast, slow = c.ewm(span=a, adjust=False).mean(), c.ewm(span=b, adjust=False).mean()
-        f[f"ema_gap_{a}_{b}"] = np.log(fast / slow)
+        fast, slow = log_c.ewm(span=a, adjust=False).mean(), log_c.ewm(span=b, adjust=False).mean()
+        f[f"ema_gap_{a}_{b}"] = fast - slow
     for n in (24, 168):
-        f[f"sma_gap_{n}"] = np.log(c / c.rolling(n).mean())
+        f[f"sma_gap_{n}"] = log_c - log_c.rolling(n).mean()
     time = pd.Series(np.arange(len(c), dtype=float))
     for n in (24, 96):
         rolling = log_c.rolling(n)
@@ -91,18 +91,18 @@ def pandas_features(bars: pd.DataFrame) -> pd.DataFrame:
         -4, 4
     )
     f["volume_z_48"] = ((log_v - log_v.rolling(48).mean()) / log_v.rolling(48).std()).clip(-5, 5)
-    f["volume_ratio_12_96"] = np.log(v.rolling(12).mean() / v.rolling(96).mean()).clip(-4, 4)
+    short, long = v.rolling(12).mean(), v.rolling(96).mean()
+    f["volume_ratio_12_96"] = (short - long) / (short + long)
     typical = (h + low + c) / 3
     flow, move = typical * v, typical.diff()
     f["money_flow_14"] = (
         flow.where(move > 0, 0.0).rolling(14).sum() / flow.where(move != 0, 0.0).rolling(14).sum()
     )
     f["signed_volume_24"] = (np.sign(r) * v).rolling(24).sum() / v.rolling(24).sum()
-    f["vwap_gap_24"] = np.log(c * v.rolling(24).sum() / flow.rolling(24).sum())
+    f["vwap_gap_24"] = c * v.rolling(24).sum() / flow.rolling(24).sum() - 1
     illiquidity = size / v
-    f["illiquidity_ratio_24_168"] = np.log(
-        illiquidity.rolling(24).mean() / illiquidity.rolling(168).mean()
-    ).clip(-4, 4)
+    short, long = illiquidity.rolling(24).mean(), illiquidity.rolling(168).mean()
+    f["illiquidity_ratio_24_168"] = (short - long) / (short + long)
     f["return_volume_correlation_48"] = r.rolling(48).corr(log_v)
     f["body"] = (c - o) / (h - low)
     f["upper_shadow"] = (h - np.maximum(o, c)) / (h - low)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests import pipeline
+from trading_assets.features.table import FeatureTable, compute_features
 from trading_assets.market.bars import to_matrix
 from trading_assets.market.synthetic import SyntheticMarket
 
@@ -23,8 +24,14 @@ def market() -> SyntheticMarket:
 
 @pytest.fixture(scope="session")
 def bars(market: SyntheticMarket) -> np.ndarray:
-    """The market's bars as kernels read them, shape (3000, 6)."""
+    """The market's bars as the simulator reads them, shape (3000, 7)."""
     return to_matrix(market.bars)
+
+
+@pytest.fixture(scope="session")
+def table(market: SyntheticMarket) -> FeatureTable:
+    """The whole catalogue on the market's bars."""
+    return compute_features(market.bars)
 
 
 @pytest.fixture

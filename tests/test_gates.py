@@ -3,7 +3,6 @@
 from functools import cache
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from trading_assets.agents.observations import AgentMarket
@@ -17,8 +16,7 @@ from trading_assets.config.settings import (
     Settings,
 )
 from trading_assets.execution.networks import ActorNet
-from trading_assets.features.catalogue import NAMES, WARM_UP
-from trading_assets.features.labels import make_labels
+from trading_assets.features.labels import forward_return
 from trading_assets.features.table import compute_features
 from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
@@ -45,11 +43,11 @@ def forecaster(kind: str) -> ModelAdapter:
 def second_half(kind: str, design: Design, strength: float, seed: int) -> tuple[np.ndarray, ...]:
     """Forecast, true probability and outcome of the half that was not trained on."""
     market = SyntheticMarket(design, strength, N_BARS, seed)
-    bars = to_matrix(market.bars)
-    X = pd.DataFrame(compute_features(bars).values, columns=list(NAMES))
-    y = make_labels(bars, horizon=1, variance_horizon=24, variance_lookback=720).direction
+    table = compute_features(market.bars)
+    returns = forward_return(to_matrix(market.bars), 1)
+    X, y = table.frame, np.where(np.isnan(returns), np.nan, returns > 0)
     half = N_BARS // 2
-    model = forecaster(kind).fit(X, y, rows=np.arange(WARM_UP, half - 2))
+    model = forecaster(kind).fit(X, y, rows=np.arange(table.warm_up, half - 2))
     forecast = model.predict_proba(X.iloc[half - 256 :])[256:, 1]
     return forecast, market.probability[half:], y[half:]
 
@@ -90,7 +88,7 @@ def wiring(shuffled: bool, seed: int) -> tuple[np.ndarray, np.ndarray, Eras]:
     n = 6_000
     returns = 0.008 * rng.choice([-1.0, 1.0], n) * np.abs(rng.standard_normal(n))
     close = 100 * np.exp(np.cumsum(returns))
-    bars = np.empty((n, 6))
+    bars = np.zeros((n, 7))
     bars[:, 0] = np.arange(n) * 3600.0
     bars[:, 4] = close
     bars[1:, 1] = close[:-1]
@@ -150,10 +148,11 @@ def train_on_synthetic(strength: float, seed: int) -> tuple[SyntheticMarket, Age
     """PPO on the features of a synthetic market, traded on its test era."""
     market = SyntheticMarket("price", strength, N_BARS, seed)
     bars = to_matrix(market.bars)
-    features = compute_features(bars).values
+    table = compute_features(market.bars)
+    features = table.frame.to_numpy()
     eras = make_eras(
         N_BARS,
-        first=WARM_UP,
+        first=table.warm_up,
         min_bars=1_000,
         shares=(0.5, 0.25, 0.125),
         label_span=24,

@@ -14,9 +14,7 @@ from trading_assets.agents.ppo import actor_weights, run_policy, train_ppo
 from trading_assets.agents.storage import load_market
 from trading_assets.config import Settings, load_settings
 from trading_assets.execution.networks import ActorNet
-from trading_assets.features.catalogue import NAMES, WARM_UP
-from trading_assets.features.dataset import Dataset, assemble
-from trading_assets.features.labels import label_span, make_labels
+from trading_assets.features.dataset import Dataset, assemble, label_table
 from trading_assets.features.table import compute_features
 from trading_assets.forecasters.calibration import choose_calibrator
 from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
@@ -24,7 +22,7 @@ from trading_assets.forecasters.crossfit import cross_fit
 from trading_assets.forecasters.lightgbm import LightGBMForecaster
 from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.forecasters.stage1 import Stage1
-from trading_assets.market.bars import check_bars, to_matrix
+from trading_assets.market.bars import check_bars
 from trading_assets.market.synthetic import SyntheticMarket
 from trading_assets.reports.backtest import replay_bundle
 from trading_assets.validation.folds import Folds, make_folds
@@ -46,11 +44,9 @@ def altered(bars: pd.DataFrame, t: int, seed: int) -> pd.DataFrame:
 
 
 def make_dataset(bars: pd.DataFrame, chosen: Settings = SETTINGS) -> Dataset:
-    matrix = to_matrix(bars)
-    features = pd.DataFrame(compute_features(matrix).values, columns=list(NAMES))
-    labels = make_labels(matrix, **chosen.labels.model_dump())
-    frame = pd.DataFrame(vars(labels))
-    return assemble(bars, features, frame, border=len(bars))
+    table = compute_features(bars, chosen.features)
+    labels = label_table(bars, chosen.labels)
+    return assemble(bars, table.frame, labels, warm_up=table.warm_up, border=len(bars))
 
 
 def train_stage1(data: Dataset, folds: Folds) -> Stage1:
@@ -104,7 +100,7 @@ def test_an_altered_future_keeps_the_contract(history: pd.DataFrame, tmp_path: o
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(t=st.integers(WARM_UP, N_BARS - 2), seed=st.integers(0, 2**16))
+@given(t=st.integers(600, N_BARS - 2), seed=st.integers(0, 2**16))
 def test_features_labels_and_folds_up_to_t_do_not_know_the_future(
     history: pd.DataFrame, trained: Trained, t: int, seed: int
 ) -> None:
@@ -121,7 +117,8 @@ def test_features_labels_and_folds_up_to_t_do_not_know_the_future(
 
 def test_no_label_of_an_era_reaches_into_the_next(trained: Trained) -> None:
     eras = trained.folds.eras
-    span = label_span(SETTINGS.labels.horizon, SETTINGS.labels.variance_horizon)
+    span = int((trained.data.label_end - np.arange(N_BARS)).max())
+    assert span == max(SETTINGS.labels.horizon + 1, SETTINGS.labels.variance_horizon)
     assert trained.data.label_end[eras.forecaster_train.stop - 1] < eras.agent_train.start
     assert eras.agent_train.stop + span <= eras.validation.start
     assert eras.validation.stop + span <= eras.test.start
@@ -186,7 +183,7 @@ def test_decisions_of_a_bundle_up_to_t_do_not_know_the_future(
     data = Dataset.read(folders[0])
     other = make_dataset(altered(data.frame[list(BARS)], t, 1), chosen)
     stage1 = market.stage1.copy()
-    stage1[:, : len(NAMES)] = other.features.to_numpy()
+    stage1[:, : len(data.feature_names)] = other.features.to_numpy()
     changed = AgentMarket(other.bars, stage1, market.eras, market.rules)
     before, _ = replay_bundle(bundle, market)
     after, _ = replay_bundle(bundle, changed)

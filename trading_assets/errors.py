@@ -14,7 +14,14 @@ class MarketError(TradingAssetsError):
 
 
 class BarsRejected(MarketError):  # noqa: N818 - what happened to the bars, not to the program
-    """Bars that cannot be repaired; the message names file, row, column, value and remedy."""
+    """Bars that cannot be repaired; the message names file, row, column, value and remedy.
+
+    `report` is the `market.IngestReport` of the file, where there is one.
+    """
+
+    def __init__(self, message: str, report: object = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class NotReadyError(MarketError):

@@ -1,144 +1,504 @@
 """The feature table: batch, append and stream agree, nothing looks ahead, units do not matter."""
 
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from safetensors.numpy import load, save
 
-from trading_assets.features.catalogue import CATALOGUE, NAMES, WARM_UP
-from trading_assets.features.table import (
+from trading_assets.config.settings import FeatureSet
+from trading_assets.errors import MarketError, SchemaError
+from trading_assets.features import (
+    FeatureState,
     FeatureStream,
     FeatureTable,
     append_features,
     compute_features,
 )
+from trading_assets.market.synthetic import SyntheticMarket
 
-Floats = NDArray[np.float64]
-N = 700
-"""Bars of these tests: beyond the warm-up and several turns of every window."""
+Singles = NDArray[np.float32]
+N = 1_100
+"""Bars of these tests: beyond the warm-up of daily bars and two anchors of the rolling sums."""
+ENOUGH = 20
+"""Bars in which volume and funding vary, so that no column of them is left out."""
+PRICES = ["open", "high", "low", "close"]
 
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=15, deadline=None)
+cuts = st.lists(st.integers(ENOUGH, N) | st.sampled_from([511, 512, 513, 1_024]), max_size=6).map(sorted)
+
+
+@pytest.fixture(scope="module", params=["whole", "with holes"])
+def some(request: pytest.FixtureRequest, market: SyntheticMarket) -> pd.DataFrame:
+    """Lively bars that begin in the middle of a larger one, some without volume, some without movement."""
+    rng = np.random.default_rng(1)
+    bars = market.bars.iloc[2:].reset_index(drop=True)
+    funding = np.where(bars["timestamp"].dt.hour % 8 == 0, rng.normal(1e-4, 1e-4, len(bars)), 0.0)
+    bars = bars.assign(funding_rate=funding)
+    bars.loc[50::97, "volume"] = 0.0
+    for name in PRICES:
+        bars.loc[60::89, name] = bars["close"][60::89]
+    if request.param == "with holes":
+        there = rng.random(len(bars)) > 0.1
+        there[bars["timestamp"].dt.hour % 12 == 11] = False  # the last hours of larger bars
+        there[300:350] = False
+        there[:ENOUGH] = True
+        bars = bars[there].reset_index(drop=True)
+    return bars.iloc[:N].copy()
 
 
 @pytest.fixture(scope="module")
-def some(bars: Floats) -> Floats:
-    """Lively bars, with a bar without volume and one without movement among them."""
-    some = bars[:N].copy()
-    some[50::97, 5] = 0.0
-    some[60::89, 1:5] = some[60::89, 4:5]
-    return some
-
-
-@pytest.fixture(scope="module")
-def batch(some: Floats) -> FeatureTable:
+def batch(some: pd.DataFrame) -> FeatureTable:
     return compute_features(some)
 
 
-def assert_same_bits(actual: NDArray[np.generic], expected: NDArray[np.generic]) -> None:
+def values(table: FeatureTable) -> Singles:
+    return table.frame.to_numpy()
+
+
+def push_all(stream: FeatureStream, bars: pd.DataFrame) -> list[Singles]:
+    return [stream.push(bar) for bar in bars.itertuples(index=False)]
+
+
+def pieces(bars: pd.DataFrame, stops: Iterable[int]) -> list[pd.DataFrame]:
+    edges = [0, *stops, len(bars)]
+    return [bars.iloc[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def assert_same_bits(actual: NDArray[Any], expected: NDArray[Any]) -> None:
     assert actual.dtype == expected.dtype
     assert actual.shape == expected.shape
     assert actual.tobytes() == expected.tobytes()
 
 
-def test_the_table_has_a_row_a_bar_and_a_column_a_feature(batch: FeatureTable) -> None:
-    assert batch.values.shape == (N, len(NAMES))
-    assert batch.values.dtype == np.float32
-    assert batch.values.flags.c_contiguous
+def assert_same_state(actual: FeatureState, expected: FeatureState) -> None:
+    assert actual.feature_set == expected.feature_set
+    assert actual.funding == expected.funding
+    assert set(actual.arrays) == set(expected.arrays)
+    for name, array in actual.arrays.items():
+        assert_same_bits(array, expected.arrays[name])
+
+
+def through_a_file(state: FeatureState, folder: Path) -> FeatureState:
+    state.save(folder / "state.safetensors")
+    return FeatureState.load(folder / "state.safetensors")
+
+
+def test_the_table_has_a_row_a_bar_and_a_column_a_feature(some: pd.DataFrame, batch: FeatureTable) -> None:
+    assert batch.frame.shape == (N, len(batch.columns)) == (len(some), 82)
+    assert len(batch) == N
+    assert (batch.frame.dtypes == np.float32).all()
+    assert list(batch.frame) == [column.name for column in batch.columns]
+    assert batch.interval == 3_600
+    assert batch.frame is batch.frame  # made once
 
 
 def test_values_are_missing_in_the_warm_up_and_nowhere_else(batch: FeatureTable) -> None:
-    missing = np.isnan(batch.values)
-    expected = np.arange(N)[:, None] < [feature.warm_up for feature in CATALOGUE]
-    np.testing.assert_array_equal(missing, expected)
-    assert not missing[WARM_UP:].any()
-    assert np.isfinite(batch.values[WARM_UP:]).all()
+    missing = np.isnan(values(batch))
+    rows = np.arange(N)
+    for column, gone in zip(batch.columns, missing.T, strict=True):
+        if column.timeframe:
+            assert not gone[column.rows_of_warm_up(batch.interval) :].any(), column.name
+            assert (np.diff(gone.astype(int)) <= 0).all(), column.name
+            assert gone[0], column.name
+        else:
+            np.testing.assert_array_equal(gone, rows < column.warm_up, err_msg=column.name)
+    assert not missing[batch.warm_up :].any()
+    assert batch.warm_up == max(column.rows_of_warm_up(3_600) for column in batch.columns) == 624
+    assert not np.isinf(values(batch)).any()
+
+
+def test_every_feature_moves(batch: FeatureTable) -> None:
+    assert (values(batch)[batch.warm_up :].std(axis=0) > 0).all()
 
 
 @few
-@given(cuts=st.lists(st.integers(0, N), max_size=5).map(sorted))
+@given(stops=cuts)
 def test_appending_in_pieces_equals_the_batch_bit_for_bit(
-    some: Floats, batch: FeatureTable, cuts: list[int]
+    some: pd.DataFrame, batch: FeatureTable, stops: list[int]
 ) -> None:
-    first, *rest = np.split(some, cuts)
-    table = compute_features(first)
-    for piece in rest:
-        table = append_features(table, piece)
-    assert_same_bits(table.values, batch.values)
-    assert_same_bits(table.state, batch.state)
+    first, *rest = pieces(some, stops)
+    table = functools.reduce(append_features, rest, compute_features(first))
+    assert_same_bits(values(table), values(batch))
+    assert_same_state(table.state, batch.state)
+    assert table.left_out == batch.left_out
+    assert table.feature_set == batch.feature_set
 
 
-def test_appending_leaves_the_table_it_starts_from_alone(some: Floats) -> None:
-    table = compute_features(some[:500])
-    values, state = table.values.copy(), table.state.copy()
-    append_features(table, some[500:])
-    assert_same_bits(table.values, values)
-    assert_same_bits(table.state, state)
+def test_appending_bar_by_bar_equals_the_batch_bit_for_bit(some: pd.DataFrame, batch: FeatureTable) -> None:
+    """Across both anchors and borders of days."""
+    for start, stop in ((500, 530), (1_015, 1_030)):
+        table = compute_features(some.iloc[:start])
+        for i in range(start, stop):
+            table = append_features(table, some.iloc[i : i + 1])
+            assert len(table) == i + 1
+        assert_same_bits(values(table), values(batch)[:stop])
+        assert_same_state(table.state, compute_features(some.iloc[:stop]).state)
 
 
-def test_streaming_equals_the_batch_bit_for_bit(some: Floats, batch: FeatureTable) -> None:
+@pytest.mark.parametrize("start", [0, 1, 2])
+def test_a_table_may_begin_with_no_bars_or_few(some: pd.DataFrame, start: int, tmp_path: Path) -> None:
+    """Of columns that it takes no volume or funding to know of."""
+    chosen = FeatureSet(names=("*", "!volume", "!funding"))
+    table = compute_features(some.iloc[:start], chosen)
+    assert table.frame.shape[0] == start
+    table.save(tmp_path)
+    whole = compute_features(some, chosen)
+    for begun in (table, FeatureTable.load(tmp_path)):
+        grown = append_features(append_features(begun, some.iloc[start : start + 1]), some.iloc[start + 1 :])
+        assert_same_bits(values(grown), values(whole))
+        assert_same_state(grown.state, whole.state)
+        assert grown.warm_up == whole.warm_up
+        assert grown.interval == whole.interval
+
+
+def test_appending_nothing_changes_nothing(some: pd.DataFrame, batch: FeatureTable) -> None:
+    same = append_features(append_features(batch, some.iloc[:0]), some.iloc[N:])
+    assert_same_bits(values(same), values(batch))
+    assert_same_state(same.state, batch.state)
+
+
+def test_appending_leaves_the_table_it_starts_from_alone(some: pd.DataFrame) -> None:
+    table = compute_features(some.iloc[:500])
+    before = values(table).copy()
+    state = {name: array.copy() for name, array in table.state.arrays.items()}
+    append_features(table, some.iloc[500:])
+    assert_same_bits(values(table), before)
+    assert len(table) == 500
+    for name, array in table.state.arrays.items():
+        assert_same_bits(array, state[name])
+
+
+@few
+@given(fork=st.integers(ENOUGH, N - 2), seed=st.integers(0, 1_000))
+def test_a_table_appended_to_twice_makes_two_independent_tables(
+    some: pd.DataFrame, batch: FeatureTable, fork: int, seed: int
+) -> None:
+    """They share their first rows; the second must not write over the first, nor what grows from it."""
+    other = some.copy()
+    scale = np.exp(np.random.default_rng(seed).normal(0, 0.1, N - fork))
+    for name in PRICES:
+        other.loc[fork:, name] *= scale
+    table = compute_features(some.iloc[:fork])
+    middle = (fork + N) // 2
+    first = append_features(table, some.iloc[fork:middle])
+    second = append_features(table, other.iloc[fork:middle])
+    first = append_features(first, some.iloc[middle:])
+    second = append_features(second, other.iloc[middle:])
+    third = append_features(table, some.iloc[fork:])
+    assert_same_bits(values(first), values(batch))
+    assert_same_bits(values(third), values(batch))
+    assert_same_bits(values(second), values(compute_features(other)))
+    assert_same_bits(values(table), values(batch)[:fork])
+
+
+def test_a_refused_append_spoils_nothing(some: pd.DataFrame, batch: FeatureTable) -> None:
+    table = compute_features(some.iloc[:700])
+    broken = some.iloc[700:].copy()
+    broken.loc[900, "low"] = -1.0
+    with pytest.raises(MarketError):
+        append_features(table, broken)
+    assert_same_bits(values(append_features(table, some.iloc[700:])), values(batch))
+
+
+def test_a_table_outgrows_its_room_many_times(some: pd.DataFrame) -> None:
+    """Beyond the spare rows of a small table, twice; some of them forked on the way."""
+    bars = SyntheticMarket("mixed", 1.0, n_bars=9_500, seed=2).bars
+    table = compute_features(bars.iloc[:ENOUGH])
+    tables = [table]
+    for start in range(ENOUGH, len(bars), 790):
+        table = append_features(table, bars.iloc[start : start + 790])
+        tables.append(table)
+        append_features(tables[-2], bars.iloc[start + 5 : start + 9])
+    whole = compute_features(bars)
+    for table in tables:
+        assert_same_bits(values(table), values(whole)[: len(table)])
+    assert_same_state(tables[-1].state, whole.state)
+
+
+def test_streaming_equals_the_batch_bit_for_bit(some: pd.DataFrame, batch: FeatureTable) -> None:
     stream = FeatureStream()
-    live = np.stack([stream.push(bar) for bar in some])
-    assert_same_bits(live, batch.values)
-    assert_same_bits(stream.state, batch.state)
+    live = push_all(stream, some)
+    assert live[0].dtype == np.float32
+    assert live[0].shape == (len(batch.columns),)
+    assert_same_bits(np.stack(live), values(batch))
+    assert_same_state(stream.state, batch.state)
+    assert [column.name for column in stream.columns] == list(batch.frame)
+
+
+def test_a_bar_may_be_a_mapping(some: pd.DataFrame, batch: FeatureTable) -> None:
+    stream = FeatureStream()
+    live = [stream.push(bar) for bar in some.iloc[:300].to_dict("records")]
+    live += [stream.push(bar) for _, bar in some.iloc[300:350].iterrows()]
+    assert_same_bits(np.stack(live), values(batch)[:350])
+
+
+def test_what_push_returns_is_not_written_to_again(some: pd.DataFrame, batch: FeatureTable) -> None:
+    stream = FeatureStream(state=compute_features(some.iloc[:900]).state)
+    kept = stream.push(next(some.iloc[900:].itertuples(index=False)))
+    push_all(stream, some.iloc[901:910])
+    assert_same_bits(kept, values(batch)[900])
 
 
 @few
-@given(stops=st.lists(st.integers(0, N), max_size=3).map(sorted))
+@given(stops=st.lists(st.integers(1, N), max_size=3).map(sorted))
 def test_a_stream_that_is_stopped_saved_and_restored_equals_the_batch_bit_for_bit(
-    some: Floats, batch: FeatureTable, stops: list[int]
+    some: pd.DataFrame,
+    batch: FeatureTable,
+    tmp_path_factory: pytest.TempPathFactory,
+    stops: list[int],
 ) -> None:
+    folder = tmp_path_factory.mktemp("state")
     state, rows = None, []
-    for piece in np.split(some, stops):
-        stream = FeatureStream(state)
-        rows += [stream.push(bar) for bar in piece]
-        state = load(save({"state": stream.state}))["state"]
-    assert_same_bits(np.stack(rows), batch.values)
+    for piece in pieces(some, stops):
+        stream = FeatureStream(state=state)
+        rows += push_all(stream, piece)
+        state = through_a_file(stream.state, folder)
+        assert_same_state(state, stream.state)
+    assert_same_bits(np.stack(rows), values(batch))
 
 
 @few
-@given(start=st.integers(0, N - 1))
-def test_a_stream_goes_on_from_the_state_of_a_table(some: Floats, batch: FeatureTable, start: int) -> None:
-    table = compute_features(some[:start])
-    kept = table.state.copy()
-    stream = FeatureStream(table.state)
-    live = np.stack([stream.push(bar) for bar in some[start:]])
-    assert_same_bits(live, batch.values[start:])
-    assert_same_bits(table.state, kept)
+@given(start=st.integers(ENOUGH, N - 1), middle=st.integers(ENOUGH, N - 1))
+def test_a_stream_goes_on_from_a_table_and_leaves_its_state_alone(
+    some: pd.DataFrame,
+    batch: FeatureTable,
+    tmp_path_factory: pytest.TempPathFactory,
+    start: int,
+    middle: int,
+) -> None:
+    start, middle = min(start, middle), max(start, middle)
+    table = append_features(compute_features(some.iloc[:start]), some.iloc[start:middle])
+    kept = through_a_file(table.state, tmp_path_factory.mktemp("state"))
+    stream = FeatureStream(table.feature_set, table.state)
+    live = push_all(stream, some.iloc[middle:])
+    assert_same_bits(np.stack(live), values(batch)[middle:])
+    assert_same_state(table.state, kept)
+    assert_same_state(stream.state, batch.state)
+
+
+def test_a_state_taken_from_a_stream_does_not_move_on_with_it(some: pd.DataFrame) -> None:
+    stream = FeatureStream()
+    push_all(stream, some.iloc[:600])
+    state = stream.state
+    expected = push_all(stream, some.iloc[600:700])
+    assert_same_bits(np.stack(push_all(FeatureStream(state=state), some.iloc[600:700])), np.stack(expected))
+
+
+@pytest.mark.parametrize("names", [("return_1",), ("body", "day_sin"), ("rsi_14", "kurtosis_168")])
+def test_a_few_columns_are_those_of_all(
+    some: pd.DataFrame, batch: FeatureTable, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Whatever else is computed beside them; also where there is nothing to remember."""
+    table = compute_features(some.iloc[:600], FeatureSet(names=names, timeframes=()))
+    table = append_features(table, some.iloc[600:900])
+    stream = FeatureStream(state=through_a_file(table.state, tmp_path))
+    live = np.stack(push_all(stream, some.iloc[900:]))
+    expected = batch.frame[list(names)].to_numpy()
+    np.testing.assert_array_equal(values(table), expected[:900])
+    np.testing.assert_array_equal(live, expected[900:])
+
+
+def test_a_saved_table_is_read_back_and_goes_on(
+    some: pd.DataFrame, batch: FeatureTable, tmp_path: Path
+) -> None:
+    table = compute_features(some.iloc[:700])
+    table.save(tmp_path)
+    again = FeatureTable.load(tmp_path)
+    assert_same_bits(values(again), values(table))
+    assert_same_state(again.state, table.state)
+    assert again.columns == table.columns
+    assert (again.left_out, again.interval, again.warm_up) == (table.left_out, 3_600, 624)
+    assert_same_bits(values(append_features(again, some.iloc[700:])), values(batch))
+    assert_same_bits(values(again), values(table))
+
+
+def changed_after(bars: pd.DataFrame, t: int, seed: int) -> pd.DataFrame:
+    """Other prices, volumes, rates and times after bar `t`."""
+    rng, n = np.random.default_rng(seed), len(bars) - t - 1
+    other = bars.copy()
+    scale = np.exp(rng.normal(0, 0.5, n))
+    for name in PRICES:
+        other.loc[t + 1 :, name] *= scale
+    other.loc[t + 1 :, "volume"] *= np.exp(rng.normal(0, 2, n))
+    other.loc[t + 1 :, "volume"] += 1.0
+    other.loc[t + 1 :, "funding_rate"] += rng.normal(0, 1e-3, n)
+    other.loc[t + 1 :, "timestamp"] += pd.Timedelta(minutes=int(rng.integers(1, 600)))
+    return other
 
 
 @few
 @given(t=st.integers(0, N - 2), seed=st.integers(0, 2**32 - 1))
-def test_no_feature_knows_a_later_bar(some: Floats, batch: FeatureTable, t: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    other = some.copy()
-    other[t + 1 :, 1:5] *= np.exp(rng.normal(0, 0.5, (N - t - 1, 1)))
-    other[t + 1 :, 5] *= np.exp(rng.normal(0, 2, N - t - 1))
-    other[t + 1 :, 0] += 1_800
-    changed = compute_features(other).values
-    assert_same_bits(changed[: t + 1], batch.values[: t + 1])
-    if t >= WARM_UP:
-        assert changed[t + 1 :].tobytes() != batch.values[t + 1 :].tobytes()
+def test_no_feature_knows_a_later_bar(some: pd.DataFrame, batch: FeatureTable, t: int, seed: int) -> None:
+    changed = compute_features(changed_after(some, t, seed), batch.feature_set)
+    assert list(changed.frame) == list(batch.frame)
+    assert_same_bits(values(changed)[: t + 1], values(batch)[: t + 1])
+    assert values(changed)[t + 1 :].tobytes() != values(batch)[t + 1 :].tobytes()
+
+
+@pytest.mark.parametrize("t", [623, 700, 767, 800])
+def test_every_feature_knows_the_bars_that_were_changed(
+    some: pd.DataFrame, batch: FeatureTable, t: int
+) -> None:
+    """So that the test before this one would notice."""
+    changed = compute_features(changed_after(some, t, 0), batch.feature_set)
+    differs = values(changed) != values(batch)
+    assert not (differs & ~np.isnan(values(batch)))[: t + 1].any()
+    assert differs[max(t + 1, batch.warm_up) :].any(axis=0).all()
 
 
 @few
 @given(t=st.integers(0, N))
-def test_leaving_out_the_later_bars_changes_nothing(some: Floats, batch: FeatureTable, t: int) -> None:
-    assert_same_bits(compute_features(some[:t]).values, batch.values[:t])
+def test_leaving_out_the_later_bars_changes_nothing(some: pd.DataFrame, batch: FeatureTable, t: int) -> None:
+    short = compute_features(some.iloc[:t]).frame
+    assert t < ENOUGH or list(short) == list(batch.frame)
+    assert_same_bits(short.to_numpy(), batch.frame[list(short)].to_numpy()[:t])
+
+
+@few
+@given(t=st.integers(ENOUGH, N - 2), n=st.integers(1, 200))
+def test_leaving_out_bars_in_between_changes_nothing_before_them(
+    some: pd.DataFrame, batch: FeatureTable, t: int, n: int
+) -> None:
+    cut = pd.concat([some.iloc[: t + 1], some.iloc[t + 1 + n :]], ignore_index=True)
+    assert_same_bits(values(compute_features(cut, batch.feature_set))[: t + 1], values(batch)[: t + 1])
+
+
+@pytest.mark.parametrize("factor", [8.0, 2.0**-20, 2.0**20, 0.01])
+def test_the_unit_of_the_price_does_not_matter(
+    some: pd.DataFrame, batch: FeatureTable, factor: float
+) -> None:
+    scaled = some.assign(**{name: some[name] * factor for name in PRICES})
+    # Powers of two round nothing, but ln(8 x) and ln(x) + ln(8) differ in the last of 53 bits.
+    np.testing.assert_allclose(values(compute_features(scaled)), values(batch), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("factor", [8.0, 2.0**-20, 2.0**20])
-def test_the_unit_of_the_price_does_not_matter(some: Floats, batch: FeatureTable, factor: float) -> None:
-    scaled = some.copy()
-    scaled[:, 1:5] *= factor
-    # Powers of two round nothing, but ln(8 x) and ln(x) + ln(8) differ in the last of 53 bits.
-    np.testing.assert_allclose(compute_features(scaled).values, batch.values, rtol=1e-6, atol=1e-7)
+def test_the_unit_of_the_volume_does_not_matter_where_it_is_not_counted_from_one(
+    some: pd.DataFrame, batch: FeatureTable, factor: float
+) -> None:
+    scaled = compute_features(some.assign(volume=some["volume"] * factor)).frame
+    logarithms_of_one_plus_it = ["volume_z_48", "return_volume_correlation_48"]
+    rest = batch.frame.drop(columns=logarithms_of_one_plus_it)
+    np.testing.assert_allclose(scaled[list(rest)], rest, rtol=1e-6, atol=1e-7)
+    assert (scaled[logarithms_of_one_plus_it] != batch.frame[logarithms_of_one_plus_it]).any().all()
 
 
-def test_every_feature_moves(batch: FeatureTable) -> None:
-    assert (batch.values[WARM_UP:].std(axis=0) > 0).all()
+def test_bars_before_1970_are_bars_like_any_others(market: SyntheticMarket) -> None:
+    """Larger bars are closed on time there too, weeks and days counted backwards."""
+    bars = market.bars.iloc[:1_000]
+    long_ago = bars.assign(timestamp=bars["timestamp"] - pd.Timedelta(weeks=52 * 60))
+    then, now = compute_features(long_ago).frame, compute_features(bars).frame
+    np.testing.assert_allclose(then, now, rtol=1e-6, atol=1e-7)
 
 
-def test_no_bars_give_an_empty_table(some: Floats) -> None:
-    assert compute_features(some[:0]).values.shape == (0, len(NAMES))
+def test_no_bars_give_an_empty_table(some: pd.DataFrame) -> None:
+    table = compute_features(some.iloc[:0])
+    assert len(table.frame) == 0
+    assert "volume_z_48" in table.frame
+    assert table.frame.dtypes.eq(np.float32).all()
+
+
+@pytest.mark.parametrize("price", [0.0, -3.5, np.nan])
+@pytest.mark.parametrize("name", PRICES)
+def test_a_price_that_has_no_logarithm_is_named(some: pd.DataFrame, name: str, price: float) -> None:
+    bars = some.copy()
+    bars.loc[321, name] = price
+    with pytest.raises(MarketError, match=f"Bar 321 .*{price:g}.*positive prices"):
+        compute_features(bars)
+
+
+def test_bars_that_do_not_follow_are_refused(some: pd.DataFrame) -> None:
+    table = compute_features(some.iloc[:500])
+    stream = FeatureStream(state=table.state)
+    for start in (0, 250, 499):  # the last is of equal time
+        with pytest.raises(MarketError, match="does not come after"):
+            append_features(table, some.iloc[start:])
+        with pytest.raises(MarketError, match=f"{some['timestamp'][start]}.*{some['timestamp'][499]}"):
+            stream.push(next(some.iloc[start:].itertuples(index=False)))
+    with pytest.raises(MarketError, match="funding_rate"):
+        append_features(table, some.iloc[500:].drop(columns="funding_rate"))
+
+
+@pytest.mark.parametrize("kind", ["mapping", "tuple"])
+@pytest.mark.parametrize("name", ["timestamp", *PRICES, "volume", "funding_rate"])
+def test_a_bar_that_lacks_a_field_is_refused_by_name(some: pd.DataFrame, kind: str, name: str) -> None:
+    stream = FeatureStream(state=compute_features(some.iloc[:500]).state)
+    rest = some.iloc[500:501].drop(columns=name)
+    bar: Any = next(rest.itertuples(index=False)) if kind == "tuple" else rest.to_dict("records")[0]
+    with pytest.raises(MarketError, match=f"fields timestamp, open, .*{name}"):
+        stream.push(bar)
+
+
+BAD = [
+    *((name, value) for name in PRICES for value in (0.0, -1.0, np.nan, np.inf, None, "dear")),
+    *(("volume", value) for value in (-1.0, np.nan, np.inf, -np.inf, None)),
+    *(("funding_rate", value) for value in (np.nan, np.inf, -np.inf, None)),
+    *(("timestamp", value) for value in (pd.NaT, None, "noon")),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_bar_is_refused_and_forgotten(
+    some: pd.DataFrame, batch: FeatureTable, name: str, value: Any
+) -> None:
+    """The stream goes on with the right bar as if nothing had been."""
+    stream = FeatureStream(state=compute_features(some.iloc[:500]).state)
+    bar = some.iloc[500:501].to_dict("records")[0]
+    with pytest.raises(MarketError):
+        stream.push(bar | {name: value})
+    assert_same_bits(stream.push(bar), values(batch)[500])
+
+
+@pytest.mark.parametrize("bad", [{"volume": np.nan}, {"close": -1.0}, {"timestamp": pd.NaT}])
+def test_a_bad_first_bar_is_refused_and_forgotten(
+    some: pd.DataFrame, batch: FeatureTable, bad: dict[str, Any]
+) -> None:
+    """What the market is like is learnt from the first bar that is one."""
+    stream = FeatureStream()
+    bar = some.iloc[:1].drop(columns="funding_rate").to_dict("records")[0]
+    with pytest.raises(MarketError):
+        stream.push(bar | bad)
+    with pytest.raises(MarketError, match="no bar yet"):
+        _ = stream.state
+    assert_same_bits(np.stack(push_all(stream, some.iloc[:30])), values(batch)[:30])
+
+
+def test_a_stream_has_no_state_before_its_first_bar(some: pd.DataFrame) -> None:
+    stream = FeatureStream()
+    assert stream.columns == ()
+    with pytest.raises(MarketError, match="no bar yet"):
+        _ = stream.state
+    stream.push(next(some.itertuples(index=False)))
+    assert stream.state.funding
+
+
+def test_a_stream_without_a_funding_rate_has_no_columns_of_it(some: pd.DataFrame) -> None:
+    bars = some.drop(columns="funding_rate")
+    table = compute_features(bars)
+    stream = FeatureStream()
+    assert_same_bits(np.stack(push_all(stream, bars.iloc[:300])), values(table)[:300])
+    assert [column.name for column in stream.columns] == list(table.frame)
+    assert stream.state.feature_set == table.feature_set
+
+
+def test_a_state_of_other_features_is_refused(some: pd.DataFrame) -> None:
+    def chosen(*names: str, **parameters: Any) -> FeatureSet:
+        return FeatureSet(names=names, parameters=parameters, timeframes=())
+
+    state = compute_features(some, chosen("rsi_14", "body")).state
+    for other in (chosen("rsi_14"), chosen("atr_14"), chosen("rsi*", "body", rsi=((7,),))):
+        with pytest.raises(SchemaError, match="other features"):
+            FeatureStream(other, state)
+    with pytest.raises(SchemaError, match="other features"):
+        FeatureStream(chosen("*"), compute_features(some).state)
+    # The whole catalogue includes what a market has no input for.
+    assert (
+        len(FeatureStream(chosen("*"), compute_features(some, chosen("*", "!funding")).state).columns) == 71
+    )

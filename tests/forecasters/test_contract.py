@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_assets.errors import SchemaError
-from trading_assets.features.catalogue import NAMES, SEQUENCE_NAMES, WARM_UP
-from trading_assets.features.labels import make_labels
-from trading_assets.features.table import compute_features
+from trading_assets.features.catalogue import SEQUENCE_NAMES
+from trading_assets.features.labels import forward_return
+from trading_assets.features.table import FeatureTable
 from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
 from trading_assets.forecasters.lightgbm import LightGBMForecaster
 from trading_assets.forecasters.sequence import chunk_starts, spans_of
 
 Make = Callable[..., ModelAdapter]
+N_ROWS = 1_216
 
 
 def small_trees(seed: int = 0) -> LightGBMForecaster:
@@ -34,14 +35,15 @@ def make(request) -> Make:
 
 
 @pytest.fixture(scope="module", name="X")
-def features(bars) -> pd.DataFrame:
-    return pd.DataFrame(compute_features(bars).values[WARM_UP:1_600], columns=list(NAMES))
+def features(table: FeatureTable) -> pd.DataFrame:
+    return table.frame.iloc[table.warm_up : table.warm_up + N_ROWS].reset_index(drop=True)
 
 
 @pytest.fixture(scope="module", name="y")
-def answers(bars) -> np.ndarray:
-    labels = make_labels(bars[:1_600], horizon=1, variance_horizon=24, variance_lookback=240)
-    return labels.direction[WARM_UP:]
+def answers(bars, table: FeatureTable) -> np.ndarray:
+    """Ups of the next bar; of the last two they are not known."""
+    returns = forward_return(bars[: table.warm_up + N_ROWS], 1)
+    return np.where(np.isnan(returns), np.nan, returns > 0)[table.warm_up :]
 
 
 def up(model: ModelAdapter, X: pd.DataFrame) -> np.ndarray:
@@ -72,9 +74,9 @@ def test_a_forecaster_learns_what_stands_in_its_inputs(learner: Make, X):
 
 def test_columns_in_another_order_are_refused_by_name(make: Make, X, y):
     model = make().fit(X, y)
-    names = list(NAMES)
+    names = list(X.columns)
     names[2], names[5] = names[5], names[2]
-    with pytest.raises(SchemaError, match=rf"column 2 is '{NAMES[5]}', expected '{NAMES[2]}'"):
+    with pytest.raises(SchemaError, match=rf"column 2 is '{names[2]}', expected '{names[5]}'"):
         model.predict_proba(X[names])
 
 
@@ -91,7 +93,7 @@ def test_values_that_are_not_finite_are_refused_with_their_column(make: Make, X,
     model = make().fit(X, y)
     broken = X.copy()
     broken.iloc[7, 3] = value
-    with pytest.raises(SchemaError, match=f"not finite in {NAMES[3]}; start after the warm-up"):
+    with pytest.raises(SchemaError, match=f"not finite in {X.columns[3]}; start after the warm-up"):
         model.predict_proba(broken)
 
 
@@ -113,9 +115,9 @@ def test_a_saved_model_predicts_the_same_bit_for_bit(make: Make, X, y, tmp_path)
     loaded = type(model).load(tmp_path)
     np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
     assert loaded.settings() == model.settings()
-    assert loaded.feature_names_in_ == list(NAMES)
+    assert loaded.feature_names_in_ == list(X.columns)
     with pytest.raises(SchemaError):
-        loaded.predict_proba(X[list(reversed(NAMES))])
+        loaded.predict_proba(X[list(reversed(X.columns))])
 
 
 def test_bars_outside_the_training_rows_leave_no_trace(make: Make, X, y):
@@ -153,9 +155,9 @@ def test_no_prediction_depends_on_a_later_bar(make: Make, X, y):
 
 def test_a_sequence_model_reads_the_stationary_features_alone(X, y):
     model = small_sequence().fit(X, y)
-    assert [NAMES[i] for i in model.columns] == [name for name in NAMES if name in SEQUENCE_NAMES]
+    assert [X.columns[i] for i in model.columns] == [name for name in X.columns if name in SEQUENCE_NAMES]
     other = X.copy()
-    unread = [name for name in NAMES if name not in SEQUENCE_NAMES]
+    unread = [name for name in X.columns if name not in SEQUENCE_NAMES]
     other[unread] = np.float32(0.5)
     np.testing.assert_array_equal(up(model, X), up(model, other))
 
@@ -170,7 +172,7 @@ def test_the_memory_of_a_sequence_model_reaches_beyond_its_convolution(X, y):
 
 def test_gains_of_the_features_are_shares_of_the_whole(X, y):
     gain = small_trees().fit(X, y).gain()
-    assert list(gain) == list(NAMES)
+    assert list(gain) == list(X.columns)
     assert sum(gain.values()) == pytest.approx(1, abs=1e-9)
     assert min(gain.values()) >= 0
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_assets.features.catalogue import NAMES, WARM_UP
+from trading_assets.config.settings import LabelSettings
 from trading_assets.features.labels import make_labels
-from trading_assets.features.table import compute_features
+from trading_assets.features.table import FeatureTable
 from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
 from trading_assets.forecasters.crossfit import cross_fit, score
@@ -14,7 +14,7 @@ from trading_assets.forecasters.lightgbm import LightGBMForecaster
 from trading_assets.progress import listen
 from trading_assets.validation.splits import PurgedKFold
 
-HORIZON, STOP = 3, 1_200
+HORIZON, STOP = 3, 1_440
 
 
 class Memoriser(ModelAdapter):
@@ -45,22 +45,23 @@ def small_sequence() -> CNNLSTMForecaster:
 
 
 @pytest.fixture(scope="module")
-def data(bars) -> tuple[pd.DataFrame, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+def data(bars, table: FeatureTable) -> tuple[pd.DataFrame, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
     """Features with their warm-up, directions, and folds of the bars after the warm-up."""
-    X = pd.DataFrame(compute_features(bars[:STOP]).values, columns=list(NAMES))
-    labels = make_labels(bars[:STOP], horizon=HORIZON, variance_horizon=1, variance_lookback=240)
-    rows = slice(WARM_UP, STOP)
+    X, warm_up = table.frame.iloc[:STOP], table.warm_up
+    chosen = LabelSettings(horizon=HORIZON, variance_horizon=1, variance_lookback=240)
+    labels = make_labels(bars[:STOP], chosen)
+    rows = slice(warm_up, STOP)
     start, end = labels.label_start[rows], labels.label_end[rows]
     splitter = PurgedKFold(4, label_start=start, label_end=end, embargo=5)
-    splits = [(train + WARM_UP, test + WARM_UP) for train, test in splitter.split(end)]
+    splits = [(train + warm_up, test + warm_up) for train, test in splitter.split(end)]
     return X, labels.direction, splits
 
 
-def test_every_bar_whose_answer_is_known_is_predicted_once(data):
+def test_every_bar_whose_answer_is_known_is_predicted_once(data, table):
     X, y, splits = data
     frame = cross_fit(small_trees, X, y, splits).frame
-    known = np.arange(WARM_UP, STOP)[np.isfinite(y[WARM_UP:])]
-    assert len(known) == STOP - WARM_UP - HORIZON - 1
+    known = np.arange(table.warm_up, STOP)[np.isfinite(y[table.warm_up :])]
+    assert len(known) == STOP - table.warm_up - HORIZON - 1
     np.testing.assert_array_equal(frame["row"], known)
     np.testing.assert_array_equal(frame["y"], y[known])
     for number, (_, test) in enumerate(splits):

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_assets.market.bars import check_bars, read_bars
+from trading_assets.market.bars import check_bars
+from trading_assets.market.ingest import read_bars
 from trading_assets.market.synthetic import Design, SyntheticMarket
 
 DESIGNS: tuple[Design, ...] = ("price", "memory", "mixed")
@@ -91,7 +92,7 @@ def test_moves_up_come_as_often_as_their_probability_says(large: SyntheticMarket
 
 def test_what_is_written_is_read_back_equal(tmp_path: Path, market: SyntheticMarket) -> None:
     market.write(tmp_path, "SYN-A")
-    pd.testing.assert_frame_equal(read_bars(tmp_path / "SYN-A.parquet"), market.bars, check_exact=True)
+    pd.testing.assert_frame_equal(read_bars(tmp_path / "SYN-A.parquet").bars, market.bars, check_exact=True)
     truth = pd.read_parquet(tmp_path / "truth" / "SYN-A.parquet")
     np.testing.assert_array_equal(truth["probability"].to_numpy(), market.probability)
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}

@@ -67,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument("symbols", nargs="+", metavar="SYMBOL")
     symbols.set_defaults(run=_symbols)
 
+    _add_data(commands.add_parser("data", help="fetch bars from an exchange, check files of bars"))
+
     status = commands.add_parser("status", help="what is fresh and what is stale")
     _add_settings(status)
     status.set_defaults(run=_status)
@@ -86,6 +88,33 @@ def _parser() -> argparse.ArgumentParser:
     ui.add_argument("--port", type=int, default=3000)
     ui.set_defaults(run=_ui)
     return parser
+
+
+def _add_data(data: argparse.ArgumentParser) -> None:
+    from trading_assets.config.paths import default_profile
+
+    actions = data.add_subparsers(required=True, metavar="ACTION")
+    fetch = actions.add_parser("fetch", help="bring files in the market folder up to date")
+    fetch.add_argument("symbols", nargs="+", metavar="SYMBOL", help="BTCUSDT, BTC-USDT-PERP, ...")
+    fetch.add_argument("--exchange", default="binance", help="as ccxt calls it (binance)")
+    fetch.add_argument("--interval", default="1h", help="of the bars: 1m, 1h, 1d, ... (1h)")
+    fetch.add_argument("--since", metavar="DATE", help="where a new file begins (the exchange's first bar)")
+    fetch.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="for ccxt, for instance httpsProxy=http://127.0.0.1:3128 or timeout=30000",
+    )
+    fetch.set_defaults(run=_fetch)
+
+    check = actions.add_parser("check", help="read files and report what was found in them")
+    check.add_argument("files", nargs="+", metavar="FILE")
+    check.add_argument("--profile", default=default_profile(), help="whose market settings are used")
+    check.add_argument("--time-zone", metavar="ZONE", help="of times written without one, for instance UTC")
+    check.add_argument("--calendar", metavar="NAME", help="exchange-calendars' name: XNYS, 24/5, ...")
+    check.add_argument("--accept-jumps", action="store_true", default=None, help="split-sized jumps are real")
+    check.set_defaults(run=_check)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -197,6 +226,22 @@ def _symbols(options: argparse.Namespace) -> int:
     if options.action == "list":
         return symbols.show()
     return (symbols.add if options.action == "add" else symbols.remove)(options.symbols)
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from trading_assets.cli.data import ccxt_options, fetch, since_of
+    from trading_assets.market.exchange import ExchangeSource
+
+    source = ExchangeSource(options.exchange, options.interval, ccxt_options(options.option))
+    return fetch(source, list(dict.fromkeys(options.symbols)), since_of(options.since))
+
+
+def _check(options: argparse.Namespace) -> int:
+    from trading_assets.cli.data import check
+
+    given = {name: getattr(options, name) for name in ("time_zone", "calendar", "accept_jumps")}
+    market = {name: value for name, value in given.items() if value is not None}
+    return check(options.files, options.profile, {"market": market})
 
 
 def _status(options: argparse.Namespace) -> int:

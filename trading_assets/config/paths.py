@@ -16,7 +16,7 @@ def data_dir() -> Path:
 
 
 def market_dir() -> Path:
-    """Folder that bars are read from; never written to, but by `demo` into its default place."""
+    """Folder that bars are read from; only `demo` and `data fetch` write to it."""
     return Path(os.environ.get(MARKET_DIR, data_dir() / "market")).absolute()
 
 

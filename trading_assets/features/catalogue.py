@@ -107,7 +107,7 @@ class Column:
         """Rows of the table at most whose value is NaN, for bars of `interval` seconds."""
         if not self.timeframe:
             return self.warm_up
-        return (self.warm_up + 2) * int(timeframe_seconds(self.timeframe) // interval)
+        return (self.warm_up + 2) * int(-(-timeframe_seconds(self.timeframe) // interval))
 
 
 def timeframe_seconds(timeframe: str) -> int:
@@ -151,8 +151,8 @@ CATALOGUE: tuple[Indicator, ...] = (
     _A("macd_histogram", "momentum", k.macd_histogram, ((12, 26, 9),), "(EMA {0} - EMA {1} - its EMA {2}) / close, seeded with the first close", 3, _none, lambda _, n, m: 8 * n + 8 * m),
     _A("efficiency", "momentum", k.efficiency, ((24,), (96,)), "way / path of ln(close) in {0} bars (Kaufman), signed", 2, _window, _returns),
     _A("up_share", "momentum", k.up_share, ((24,),), "share of rising closes in {0} bars", 1, _window, _returns),
-    _A("ema_gap", "trend", k.ema_gap, ((12, 26), (24, 96)), "ln(EMA {0} / EMA {1}), seeded with the first close", 2, _none, lambda _, n: 4 * n, "log"),
-    _A("sma_gap", "trend", k.sma_gap, ((24,), (168,)), "ln(close / SMA {0})", 1, _window, _window, "log"),
+    _A("ema_gap", "trend", k.ema_gap, ((12, 26), (24, 96)), "EMA {0} - EMA {1} of ln(close), seeded with the first", 2, _none, lambda _, n: 4 * n, "log"),
+    _A("sma_gap", "trend", k.sma_gap, ((24,), (168,)), "ln(close) - its mean over {0} bars", 2, _window, _window, "log"),
     _A("slope", "trend", k.slope, ((24,), (96,)), "least-squares slope of ln(close) on time, times {0} bars", 4, _window, _window, "log"),
     _A("trend_correlation", "trend", k.trend_correlation, ((24,), (96,)), "correlation of ln(close) with time, {0} bars", 5, _window, _window),
     _A("adx", "trend", k.adx, ((14,),), "Wilder's ADX of {0} bars / 100, seeded with the first moves", 3, _one, lambda n: 24 * n),
@@ -173,11 +173,11 @@ CATALOGUE: tuple[Indicator, ...] = (
     _A("jump_share", "volatility", k.jump_share, ((96,),), "1 - bipower variation / squared returns, {0} bars", 3, _returns, lambda n: n + 2),
     _A("volume_surprise", "volume", k.volume_surprise, ((50,),), "ln(volume) - its EMA, centred {0} bars back, in +-4", 2, _none, lambda n: 5 * n, "log", needs="volume", sequence=True),
     _A("volume_z", "volume", k.volume_z, ((48,),), "z-score of ln(1 + volume) in {0} bars, in +-5", 3, _window, _window, "sd", needs="volume"),
-    _A("volume_ratio", "volume", k.volume_ratio, ((12, 96),), "ln(mean volume {0} / mean volume {1}), in +-4", 4, _second, _second, "log", needs="volume"),
+    _A("volume_ratio", "volume", k.volume_ratio, ((12, 96),), "(a - b) / (a + b), a and b the mean volume of {0} and {1} bars", 4, _second, _second, "1", needs="volume"),
     _A("money_flow", "volume", k.money_flow, ((14,),), "money flow index of {0} bars / 100", 3, _returns, _returns, needs="volume"),
     _A("signed_volume", "volume", k.signed_volume, ((24,),), "(volume of rises - volume of falls) / volume, {0} bars", 3, _window, _returns, needs="volume"),
-    _A("vwap_gap", "volume", k.vwap_gap, ((24,),), "ln(close / volume-weighted typical price), {0} bars", 3, _returns, _window, "log", needs="volume"),
-    _A("illiquidity_ratio", "volume", k.illiquidity_ratio, ((24, 168),), "ln(mean |return| / volume, {0} bars, over the same of {1}), in +-4", 4, _second, _second_returns, "log", needs="volume"),
+    _A("vwap_gap", "volume", k.vwap_gap, ((24,),), "close / volume-weighted typical price - 1, {0} bars", 3, _returns, _window, "1", needs="volume"),
+    _A("illiquidity_ratio", "volume", k.illiquidity_ratio, ((24, 168),), "(a - b) / (a + b), a and b the mean of |return| / volume of {0} and {1} bars (Amihud)", 4, _second, _second_returns, "1", needs="volume"),
     _A("return_volume_correlation", "volume", k.return_volume_correlation, ((48,),), "correlation of returns with ln(1 + volume), {0} bars", 7, _window, _returns, needs="volume"),
     _A("body", "bar shape", k.body, ((),), "(close - open) / (high - low)", 0, _none, _none),
     _A("upper_shadow", "bar shape", k.upper_shadow, ((),), "share of the range above the body", 0, _none, _none),
@@ -296,7 +296,7 @@ def catalogue_page() -> str:
 
 
 def _given(feature_set: FeatureSet, indicator: Indicator) -> tuple[tuple[float, ...], ...]:
-    given = feature_set.parameters.get(indicator.name, indicator.defaults)
+    given = tuple(dict.fromkeys(feature_set.parameters.get(indicator.name, indicator.defaults)))
     expected = len(indicator.defaults[0])
     for values in given:
         shown = ", ".join(f"{value:g}" for value in values)
@@ -305,14 +305,14 @@ def _given(feature_set: FeatureSet, indicator: Indicator) -> tuple[tuple[float, 
                 f"features.parameters.{indicator.name}: ({shown}) has {len(values)} numbers, expected {expected}, "
                 f"such as ({', '.join(f'{value:g}' for value in indicator.defaults[0])})."
             )
-        whole = not indicator.spans or all(value == int(value) for value in values)
+        whole = all(value == int(value) for value in values[0 if indicator.spans else 1 :])
         if not whole or min(values, default=1) <= 0 or max(values, default=1) > LONGEST_MEMORY * 100:
             raise SettingsError(
                 f"features.parameters.{indicator.name}: ({shown}) must be positive numbers of bars."
             )
         column = Column(indicator, values)
         if column.memory > LONGEST_MEMORY or (
-            column.memory > 1 and min(values) < 2 and indicator.name not in _SHORT
+            column.memory > 0 and min(values) < 2 and indicator.name not in _SHORT
         ):
             raise SettingsError(
                 f"features.parameters.{indicator.name}: ({shown}) must lie between 2 and {LONGEST_MEMORY} bars."

@@ -23,6 +23,7 @@ from trading_assets.features.series import (
     CLOSE,
     FUNDING,
     HIGH,
+    ILLIQUIDITY,
     INDEX,
     LOG_CLOSE,
     LOG_HIGH,
@@ -33,6 +34,7 @@ from trading_assets.features.series import (
     OPEN,
     RETURN,
     TIME,
+    TYPICAL,
     VARIANCE,
     VOLUME,
     Array,
@@ -62,8 +64,11 @@ def _start(x: Array, row: int, lo: int, n: int, power: int, kept: float) -> floa
     if int(x[INDEX, lo]) % ANCHOR:
         return kept
     total = 0.0
-    for t in range(lo - n, lo):
-        total += x[row, t] ** power
+    for value in x[row, lo - n : lo]:
+        term = value
+        for _ in range(power - 1):
+            term *= value
+        total += term
     return total
 
 
@@ -75,8 +80,9 @@ def _anchored(x: Array, lo: int) -> bool:
 @inner
 def _variance(total: float, squares: float, moves: float, n: int) -> float:
     """Sample variance from sums; exactly 0 where nothing in the window differs from 0, or all is equal."""
-    variance = (squares - total * total / n) / (n - 1)
-    return variance if moves > 0 and variance > 1e-12 * squares / n else 0.0
+    share, rest = 1.0 / n, 1.0 / (n - 1)  # of the window, so divided once and not at every bar
+    variance = (squares - total * total * share) * rest
+    return variance if moves > 0 and variance > 1e-12 * squares * share else 0.0
 
 
 @inner
@@ -87,6 +93,12 @@ def _count(holds: bool) -> float:
 @inner
 def _ratio(a: float, b: float) -> float:
     return a / b if b > 0 else 0.0
+
+
+@inner
+def _balance(a: float, b: float) -> float:
+    """(a - b) / (a + b): a ratio within +-1 that treats both alike; 0 where both are 0."""
+    return _clip(_ratio(a - b, a + b), 1.0)
 
 
 @inner
@@ -184,23 +196,29 @@ def ema_gap(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> N
     a, b = 2 / (p[0] + 1), 2 / (p[1] + 1)
     fast, slow = state[0], state[1]
     for t in range(lo, hi):
-        price = x[CLOSE, t]
+        y = x[LOG_CLOSE, t]
         if x[INDEX, t] == 0:
-            fast, slow = price, price
-        fast += a * (price - fast)
-        slow += b * (price - slow)
-        out[t - lo] = log(fast / slow)
+            fast, slow = y, y
+        fast += a * (y - fast)
+        slow += b * (y - slow)
+        out[t - lo] = fast - slow
     state[0], state[1] = fast, slow
 
 
 @kernel
 def sma_gap(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
-    n = int(p[0])
-    total = _start(x, CLOSE, lo, n, 1, state[0])
+    """State: reference level, sum of what is above it."""
+    n, level, total = int(p[0]), state[0], state[1]
+    if _anchored(x, lo):
+        level, total = x[LOG_CLOSE, lo - 1], 0.0
+        for t in range(lo - n, lo):
+            total += x[LOG_CLOSE, t] - level
+    share = 1.0 / n
     for t in range(lo, hi):
-        total += x[CLOSE, t] - x[CLOSE, t - n]
-        out[t - lo] = log(n * x[CLOSE, t] / total)
-    state[0] = total
+        y = x[LOG_CLOSE, t] - level
+        total += y - (x[LOG_CLOSE, t - n] - level)
+        out[t - lo] = y - total * share
+    state[0], state[1] = level, total
 
 
 @inner
@@ -208,7 +226,7 @@ def _line(x: Array, lo: int, n: int, state: Array) -> tuple[float, float, float,
     """Sums for a line through the last `n` ln(close): reference level, sum, sum of i y, sum of squares."""
     if not _anchored(x, lo):
         return state[0], state[1], state[2], state[3]
-    level = x[LOG_CLOSE, lo - 1]
+    level = x[LOG_CLOSE, lo - 1 if x[INDEX, lo] > 0 else lo]
     total, weighted, squares = 0.0, 0.0, 0.0
     for i in range(n):
         y = x[LOG_CLOSE, lo - n + i] - level
@@ -234,16 +252,17 @@ def slope(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> Non
 def trend_correlation(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
     n = int(p[0])
     level, total, weighted, squares = _line(x, lo, n, state)
-    moves, spread = state[4], sqrt((n * n - 1.0) / 12)
+    moves, spread, share, middle = state[4], sqrt((n * n - 1.0) / 12), 1.0 / n, (n - 1) / 2
     for t in range(lo, hi):
         new, old = x[LOG_CLOSE, t] - level, x[LOG_CLOSE, t - n] - level
         weighted += (n - 1) * new - (total - old)
         total += new - old
         squares += new * new - old * old
         moves += _count(x[RETURN, t] != 0) - _count(x[RETURN, t - n + 1] != 0)
-        variance = squares / n - (total / n) ** 2
+        mean = total * share
+        variance = squares * share - mean * mean
         still = moves == 0 or variance <= 0
-        together = (weighted - (n - 1) / 2 * total) / n
+        together = (weighted - middle * total) * share
         out[t - lo] = 0.0 if still else _clip(together / (spread * sqrt(variance)), 1.0)
     state[0], state[1], state[2], state[3], state[4] = level, total, weighted, squares, moves
 
@@ -295,14 +314,19 @@ def _highest(x: Array, row: int, lo: int, hi: int, n: int, sign: float, out: Arr
 
 
 @inner
-def _age(x: Array, row: int, t: int, n: int, sign: float, age: float) -> float:
-    """Age of the latest extreme of `n` values at `t`, from that at `t` - 1; searched when it drops out."""
-    if age + 1 < n and x[INDEX, t] > 0:
-        return 0.0 if sign * x[row, t] >= sign * x[row, t - 1 - int(age)] else age + 1
-    best = t - n + 1
-    for i in range(t - n + 2, t + 1):
-        best = i if sign * x[row, i] >= sign * x[row, best] else best
-    return float(t - best)
+def _ages(x: Array, row: int, lo: int, hi: int, n: int, sign: float, age: int, out: Array) -> int:
+    """Age of the latest extreme of the last `n` values, searched for where it has dropped out."""
+    values = x[row, lo - n : hi]
+    for i in range(n, n + hi - lo):
+        age += 1
+        if age >= n:
+            age = 0
+            for back in range(1, n):
+                age = back if sign * values[i - back] > sign * values[i - age] else age
+        elif sign * values[i] >= sign * values[i - age]:
+            age = 0
+        out[i - n] = age
+    return age
 
 
 @kernel
@@ -319,12 +343,12 @@ def channel_position(x: Array, lo: int, hi: int, state: Array, out: Array, p: Ar
 @kernel
 def aroon(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
     """State: ages of the highest high and the lowest low."""
-    n, high, low = int(p[0]), state[0], state[1]
-    for t in range(lo, hi):
-        high = _age(x, HIGH, t, n + 1, 1.0, high)
-        low = _age(x, LOW, t, n + 1, -1.0, low)
-        out[t - lo] = (low - high) / n
-    state[0], state[1] = high, low
+    n = int(p[0])
+    high, low = np.empty(hi - lo), np.empty(hi - lo)
+    state[0] = _ages(x, HIGH, lo, hi, n + 1, 1.0, int(state[0]), high)
+    state[1] = _ages(x, LOW, lo, hi, n + 1, -1.0, int(state[1]), low)
+    for i in range(hi - lo):
+        out[i] = (low[i] - high[i]) / n
 
 
 @kernel
@@ -561,12 +585,14 @@ def volume_z(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> 
     n, wet = int(p[0]), state[2]
     total = _start(x, LOG_VOLUME, lo, n, 1, state[0])
     squares = _start(x, LOG_VOLUME, lo, n, 2, state[1])
+    share = 1.0 / n
     for t in range(lo, hi):
         new, old = x[LOG_VOLUME, t], x[LOG_VOLUME, t - n]
         total += new - old
         squares += new * new - old * old
         wet += _count(new != 0) - _count(old != 0)
-        out[t - lo] = _clip(_ratio(new - total / n, sqrt(_variance(total, squares, wet, n))), 5.0)
+        deviation = sqrt(_variance(total, squares, wet, n))
+        out[t - lo] = _clip(_ratio(new - total * share, deviation), 5.0)
     state[0], state[1], state[2] = total, squares, wet
 
 
@@ -575,16 +601,16 @@ def volume_ratio(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array)
     """State: sum and wet bars of the fast window, then of the slow one."""
     n, m = int(p[0]), int(p[1])
     short, long = _start(x, VOLUME, lo, n, 1, state[0]), _start(x, VOLUME, lo, m, 1, state[2])
-    wet, all_wet = state[1], state[3]
+    wet, all_wet, share, all_share = state[1], state[3], 1.0 / n, 1.0 / m
     for t in range(lo, hi):
         new, old, older = x[VOLUME, t], x[VOLUME, t - n], x[VOLUME, t - m]
         short += new - old
         long += new - older
         wet += _count(new > 0) - _count(old > 0)
         all_wet += _count(new > 0) - _count(older > 0)
-        a, b = short / n, long / m
-        dry = -4.0 if all_wet > 0 else 0.0
-        out[t - lo] = _clip(log(a / b), 4.0) if wet > 0 and a > 0 and b > 0 else dry
+        a = short * share if wet > 0 else 0.0
+        b = long * all_share if all_wet > 0 else 0.0
+        out[t - lo] = _balance(a, b)
     state[0], state[1], state[2], state[3] = short, wet, long, all_wet
 
 
@@ -595,25 +621,24 @@ def money_flow(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -
     if _anchored(x, lo):
         inflow, flow = 0.0, 0.0
         for t in range(lo - n, lo):
-            move, size = _flow(x, t)
-            inflow += size if move > 0 else 0.0
-            flow += size if move != 0 else 0.0
+            rise, either = _flows(x, t)
+            inflow += rise
+            flow += either
     for t in range(lo, hi):
-        move, size = _flow(x, t)
-        old_move, old_size = _flow(x, t - n)
-        inflow += (size if move > 0 else 0.0) - (old_size if old_move > 0 else 0.0)
-        flow += (size if move != 0 else 0.0) - (old_size if old_move != 0 else 0.0)
-        wet += _count(move != 0 and size > 0) - _count(old_move != 0 and old_size > 0)
+        rise, either = _flows(x, t)
+        old_rise, old_either = _flows(x, t - n)
+        inflow += rise - old_rise
+        flow += either - old_either
+        wet += _count(either > 0) - _count(old_either > 0)
         out[t - lo] = min(max(_ratio(inflow, flow), 0.0), 1.0) if wet > 0 else 0.5
     state[0], state[1], state[2] = inflow, flow, wet
 
 
 @inner
-def _flow(x: Array, t: int) -> tuple[float, float]:
-    """Change of the typical price, and the money that changed hands."""
-    typical = (x[HIGH, t] + x[LOW, t] + x[CLOSE, t]) / 3
-    before = (x[HIGH, t - 1] + x[LOW, t - 1] + x[CLOSE, t - 1]) / 3
-    return typical - before, typical * x[VOLUME, t]
+def _flows(x: Array, t: int) -> tuple[float, float]:
+    """Money that changed hands at a higher typical price than before, and at another one."""
+    money, move = x[TYPICAL, t] * x[VOLUME, t], x[TYPICAL, t] - x[TYPICAL, t - 1]
+    return money * _count(move > 0), money * _count(move != 0)
 
 
 @kernel
@@ -646,41 +671,33 @@ def vwap_gap(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> 
     if _anchored(x, lo):
         money = 0.0
         for t in range(lo - n, lo):
-            money += _flow(x, t)[1]
+            money += x[TYPICAL, t] * x[VOLUME, t]
     for t in range(lo, hi):
-        money += _flow(x, t)[1] - _flow(x, t - n)[1]
-        volume += x[VOLUME, t] - x[VOLUME, t - n]
-        wet += _count(x[VOLUME, t] > 0) - _count(x[VOLUME, t - n] > 0)
-        known = wet > 0 and money > 0 and volume > 0
-        out[t - lo] = log(x[CLOSE, t] * volume / money) if known else 0.0
+        new, old = x[VOLUME, t], x[VOLUME, t - n]
+        money += x[TYPICAL, t] * new - x[TYPICAL, t - n] * old
+        volume += new - old
+        wet += _count(new > 0) - _count(old > 0)
+        out[t - lo] = x[CLOSE, t] * volume / money - 1 if wet > 0 and money > 0 else 0.0
     state[0], state[1], state[2] = money, volume, wet
 
 
 @kernel
 def illiquidity_ratio(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
-    """Amihud's |return| / volume, fast window over slow one. State: sum and terms of each."""
-    n, m, short, terms, long, all_terms = int(p[0]), int(p[1]), state[0], state[1], state[2], state[3]
-    if _anchored(x, lo):
-        short, long = 0.0, 0.0
-        for t in range(lo - n, lo):
-            short += _illiquidity(x, t)
-        for t in range(lo - m, lo):
-            long += _illiquidity(x, t)
+    """Amihud's |return| / volume, fast window against slow one. State: sum and terms of each."""
+    n, m, terms, all_terms = int(p[0]), int(p[1]), state[1], state[3]
+    short = _start(x, ILLIQUIDITY, lo, n, 1, state[0])
+    long = _start(x, ILLIQUIDITY, lo, m, 1, state[2])
+    share, all_share = 1.0 / n, 1.0 / m
     for t in range(lo, hi):
-        new, old, older = _illiquidity(x, t), _illiquidity(x, t - n), _illiquidity(x, t - m)
+        new, old, older = x[ILLIQUIDITY, t], x[ILLIQUIDITY, t - n], x[ILLIQUIDITY, t - m]
         short += new - old
         long += new - older
         terms += _count(new > 0) - _count(old > 0)
         all_terms += _count(new > 0) - _count(older > 0)
-        a, b = short / n, long / m
-        known = terms > 0 and all_terms > 0 and a > 0 and b > 0
-        out[t - lo] = _clip(log(a / b), 4.0) if known else 0.0
+        a = short * share if terms > 0 else 0.0
+        b = long * all_share if all_terms > 0 else 0.0
+        out[t - lo] = _balance(a, b)
     state[0], state[1], state[2], state[3] = short, terms, long, all_terms
-
-
-@inner
-def _illiquidity(x: Array, t: int) -> float:
-    return float(_ratio(abs(x[RETURN, t]), x[VOLUME, t]))
 
 
 @kernel
@@ -693,6 +710,7 @@ def return_volume_correlation(x: Array, lo: int, hi: int, state: Array, out: Arr
             products += x[RETURN, t] * x[LOG_VOLUME, t]
     a, aa = _start(x, RETURN, lo, n, 1, state[1]), _start(x, RETURN, lo, n, 2, state[2])
     b, bb = _start(x, LOG_VOLUME, lo, n, 1, state[4]), _start(x, LOG_VOLUME, lo, n, 2, state[5])
+    share, rest = 1.0 / n, 1.0 / (n - 1)
     for t in range(lo, hi):
         r, old_r, v, old_v = x[RETURN, t], x[RETURN, t - n], x[LOG_VOLUME, t], x[LOG_VOLUME, t - n]
         products += r * v - old_r * old_v
@@ -703,7 +721,7 @@ def return_volume_correlation(x: Array, lo: int, hi: int, state: Array, out: Arr
         moves += _count(r != 0) - _count(old_r != 0)
         wet += _count(v != 0) - _count(old_v != 0)
         spread = sqrt(_variance(a, aa, moves, n) * _variance(b, bb, wet, n))
-        out[t - lo] = _clip(_ratio((products - a * b / n) / (n - 1), spread), 1.0)
+        out[t - lo] = _clip(_ratio((products - a * b * share) * rest, spread), 1.0)
     state[0], state[1], state[2], state[3] = products, a, aa, moves
     state[4], state[5], state[6] = b, bb, wet
 
@@ -739,16 +757,18 @@ def skewness(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> 
     a = _start(x, RETURN, lo, n, 1, state[0])
     b = _start(x, RETURN, lo, n, 2, state[1])
     c = _start(x, RETURN, lo, n, 3, state[2])
+    share = 1.0 / n
     for t in range(lo, hi):
         new, old = x[RETURN, t], x[RETURN, t - n]
         a += new - old
         b += new * new - old * old
         c += new * new * new - old * old * old
         moves += _count(new != 0) - _count(old != 0)
-        mean = a / n
-        variance = b / n - mean * mean
-        third = c / n - 3 * mean * b / n + 2 * mean * mean * mean
-        out[t - lo] = third / (variance * sqrt(variance)) if moves > 0 and variance > 1e-12 * b / n else 0.0
+        mean, square = a * share, b * share
+        variance = square - mean * mean
+        third = c * share - 3 * mean * square + 2 * mean * mean * mean
+        known = moves > 0 and variance > 1e-12 * square
+        out[t - lo] = third / (variance * sqrt(variance)) if known else 0.0
     state[0], state[1], state[2], state[3] = a, b, c, moves
 
 
@@ -760,6 +780,7 @@ def kurtosis(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> 
     b = _start(x, RETURN, lo, n, 2, state[1])
     c = _start(x, RETURN, lo, n, 3, state[2])
     d = _start(x, RETURN, lo, n, 4, state[3])
+    share = 1.0 / n
     for t in range(lo, hi):
         new, old = x[RETURN, t], x[RETURN, t - n]
         new2, old2 = new * new, old * old
@@ -768,10 +789,11 @@ def kurtosis(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> 
         c += new2 * new - old2 * old
         d += new2 * new2 - old2 * old2
         moves += _count(new != 0) - _count(old != 0)
-        mean = a / n
-        variance = b / n - mean * mean
-        fourth = d / n - 4 * mean * c / n + 6 * mean * mean * b / n - 3 * mean * mean * mean * mean
-        known = moves > 0 and variance > 1e-12 * b / n
+        mean, square = a * share, b * share
+        squared = mean * mean
+        variance = square - squared
+        fourth = (d - 4 * mean * c) * share + 6 * squared * square - 3 * squared * squared
+        known = moves > 0 and variance > 1e-12 * square
         out[t - lo] = fourth / (variance * variance) - 3 if known else -3.0
     state[0], state[1], state[2], state[3], state[4] = a, b, c, d, moves
 
@@ -788,6 +810,7 @@ def autocorrelation(x: Array, lo: int, hi: int, state: Array, out: Array, p: Arr
             products += x[RETURN, t] * x[RETURN, t - lag]
             late += x[RETURN, t]
             early += x[RETURN, t - lag]
+    share = 1.0 / n
     for t in range(lo, hi):
         new, old = x[RETURN, t], x[RETURN, t - n]
         before, inner = x[RETURN, t - lag], x[RETURN, t - n + lag]
@@ -797,8 +820,8 @@ def autocorrelation(x: Array, lo: int, hi: int, state: Array, out: Array, p: Arr
         a += new - old
         b += new * new - old * old
         moves += _count(new != 0) - _count(old != 0)
-        mean = a / n
-        variance = b - n * mean * mean
+        mean = a * share
+        variance = b - a * mean
         together = products - mean * (early + late) + (n - lag) * mean * mean
         known = moves > 0 and variance > 1e-12 * b
         out[t - lo] = _clip(together / variance, 1.0) if known else 0.0

@@ -223,7 +223,7 @@ def _first_touch(
         worst = entry * (1 - loss) if long else entry * (1 + loss)
         for j in range(t + 1, min(t + 1 + horizon, len(bars))):
             opened, high, low = bars[j, _OPEN], bars[j, _HIGH], bars[j, _LOW]
-            stopped = low <= worst if long else high >= worst
+            stopped = low <= worst and opened <= best if long else high >= worst and opened >= best
             taken = high >= best if long else low <= best
             if stopped or taken:
                 if stopped:

@@ -24,12 +24,13 @@ def inner(function: F) -> F:
 
 (
     INDEX, TIME, OPEN, HIGH, LOW, CLOSE, VOLUME, FUNDING,
-    LOG_OPEN, LOG_HIGH, LOG_LOW, LOG_CLOSE, LOG_VOLUME, RETURN, VARIANCE, Z,
-) = range(16)  # fmt: skip
-"""Rows of the series. INDEX counts bars from the first one, RETURN is the log return of the close, VARIANCE
-its EWMA (decay 0.95, as RiskMetrics), Z the return over the deviation before it, within +-3."""
+    LOG_OPEN, LOG_HIGH, LOG_LOW, LOG_CLOSE, LOG_VOLUME, RETURN, VARIANCE, Z, TYPICAL, ILLIQUIDITY,
+) = range(18)  # fmt: skip
+"""Rows of the series. INDEX counts bars from the first one, LOG_VOLUME is ln(1 + volume), RETURN the log
+return of the close, VARIANCE its EWMA (decay 0.95, as RiskMetrics), Z the return over the deviation before
+it, within +-3, TYPICAL the mean of high, low and close, ILLIQUIDITY |return| / volume."""
 
-N_SERIES = 16
+N_SERIES = 18
 DECAY = 0.95
 
 
@@ -49,8 +50,10 @@ def derive(bars: Array, start: int, stop: int, x: Array, position: int, index: i
         x[LOG_LOW, t] = log(x[LOW, t])
         x[LOG_CLOSE, t] = log(x[CLOSE, t])
         x[LOG_VOLUME, t] = log(1.0 + x[VOLUME, t])
+        x[TYPICAL, t] = (x[HIGH, t] + x[LOW, t] + x[CLOSE, t]) / 3
         r = 0.0 if first else x[LOG_CLOSE, t] - x[LOG_CLOSE, t - 1]
         variance = 0.0 if first else x[VARIANCE, t - 1]
         x[RETURN, t] = r
+        x[ILLIQUIDITY, t] = abs(r) / x[VOLUME, t] if x[VOLUME, t] > 0 else 0.0
         x[Z, t] = min(max(r / sqrt(variance), -3.0), 3.0) if variance > 0 else 0.0
         x[VARIANCE, t] = DECAY * variance + (1 - DECAY) * r * r if variance > 0 else r * r

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +89,15 @@ class _LargerBank:
         n = bars.shape[1]
         larger, closed = np.empty((7, n + 1)), np.empty(n, dtype=np.int64)
         made = resample(bars, self._size, self._origin, self._partial, larger, closed)
-        values = np.empty((len(self._last), made), dtype=np.float32)
-        if made:
-            seen = self._bank.seen
-            self._bank.advance(np.ascontiguousarray(larger[:, :made]), values)
-            for column, warm_up in zip(values, self._warm_up, strict=True):
-                column[: max(warm_up - seen, 0)] = np.nan
+        if made == 0:
+            out[:] = self._last[:, None]
+            return
+        seen, values = self._bank.seen, np.empty((len(self._last), made), dtype=np.float32)
+        self._bank.advance(np.ascontiguousarray(larger[:, :made]), values)
+        for column, warm_up in zip(values, self._warm_up, strict=True):
+            column[: max(warm_up - seen, 0)] = np.nan
         spread(values, self._last, closed, out)
-        if made:
-            self._last = values[:, -1].copy()
+        self._last = values[:, -1].copy()
 
     def state(self) -> Arrays:
         return {**self._bank.state(), "partial": self._partial.copy(), "last": self._last.copy()}
@@ -111,6 +112,7 @@ class _Engine:
         own = [column for column in columns if not column.timeframe]
         self._bank = _Bank(own, _part(kept, "own"))
         self._warm_up = np.array([column.warm_up for column in own])
+        self._longest_warm_up = int(self._warm_up.max())
         self._frames = list(dict.fromkeys(column.timeframe for column in columns if column.timeframe))
         self._larger, self._slices, start = [], [], len(own)
         for frame in self._frames:
@@ -130,8 +132,9 @@ class _Engine:
             return
         seen = self._bank.seen
         self._bank.advance(bars, out, first)
-        for column in np.flatnonzero(self._warm_up > seen):
-            out[column, first : first + min(self._warm_up[column] - seen, n)] = np.nan
+        if seen < self._longest_warm_up:
+            for column in np.flatnonzero(self._warm_up > seen):
+                out[column, first : first + min(self._warm_up[column] - seen, n)] = np.nan
         for larger, rows in zip(self._larger, self._slices, strict=True):
             larger.advance(bars, out[rows, first : first + n])
         self.last_time = float(bars[0, -1])
@@ -358,34 +361,25 @@ class FeatureStream:
         MarketError
             When the bar does not come after the one before, or a number in it is missing or not positive.
         """
-        if self._engine is None:
-            self._start(_has(bar, "funding_rate"), None)
-        assert self._engine is not None
-        row = self._bar[:, 0]
+        engine = self._engine or self._start(_has(bar, "funding_rate"), None)
         try:
-            if isinstance(bar, tuple):
-                row[0] = bar.timestamp.timestamp()  # type: ignore[attr-defined]
-                row[1:6] = bar.open, bar.high, bar.low, bar.close, bar.volume  # type: ignore[attr-defined]
-                row[6] = bar.funding_rate if self._funding else 0.0  # type: ignore[attr-defined]
-            else:
-                row[0] = bar["timestamp"].timestamp()
-                row[1:6] = bar["open"], bar["high"], bar["low"], bar["close"], bar["volume"]
-                row[6] = bar["funding_rate"] if self._funding else 0.0
+            numbers = _fields_of(bar, self._funding)
         except (KeyError, AttributeError, TypeError, ValueError) as error:
             needed = _FIELDS if self._funding else _FIELDS[:-1]
             raise MarketError(f"A bar needs the fields {', '.join(needed)}; got {bar!r} ({error}).") from None
-        if not row[0] > self._engine.last_time:
-            _check_follows(self._engine.last_time, self._bar)
-        if not (row[1:5].min() > 0 and row.max() < np.inf and row[5] >= 0):
+        self._bar[:, 0] = numbers
+        if not numbers[0] > engine.last_time:
+            _check_follows(engine.last_time, self._bar)
+        if not (min(numbers[1:5]) > 0 and numbers[5] >= 0 and isfinite(sum(numbers))):
             raise MarketError(
                 f"A bar's prices must be positive, its volume not negative, all finite: {bar!r}."
             )
-        out = np.empty((len(self._engine.columns), 1), dtype=np.float32)
-        self._engine.advance(self._bar, out)
+        out = np.empty((len(engine.columns), 1), dtype=np.float32)
+        engine.advance(self._bar, out)
         features: Singles = out[:, 0]
         return features
 
-    def _start(self, funding: bool, state: FeatureState | None) -> None:
+    def _start(self, funding: bool, state: FeatureState | None) -> _Engine:
         self._funding = funding
         columns = select(self._feature_set)
         if state is None:
@@ -400,6 +394,7 @@ class FeatureStream:
                 )
             columns = expected
         self._engine = _Engine(columns, state.arrays if state else None)
+        return self._engine
 
 
 def _fill(engine: _Engine, bars: pd.DataFrame, values: Singles, first: int) -> None:
@@ -436,6 +431,22 @@ def _part(kept: Mapping[str, NDArray[Any]] | None, name: str) -> Arrays | None:
     return {key.removeprefix(prefix): array for key, array in kept.items() if key.startswith(prefix)}
 
 
+def _fields_of(bar: Any, funding: bool) -> tuple[float, ...]:
+    """The seven numbers of a bar given as a named tuple or a mapping."""
+    if isinstance(bar, tuple):
+        return (
+            pd.Timestamp(bar.timestamp).value / 1e9,  # type: ignore[attr-defined]
+            bar.open,  # type: ignore[attr-defined]
+            bar.high,  # type: ignore[attr-defined]
+            bar.low,  # type: ignore[attr-defined]
+            bar.close,  # type: ignore[attr-defined]
+            bar.volume,  # type: ignore[attr-defined]
+            bar.funding_rate if funding else 0.0,  # type: ignore[attr-defined]
+        )
+    prices = (bar["open"], bar["high"], bar["low"], bar["close"], bar["volume"])
+    return (pd.Timestamp(bar["timestamp"]).value / 1e9, *prices, bar["funding_rate"] if funding else 0.0)
+
+
 def _has(bar: Any, name: str) -> bool:
     return name in bar._fields if isinstance(bar, tuple) and hasattr(bar, "_fields") else name in bar
 
@@ -443,7 +454,7 @@ def _has(bar: Any, name: str) -> bool:
 def _check_prices(rows: Floats, start: int) -> None:
     prices = rows[1:5]
     if prices.size and not prices.min() > 0:
-        bar = int((prices <= 0).any(axis=0).argmax())
+        bar = int((~(prices > 0)).any(axis=0).argmax())
         raise MarketError(
             f"Bar {start + bar} has a price of {prices[:, bar].min():g}; features are made of logarithms and "
             "need positive prices. Add a constant, or leave the instrument to other tools."

@@ -115,22 +115,35 @@ def to_timeframe(bars: pd.DataFrame, timeframe: str) -> tuple[pd.DataFrame, NDAr
     return pd.DataFrame(columns), closed
 
 
-def join_timeframe(values: NDArray[np.float32], closed: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Features of larger bars as they were known at the close of each small one.
+def join_timeframe(
+    values: NDArray[np.float32], closes: NDArray[np.int64], at: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Values of larger bars as they were known at the close of each small one.
 
     Parameters
     ----------
     values : ndarray of shape (n_larger, n_columns)
-    closed : ndarray of shape (n_bars,)
-        From `to_timeframe`.
+    closes : ndarray of shape (n_larger,)
+        When each larger bar closes, increasing.
+    at : ndarray of shape (n_bars,)
+        When each small bar closes, increasing, in the same unit.
 
     Returns
     -------
     ndarray of shape (n_bars, n_columns), float32
-        NaN before the first larger bar is closed.
+        Of the last larger bar whose close is not later; NaN before the first.
     """
-    columns = np.ascontiguousarray(values.T, dtype=np.float32)
-    out = np.empty((len(columns), len(closed)), dtype=np.float32)
-    spread(columns, np.full(len(columns), np.nan, dtype=np.float32), closed, out)
+    out = np.empty((values.shape[1], len(at)), dtype=np.float32)
+    _join(np.ascontiguousarray(values, dtype=np.float32), closes, at, out)
     joined: NDArray[np.float32] = out.T
     return joined
+
+
+@compiled
+def _join(values: Array, closes: Array, at: Array, out: Array) -> None:
+    known = 0
+    for t in range(len(at)):
+        while known < len(closes) and closes[known] <= at[t]:
+            known += 1
+        for column in range(len(out)):
+            out[column, t] = values[known - 1, column] if known > 0 else np.nan

@@ -59,32 +59,37 @@ def check_bars(bars: pd.DataFrame, source: Path | str) -> None:
     _refuse(late, source, "timestamp", bars["timestamp"], "is not after the bar before it")
 
 
-def to_matrix(bars: pd.DataFrame) -> NDArray[np.float64]:
-    """Bars as the array that kernels read.
+def to_rows(bars: pd.DataFrame) -> NDArray[np.float64]:
+    """Bars as contiguous numbers, a row a column.
 
     Returns
     -------
-    ndarray of shape (n_bars, 7)
+    ndarray of shape (7, n_bars)
         Open time (seconds since 1970), open, high, low, close, volume, funding rate (0 where the
         symbol has none).
     """
-    matrix = np.zeros((len(bars), 7))
-    matrix[:, 0] = bars["timestamp"].astype("datetime64[ns, UTC]").astype("int64") / 1e9
-    matrix[:, 1:6] = bars[[*PRICES, "volume"]].to_numpy()
-    if "funding_rate" in bars:
-        matrix[:, 6] = bars["funding_rate"]
-    return matrix
+    rows = np.empty((7, len(bars)))
+    np.divide(pd.DatetimeIndex(bars["timestamp"]).as_unit("ns").asi8, 1e9, out=rows[0])
+    for number, name in enumerate((*PRICES, "volume"), start=1):
+        rows[number] = bars[name].to_numpy()
+    rows[6] = bars["funding_rate"].to_numpy() if "funding_rate" in bars else 0.0
+    return rows
 
 
-def bar_seconds(matrix: NDArray[np.float64]) -> float:
-    """The interval of the bars: the median distance of their open times, in seconds."""
-    return float(np.median(np.diff(matrix[:, 0]))) if len(matrix) > 1 else 0.0
+def to_matrix(bars: pd.DataFrame) -> NDArray[np.float64]:
+    """Bars as the array that the simulator reads: `to_rows` turned, shape (n_bars, 7)."""
+    return np.ascontiguousarray(to_rows(bars).T)
+
+
+def bar_seconds(times: NDArray[np.float64]) -> float:
+    """The interval of bars: the median distance of their open times, in seconds."""
+    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
 
 
 def describe_bars(bars: pd.DataFrame) -> dict[str, float | int | str]:
     """Data quality at a glance: span, interval, gaps, bars without volume or movement."""
     matrix = to_matrix(bars)
-    interval = bar_seconds(matrix)
+    interval = bar_seconds(matrix[:, 0])
     distance = np.diff(matrix[:, 0])
     gaps = distance[distance > 1.5 * interval]
     return {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 ALIASES: dict[str, tuple[str, ...]] = {
     "timestamp": (
         "timestamp", "unix", "open_time", "opentime", "open time", "datetime", "date_time", "date",
-        "time", "gmt time", "utc time", "local time", "bar_time", "ts", "epoch", "__index_level_0__",
+        "time", "gmt time", "utc time", "local time", "bar_time", "ts", "epoch", "__index_level_0__", "",
     ),
     "open": ("open", "o", "first", "open_price", "opening price"),
     "high": ("high", "h", "max", "high_price"),
@@ -55,7 +55,7 @@ class Columns:
 
 def normal(name: object) -> str:
     """A column's name as it stands in `ALIASES`."""
-    return str(name).strip().strip("<>\"'").strip().lower()
+    return str(name).strip().strip("<>$\"'").strip().lower()
 
 
 def is_header(names: Sequence[str]) -> bool:
@@ -89,7 +89,7 @@ def _layout(names: Sequence[str], banner: str) -> tuple[str, str | None]:
         return "Binance", "UTC"
     if {"gmt time", "utc time"} & known:
         return "Dukascopy", "UTC"
-    if "adj close" in known:
+    if "adj close" in known or {"dividends", "stock splits"} <= known:
         return "yfinance", None
     if {"factor", "date"} <= known:
         return "Qlib", None

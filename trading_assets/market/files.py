@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
+import lzma
 import re
 import zipfile
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.feather as pafeather
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from trading_assets.errors import MarketError
-from trading_assets.market.columns import BINANCE, PRICES, Columns, find_columns, is_header, normal
+from trading_assets.market.columns import ALIASES, BINANCE, PRICES, Columns, find_columns, is_header, normal
 from trading_assets.market.report import IngestReport, listed
 
 Column = Any
@@ -45,14 +50,25 @@ class RawBars:
         Zone that the layout is known to write naive times in.
     header : dict of str to str
         The file's own name of each column.
+    rows : ndarray of int64
+        Number of each row in the file, for messages; the first row of data is 1.
+    decimal : str
+        What stands before the decimals of numbers that are text.
     """
 
     columns: dict[str, Column]
     zone: str | None
     header: dict[str, str]
+    rows: NDArray[np.int64]
+    decimal: str = "."
 
     def __len__(self) -> int:
-        return len(self.columns["timestamp"])
+        return len(self.rows)
+
+    def take(self, keep: Column) -> RawBars:
+        """The rows for which the boolean column `keep` is true."""
+        columns = {name: column.filter(keep) for name, column in self.columns.items()}
+        return replace(self, columns=columns, rows=self.rows[keep.to_numpy()])
 
 
 def read_file(path: Path, report: IngestReport) -> RawBars:
@@ -88,7 +104,7 @@ def read_file(path: Path, report: IngestReport) -> RawBars:
 
 def _unpack(data: bytes, report: IngestReport) -> tuple[bytes, str]:
     """Undo gzip or zip."""
-    if not data.strip():
+    if not data or data.isspace():
         report.reject("empty", "is empty", _AGAIN)
     if data[:2] == b"\x1f\x8b":
         try:
@@ -110,9 +126,10 @@ def _unpack(data: bytes, report: IngestReport) -> tuple[bytes, str]:
             zipfile.BadZipFile,
             OSError,
             EOFError,
+            ValueError,
             zlib.error,
-            RuntimeError,
-            NotImplementedError,
+            lzma.LZMAError,
+            RuntimeError,  # encrypted, or a method that is not implemented
         ) as error:
             report.reject("truncated", f"is a damaged or truncated zip file ({error})", _AGAIN)
     return data, ""
@@ -125,38 +142,48 @@ def _from_table(table: pa.Table, report: IngestReport) -> RawBars:
         report.reject("empty", "holds no bars, only column names", _AGAIN)
     chosen = {}
     for ours, position in columns.names.items():
-        column = table.column(position)
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        chosen[ours] = column
+        column = plain(table.column(position))
+        chosen[ours] = column.cast(pa.string()) if ours in {"symbol", "clock"} else column
     header = {ours: str(table.column_names[position]) for ours, position in columns.names.items()}
-    return RawBars(chosen, columns.zone, header)
+    return RawBars(chosen, columns.zone, header, np.arange(1, table.num_rows + 1))
+
+
+def plain(column: Column) -> Column:
+    """Of one kind of text, without dictionaries, and sound: damaged offsets would be read beyond the end."""
+    column.validate(full=True)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+        column = column.cast(pa.string())
+    return column
 
 
 def _from_text(data: bytes, packing: str, report: IngestReport) -> RawBars:
     data, encoding = _decode(data, report)
-    if b"\n" not in data:
-        data = data.replace(b"\r", b"\n")
-    head = [line.strip("\r") for line in data[:100_000].decode("utf-8", "replace").split("\n")]
-    head = [line for line in head if line.strip()][:_HEAD_LINES]
+    head = [line for line in data[:100_000].decode("utf-8", "replace").split("\n") if line.strip()]
+    head = head[:_HEAD_LINES]
     if not head:
         report.reject("empty", "is empty", _AGAIN)
     delimiter = _delimiter(head)
     names, skipped, columns = _find_header(head, delimiter, report)
-    shown = {"\t": "tab", " ": "space"}.get(delimiter, f"'{delimiter}'")
+    shown = "tab" if delimiter == "\t" else f"'{delimiter}'"
     report.format = f"csv, delimiter {shown}{encoding}{packing}"
+    if b"\x00" in data:
+        _refuse_nul(data, skipped, report)
     _require(columns, names, report)
     data = _after_lines(data, skipped)
-    if not data.strip():
+    if not data or data.isspace():
         report.reject("empty", "holds no bars, only column names", _AGAIN)
+    if b'"' in data:
+        _refuse_open_quotes(data, report)
     raw = _parse(data, delimiter, names, columns, report)
-    if not data.endswith((b"\n", b"\r")):
-        _judge_last_line(data, delimiter, report, len(raw))
+    if not data.endswith(b"\n"):
+        _judge_last_line(data, delimiter, report, int(raw.rows[-1]))
     return raw
 
 
 def _decode(data: bytes, report: IngestReport) -> tuple[bytes, str]:
-    """As UTF-8 without a byte order mark; refuses what is a page or binary."""
+    """As UTF-8 without a byte order mark, with lines that end in LF; refuses what is a page."""
     encoding = ""
     for mark, name in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
         if data.startswith(mark):
@@ -167,14 +194,44 @@ def _decode(data: bytes, report: IngestReport) -> tuple[bytes, str]:
                     "truncated", f"is not valid {name} ({error.reason} at byte {error.start})", _AGAIN
                 )
             break
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            # Latin-1 knows every byte: an umlaut in a header does no harm, and damage in a number is found.
+            data, encoding = data.decode("latin-1").encode(), ", latin-1"
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if _PAGE.match(data):
         report.reject("no table", f"is an HTML or XML page: {_start(data)}", _DOWNLOAD)
-    if data.lstrip()[:1] in {b"{", b"["}:
+    if data[:1_000].lstrip()[:1] in {b"{", b"["}:
         report.reject("no table", f"is JSON, perhaps an error message: {_start(data)}", _DOWNLOAD)
-    if (nul := data.find(b"\x00")) >= 0:
-        line = data.count(b"\n", 0, nul) + 1
-        report.reject("NUL bytes", f"contains NUL bytes, the first in line {line}", _AGAIN)
     return data, encoding
+
+
+def _refuse_nul(data: bytes, skipped: int, report: IngestReport) -> NoReturn:
+    before = data[: data.find(b"\x00")].split(b"\n")[:-1]
+    row = sum(bool(other.strip()) for other in before) - skipped + 1
+    report.reject(
+        "NUL bytes",
+        f"contains NUL bytes, the first in line {len(before) + 1}",
+        _AGAIN,
+        rows=row if row > 0 else (),
+    )
+
+
+def _refuse_open_quotes(data: bytes, report: IngestReport) -> None:
+    """A quotation mark that is not closed on its line would swallow the rows after it."""
+    rows = [line for line in data.split(b"\n") if line]
+    odd = [number for number, line in enumerate(rows, 1) if line.count(b'"') % 2]
+    if odd:
+        report.reject(
+            "open quotation mark",
+            "has a quotation mark that is not closed",
+            "Close or remove it.",
+            rows=odd,
+            value=f"'{rows[odd[0] - 1].decode(errors='replace')}'",
+        )
 
 
 def _delimiter(head: list[str]) -> str:
@@ -189,34 +246,51 @@ def _delimiter(head: list[str]) -> str:
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
-    return [field.strip().strip('"').strip() for field in line.split(delimiter)]
+    fields = next(csv.reader([line[:100_000]], delimiter=delimiter), [])
+    return [field.strip() for field in fields]
 
 
 def _find_header(head: list[str], delimiter: str, report: IngestReport) -> tuple[list[str], int, Columns]:
     """Names of the columns, the number of lines before the data, and what the columns are."""
-    for number, line in enumerate(head):
-        names = _fields(line, delimiter)
-        if not is_header(names):
-            continue
-        banner = "\n".join(head[:number])
-        lines = number + 1
-        if normal(names[0]) == "price" and any(
-            _fields(later, delimiter)[0].lower() == "date" for later in head[lines : lines + 2]
-        ):
-            names[0], lines = "Date", lines + 2  # yfinance's columns of two levels
-            report.repaired("header", "column names over three lines, as yfinance writes them")
-        if number:
-            report.repaired(
-                "banner", f"{number} line(s) before the column names left out: {listed([banner])}"
-            )
-        columns = find_columns(names, banner=banner)
-        report.layout = columns.layout
-        return names, lines, columns
-    first = _fields(head[0], delimiter)
-    if len(first) == len(BINANCE) and all(_NUMBER.fullmatch(field) for field in first):
-        report.layout = "Binance"
+    lines = [_fields(line, delimiter) for line in head]
+    if _is_row(lines[0]) and any(map(_is_binance_row, lines[:3])):  # the first one may be the damaged one
         return list(BINANCE), 0, find_columns(BINANCE)
-    return first, 1, find_columns(first)
+    for number, names in enumerate(lines):
+        if _is_row(names):
+            break
+        if is_header(names):
+            return _below_header(lines, number, report)
+    return lines[0], 1, find_columns(lines[0])
+
+
+def _is_row(fields: list[str]) -> bool:
+    """Whether this line holds numbers, and so is no banner and no header."""
+    return sum(_NUMBER.fullmatch(field) is not None for field in fields) >= len(PRICES)
+
+
+def _is_binance_row(fields: list[str]) -> bool:
+    epochs = (
+        [fields[BINANCE.index(name)] for name in ("open_time", "close_time")] if len(fields) == 12 else []
+    )
+    return bool(epochs) and all(re.fullmatch(r"\d{12,17}", epoch) for epoch in epochs)
+
+
+def _below_header(
+    lines: list[list[str]], number: int, report: IngestReport
+) -> tuple[list[str], int, Columns]:
+    """The header in line `number`: with what stands above it, and with the lines it goes on over."""
+    names, end = list(lines[number]), number + 1
+    if normal(names[0]) == "price":
+        below = (
+            i for i in range(end, min(end + 2, len(lines))) if lines[i][0].lower() in {"date", "datetime"}
+        )
+        if (last := next(below, None)) is not None:  # yfinance's columns of two levels
+            names[0], end = lines[last][0], last + 1
+            report.repaired("header", "column names over several lines, as yfinance writes them")
+    banner = " ".join(" ".join(fields) for fields in lines[:number])
+    if number:
+        report.repaired("banner", f"{number} line(s) before the column names left out: {listed([banner])}")
+    return names, end, find_columns(names, banner=banner)
 
 
 def _require(columns: Columns, header: list[str], report: IngestReport) -> None:
@@ -251,11 +325,13 @@ def _parse(data: bytes, delimiter: str, names: list[str], columns: Columns, repo
     positions = columns.names
     unique = [f"{number}" for number in range(len(names))]
     chosen = [unique[position] for position in positions.values()]
-    end = data.find(b"\n")
-    first = _fields(data[: end if end >= 0 else len(data)].decode("utf-8", "replace"), delimiter)
-    decimal = "," if delimiter != "," and any(re.fullmatch(r"-?\d+,\d+", field) for field in first) else "."
-    if decimal == ",":
-        report.repaired("decimal comma", "numbers are written with a decimal comma")
+    head = [
+        _fields(line, delimiter)
+        for line in data[:100_000].decode("utf-8", "replace").split("\n")[:_HEAD_LINES]
+        if line
+    ]
+    prices = [fields[positions[name]] for fields in head for name in PRICES if positions[name] < len(fields)]
+    decimal = _decimal_mark([pa.array(prices, pa.string())], delimiter)
     bad_rows: list[pacsv.InvalidRow] = []
 
     def read(types: dict[str, pa.DataType], *, threads: bool = True) -> pa.Table:
@@ -278,7 +354,7 @@ def _parse(data: bytes, delimiter: str, names: list[str], columns: Columns, repo
     text = dict.fromkeys(chosen, pa.string())
     quick = {unique[position]: pa.float64() for name, position in positions.items() if name not in _TEXTS}
     quick |= {unique[positions[name]]: pa.string() for name in ("symbol", "clock") if name in positions}
-    quick[unique[positions["timestamp"]]] = _time_type(first, positions, data)
+    quick[unique[positions["timestamp"]]] = _time_type(head[0] if head else [], positions, data)
     try:
         table = read(quick)
     except pa.ArrowInvalid:
@@ -287,9 +363,10 @@ def _parse(data: bytes, delimiter: str, names: list[str], columns: Columns, repo
             table = read(text)
         except pa.ArrowInvalid as error:
             report.reject("unreadable", f"is no table: {' '.join(str(error).split())}", _AGAIN)
+        decimal = _decimal_mark([table.column(unique[positions[name]]) for name in PRICES], delimiter)
     if bad_rows:
         bad_rows.clear()
-        read(text, threads=False)
+        read(text, threads=False)  # only so the rows are counted
         row = bad_rows[0]
         kind = "short" if row.actual_columns < row.expected_columns else "long"
         report.reject(
@@ -299,11 +376,22 @@ def _parse(data: bytes, delimiter: str, names: list[str], columns: Columns, repo
             rows=[bad.number or 0 for bad in bad_rows],
             value=f"'{row.text}'",
         )
-    if table.num_rows == 0:
-        report.reject("empty", "holds no bars, only column names", _AGAIN)
+    if decimal == ",":
+        report.repaired("decimal comma", "numbers are written with a decimal comma")
     raw = {ours: table.column(unique[position]) for ours, position in positions.items()}
     header = {ours: names[position] for ours, position in positions.items()}
-    return RawBars(_without_headers(raw, header, report), columns.zone, header)
+    rows = np.arange(1, table.num_rows + 1)
+    return _without_headers(RawBars(raw, columns.zone, header, rows, decimal), report)
+
+
+def _decimal_mark(prices: list[Column], delimiter: str) -> str:
+    """What most prices have before their decimals; in a volume a comma may as well separate thousands."""
+
+    def count(mark: str) -> int:
+        pattern = rf"^\s*[+-]?\d+[{mark}]\d+\s*$"
+        return sum(pc.sum(pc.match_substring_regex(price, pattern)).as_py() or 0 for price in prices)
+
+    return "," if delimiter != "," and count(",") > count(".") else "."
 
 
 _TEXTS = frozenset({"timestamp", "symbol", "clock"})
@@ -322,48 +410,52 @@ def _time_type(first: list[str], positions: dict[str, int], data: bytes) -> pa.D
     zone = match["zone"]
     if zone is None:
         return pa.timestamp("ns")
-    of_one_kind = data.count(zone.encode()) >= data.rstrip().count(b"\n") + 1
+    if re.search(r"[T ]00:00(:00(\.0+)?)?[+-]", time):  # perhaps the date of a session, to be seen as text
+        return pa.string()
+    of_one_kind = data.count(zone.encode()) >= data.count(b"\n") + (not data.endswith(b"\n"))
     return pa.timestamp("ns", "UTC") if of_one_kind else pa.string()
 
 
-def _without_headers(
-    raw: dict[str, Column], header: dict[str, str], report: IngestReport
-) -> dict[str, Column]:
+def _without_headers(raw: RawBars, report: IngestReport) -> RawBars:
     """Leave out rows that repeat the column names, as files glued together have them."""
-    if not pa.types.is_string(raw["open"].type):
+    if not all(pa.types.is_string(raw.columns[price].type) for price in PRICES):
         return raw
-    repeated = pc.and_(
-        pc.fill_null(pc.equal(pc.utf8_trim_whitespace(raw["open"]), header["open"]), False),
-        pc.fill_null(pc.equal(pc.utf8_trim_whitespace(raw["close"]), header["close"]), False),
+    texts = {price: pc.utf8_lower(pc.utf8_trim(raw.columns[price], " <>$")) for price in PRICES}
+    repeated = reduce(pc.and_, (pc.is_in(texts[price], pa.array(ALIASES[price])) for price in PRICES))
+    if not pc.any(repeated).as_py():
+        return raw
+    report.repaired(
+        "repeated header", "rows that repeat the column names left out", raw.rows[repeated.to_numpy()]
     )
-    rows = repeated.to_numpy().nonzero()[0]
-    if len(rows) == 0:
-        return raw
-    report.repaired("repeated header", "rows that repeat the column names left out", rows + 1)
-    keep = pc.invert(repeated)
-    return {name: column.filter(keep) for name, column in raw.items()}
+    rest = raw.take(pc.invert(repeated))
+    if len(rest) == 0:
+        report.reject("empty", "holds no bars, only column names", _AGAIN)
+    return rest
 
 
-def _judge_last_line(data: bytes, delimiter: str, report: IngestReport, n_rows: int) -> None:
+def _judge_last_line(data: bytes, delimiter: str, report: IngestReport, row: int) -> None:
     """A last line without a line break may have lost its end: its last number is held against the others'."""
-    lines = data[-20_000:].decode("utf-8", "replace").splitlines()[1:]
-    lasts = [_fields(line, delimiter)[-1] for line in lines if line.strip()]
-    if not lasts:
-        return
-    *others, last = (len(text.partition(".")[2]) for text in lasts)
-    torn = lasts[-1].endswith((".", "-", "e", "+")) or (lasts[-1] == "" and any(lasts[:-1]))
-    if torn or (others and last < min(others)):
+    lines = data[-20_000:].decode("utf-8", "replace").split("\n")
+    lasts = [_fields(line, delimiter)[-1] for line in lines[-200:] if line.strip()]
+    *others, last = (len(text.replace(",", ".").partition(".")[2]) for text in lasts)
+    usual = 0.0
+    if len(set(others)) == 1 and len(others) >= 5:
+        usual = others[0]
+    elif len(others) >= 20:  # decimals that are not of one length are rarely as short as half the shortest
+        usual = min(others) / 2
+    torn = lasts[-1].endswith((".", ",", "-", "e", "+")) or (lasts[-1] == "" and any(lasts[:-1]))
+    if torn or last < usual:
         report.reject(
             "truncated",
             "is the end of a last line that was cut off",
             "Complete or remove the last line.",
-            rows=n_rows,
+            rows=row,
             value=f"'{lasts[-1]}'",
         )
     report.warned(
         "last line",
         "the last line has no line break; if it was cut off, its last number is wrong",
-        n_rows,
+        row,
     )
 
 

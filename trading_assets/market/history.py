@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +11,16 @@ import numpy as np
 import pandas as pd
 
 from trading_assets.errors import MarketError
-from trading_assets.market.bars import check_bars, check_symbol
+from trading_assets.market.bars import COLUMNS, check_bars, check_symbol, symbol_of
+from trading_assets.market.exchange import ExchangeSource
+from trading_assets.market.side_files import side_file
 from trading_assets.market.sources import BarSource
 from trading_assets.registry.tables import digest_table, read_table, write_table
 
 OVERLAP = 5
 """Bars fetched again, to see whether the source has changed its mind about them."""
 PAGES_A_SAVE = 20
+FUNDING = ("timestamp", "funding_rate")
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,12 @@ def compare(old: pd.DataFrame, new: pd.DataFrame) -> Change:
 
 
 def update_file(
-    source: BarSource, symbol: str, folder: Path, *, since: pd.Timestamp | None = None
+    source: BarSource,
+    symbol: str,
+    folder: Path,
+    *,
+    since: pd.Timestamp | None = None,
+    interval: str | None = None,
 ) -> tuple[Path, Change]:
     """Bring `{folder}/{symbol}.parquet` up to date with a source; only what is new is asked for.
 
@@ -76,24 +86,20 @@ def update_file(
     folder : Path
     since : Timestamp, optional
         Where a file begins that is not there yet; by default wherever the source does.
+    interval : str, optional
+        Of the source's bars, for instance '1h'; a file that holds others is refused.
 
     Raises
     ------
     MarketError
-        When another file in the folder holds the symbol, or `since` lies before the file's first bar.
+        When another file in the folder holds the symbol, the file there is none of these, or the source
+        has bars between `since` and the file's first.
     """
     path = folder / f"{check_symbol(symbol)}.parquet"
-    others = [
-        other for other in folder.glob(f"{symbol}.*") if other.suffix in {".csv", ".feather", ".gz", ".zip"}
-    ]
-    others = [other for other in others if other.name.count(".") == 1 or other.suffix in {".gz", ".zip"}]
-    if others:
-        raise MarketError(
-            f"{others[0]} holds {symbol} already, and {path.name} would be written beside it; move one away."
-        )
-    old = read_table(path) if path.exists() else None
+    _refuse_other_files(path, symbol)
+    old = _read_old(path, interval) if path.exists() else None
     if old is not None:
-        if since is not None and since < old["timestamp"].iloc[0]:
+        if since is not None and _has_before(source, symbol, since, old["timestamp"].iloc[0]):
             raise MarketError(
                 f"{path} begins on {old['timestamp'].iloc[0]}; to begin on {since}, move it away first."
             )
@@ -101,22 +107,95 @@ def update_file(
     bars, unsaved = old, 0
     try:
         for page in source.pages(symbol, since):
+            if page.empty:
+                continue
+            if bars is old and old is not None:  # the source may have taken back the first bar asked for
+                bars = old[old["timestamp"] < since]
+            if bars is not None and list(bars.columns) != list(page.columns):
+                raise MarketError(
+                    f"{path} has the columns {', '.join(bars.columns)} and the source gives "
+                    f"{', '.join(page.columns)}; move the file away first."
+                )
             bars, unsaved = _joined(bars, page), unsaved + 1
             if unsaved >= PAGES_A_SAVE:
                 _save(bars, path)
                 unsaved = 0
     finally:
-        if unsaved and bars is not None and len(bars):
+        if unsaved and bars is not None:
             _save(bars, path)
-    if bars is None or bars.empty:
+    if bars is None:
         raise MarketError(f"The source has no bars of {symbol}" + (f" from {since} on." if since else "."))
     return path, compare(bars.iloc[:0] if old is None else old, bars)
 
 
+def update_funding(source: ExchangeSource, symbol: str, folder: Path) -> int:
+    """Bring `{folder}/{symbol}.funding.parquet` up to date; returns how many rates are new.
+
+    Raises
+    ------
+    MarketError
+        When the symbol has no funding rates, or another file holds them.
+    """
+    path = folder / f"{check_symbol(symbol)}.funding.parquet"
+    there = side_file(folder / f"{symbol}.parquet", symbol, "funding")
+    if there is not None and there != path:
+        raise MarketError(f"{there} holds the funding rates of {symbol} already; move it away first.")
+    old = _read_own(path, FUNDING) if there is not None else None
+    since = None if old is None else old["timestamp"].iloc[-1] + pd.Timedelta(1, "ms")
+    new = source.funding(symbol, since)
+    if len(new):
+        _replace(new if old is None else pd.concat([old, new], ignore_index=True), path)
+    return len(new)
+
+
+def _refuse_other_files(path: Path, symbol: str) -> None:
+    others = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    for other in others:
+        if other != path and symbol_of(other) == symbol:
+            raise MarketError(
+                f"{other} holds {symbol} already, and {path.name} would be written beside it; move one away."
+            )
+
+
+def _read_old(path: Path, interval: str | None) -> pd.DataFrame:
+    old = _read_own(path, COLUMNS)
+    if interval is not None and len(old) > 1:
+        found = old["timestamp"].diff().median()
+        if found != pd.Timedelta(interval):
+            raise MarketError(
+                f"{path} holds bars of {found}, not of {interval}; move it away, or ask for those."
+            )
+    return old
+
+
+def _read_own(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """What was written here before; anybody else's file is refused, since it would be replaced."""
+    try:
+        table = read_table(path)
+        ours = set(columns) <= set(table.columns) and len(table) > 0
+    except (OSError, ValueError):  # pyarrow's errors are these, too
+        ours = False
+    if not ours or table["timestamp"].dtype != "datetime64[ns, UTC]":
+        raise MarketError(
+            f"{path} is not one of the files written here (it would have the columns "
+            f"{', '.join(columns)}, with times in UTC); move it away first."
+        )
+    return table
+
+
+def _has_before(source: BarSource, symbol: str, since: pd.Timestamp, first: pd.Timestamp) -> bool:
+    """Whether the source has bars from `since` on that open before `first`."""
+    if since >= first:
+        return False
+    pages = (page for page in source.pages(symbol, since) if len(page))
+    page = next(pages, None)
+    return page is not None and bool(page["timestamp"].iloc[0] < first)
+
+
 def _joined(bars: pd.DataFrame | None, page: pd.DataFrame) -> pd.DataFrame:
     """What is there up to the page, then the page."""
-    if bars is None or page.empty:
-        return page if bars is None else bars
+    if bars is None:
+        return page
     before = bars[bars["timestamp"] < page["timestamp"].iloc[0]]
     joined: pd.DataFrame = pd.concat([before, page], ignore_index=True)
     return joined
@@ -124,7 +203,14 @@ def _joined(bars: pd.DataFrame | None, page: pd.DataFrame) -> pd.DataFrame:
 
 def _save(bars: pd.DataFrame, path: Path) -> None:
     check_bars(bars, path)
+    _replace(bars, path)
+
+
+def _replace(table: pd.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    write_table(bars, partial)
-    partial.replace(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        write_table(table, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

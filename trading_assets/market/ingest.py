@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,9 +19,15 @@ from trading_assets.errors import BarsRejected, MarketError
 from trading_assets.market.bars import COLUMNS, check_symbol, symbol_of
 from trading_assets.market.columns import PRICES
 from trading_assets.market.files import RawBars, read_file
-from trading_assets.market.report import IngestReport, listed
+from trading_assets.market.report import Finding, IngestReport, listed
 from trading_assets.market.sessions import closed_between
-from trading_assets.market.side_files import funding_of_bars, read_side_file, side_file, split_factors
+from trading_assets.market.side_files import (
+    LARGEST_RATE,
+    funding_of_bars,
+    read_side_file,
+    side_file,
+    split_factors,
+)
 from trading_assets.market.times import DAY, read_times
 from trading_assets.registry.digests import sha256_file
 
@@ -57,10 +64,12 @@ class _Bars:
     times: NDArray[np.int64]
     values: dict[str, Floats]
     rows: NDArray[np.int64]
+    header: dict[str, str]
+    """The file's own names of the columns, for messages."""
 
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> _Bars:
         values = {name: column[index] for name, column in self.values.items()}
-        return _Bars(self.times[index], values, self.rows[index])
+        return replace(self, times=self.times[index], values=values, rows=self.rows[index])
 
 
 def read_bars(
@@ -88,17 +97,32 @@ def read_bars(
         What cannot be repaired, with file, row, column, value and remedy. With `policy.quarantine_dir`
         the file is copied there, with the report beside it.
     MarketError
-        When there is no such file.
+        When there is no such file, symbol or interval.
+    SettingsError
+        When there is no such calendar.
     """
     path, policy = Path(path), policy or IngestPolicy()
+    if symbol is not None:
+        check_symbol(symbol)
+    wanted = _length(interval) if interval is not None else None
     report = IngestReport(str(path))
     try:
-        bars = _read(path, symbol, pd.Timedelta(interval) if interval is not None else None, policy, report)
-    except BarsRejected:
+        bars = _read(path, symbol, wanted, policy, report)
+    except BarsRejected as rejection:
         if policy.quarantine_dir is not None:
-            _quarantine(path, policy.quarantine_dir, report)
+            _quarantine(path, policy.quarantine_dir, report, str(rejection))
         raise
     return IngestResult(bars, report)
+
+
+def _length(interval: str | pd.Timedelta) -> pd.Timedelta:
+    try:
+        length = pd.Timedelta(interval)
+    except (ValueError, OverflowError):
+        length = pd.Timedelta(0)
+    if length > pd.Timedelta(0):  # as NaT is not
+        return length
+    raise MarketError(f"'{interval}' is no interval of bars: use for instance '5min', '1h' or '1D'.")
 
 
 def _read(
@@ -106,22 +130,20 @@ def _read(
 ) -> pd.DataFrame:
     raw = read_file(path, report)
     report.rows_read = len(raw)
-    rows = np.arange(1, len(raw) + 1)
-    repeated = [finding.rows for finding in report.findings if finding.kind == "repeated header"]
-    if repeated:  # those rows are gone from the columns and still counted
-        rows = np.setdiff1d(np.arange(1, len(raw) + len(repeated[0]) + 1), repeated[0])[: len(raw)]
-    raw, rows = _of_symbol(raw, rows, symbol, report)
-    values = {name: _numbers(raw, name, rows, report) for name in PRICES}
-    values["volume"] = _volume(raw, rows, report)
+    raw = _of_symbol(raw, symbol, report)
+    values = {name: _numbers(raw, name, report) for name in PRICES}
+    values["volume"] = _numbers_or_0(raw, "volume", report)
     if "funding_rate" in raw.columns:
-        values["funding_rate"] = np.nan_to_num(_numbers(raw, "funding_rate", rows, report))
-    bars = _Bars(read_times(raw, rows, policy.time_zone, report), values, rows)
+        values["funding_rate"] = _numbers_or_0(raw, "funding_rate", report)
+    bars = _Bars(read_times(raw, policy.time_zone, report), values, raw.rows, raw.header)
     _check_values(bars, policy, report)
+    now = int(datetime.now(UTC).timestamp() * 1e9)
+    _refuse_future(bars, now, report)
     bars = _in_order(bars, report)
     bars = _enclose(bars, policy, report)
     length = _interval(bars, interval, report)
     report.interval_seconds = length / 1e9
-    bars = _not_from_the_future(bars, length, report)
+    bars = _without_unfinished_bar(bars, length, now, report)
     _check_gaps(bars, length, policy, report)
     own = symbol or symbol_of(path) or path.stem
     bars = _adjust_for_splits(bars, side_file(path, own, "splits"), policy, report)
@@ -129,79 +151,89 @@ def _read(
     if (funding := side_file(path, own, "funding")) is not None:
         at, rates = read_side_file(funding, "funding", policy.time_zone or "UTC")
         bars.values["funding_rate"] = funding_of_bars(bars.times, length, at, rates)
+        outside = (bars.times + length <= at[0]) | (bars.times > at[-1] + 2 * DAY)
+        if outside.any():
+            report.warned(
+                "no funding rate",
+                f"{funding.name} does not reach these; it is taken as 0",
+                bars.rows[outside],
+            )
     report.rows_kept = len(bars.times)
     frame = pd.DataFrame({"timestamp": pd.DatetimeIndex(bars.times, tz="UTC"), **bars.values}, copy=False)
     return frame[[*COLUMNS, *(name for name in frame if name not in COLUMNS)]]
 
 
-def _of_symbol(
-    raw: RawBars, rows: NDArray[np.int64], symbol: str | None, report: IngestReport
-) -> tuple[RawBars, NDArray[np.int64]]:
+def _of_symbol(raw: RawBars, symbol: str | None, report: IngestReport) -> RawBars:
     """The rows of one symbol, where the file names them."""
     if "symbol" not in raw.columns:
-        return raw, rows
-    names = raw.columns["symbol"].cast(pa.string())
+        return raw
+    names, header = raw.columns["symbol"].cast(pa.string()), raw.header["symbol"]
+    if names.null_count:
+        unnamed = raw.rows[names.is_null().to_numpy()]
+        report.reject("no symbol", "the symbol is missing", CORRECT, rows=unnamed, column=header)
     there = [str(name) for name in pc.unique(names).to_pylist()]
     if len(there) == 1:
-        return raw, rows
-    keys = {name: name.upper().replace("/", "").replace(" ", "") for name in there}
-    wanted = check_symbol(symbol).replace("-", "").replace("_", "") if symbol else None
-    chosen = [name for name, key in keys.items() if key.replace("-", "").replace("_", "") == wanted]
+        return raw
+    wanted = _SEPARATORS.sub("", symbol) if symbol else None
+    chosen = [name for name in there if _SEPARATORS.sub("", name.upper()) == wanted]
     if len(chosen) != 1:
         report.reject(
             "several symbols",
             f"holds {len(there)} symbols: {listed(there)}" + (f", none of them {symbol}" if symbol else ""),
             "Say which one is meant (symbol=...), or write a file for each.",
-            column=raw.header["symbol"],
+            column=header,
         )
-    keep = pc.equal(names, chosen[0])
     report.repaired("several symbols", f"only the rows of {chosen[0]} were read, of {listed(there)}")
-    columns = {name: column.filter(keep) for name, column in raw.columns.items()}
-    return replace(raw, columns=columns), rows[keep.to_numpy()]
+    return raw.take(pc.equal(names, chosen[0]))
 
 
-def _numbers(raw: RawBars, name: str, rows: NDArray[np.int64], report: IngestReport) -> Floats:
+_SEPARATORS = re.compile(r"[-_/ ]")
+
+
+def _numbers(raw: RawBars, name: str, report: IngestReport) -> Floats:
     """A column as float64, NaN where it is empty; text in it is refused."""
     column, header = raw.columns[name], raw.header[name]
     kind = column.type
+    if pa.types.is_decimal(kind):  # by way of text, which Arrow rounds correctly
+        column = column.cast(pa.string()).cast(pa.float64())
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
-        return np.array(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        text = pc.utf8_trim_whitespace(column.cast(pa.string()))
-        if header_comma := pc.any(pc.match_substring_regex(text, r"^-?\d+,\d+$")).as_py():
-            text = pc.replace_substring(text, ",", ".")
-        empty = pc.or_kleene(pc.is_null(text), pc.is_in(pc.utf8_lower(text), value_set=_EMPTY))
-        number = pc.match_substring_regex(text, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?inf(inity)?$")
-        bad = np.flatnonzero(~(pc.fill_null(number, False).to_numpy() | pc.fill_null(empty, True).to_numpy()))
-        if len(bad) == 0 and not (header_comma and report.format.startswith("csv, delimiter ','")):
-            cleaned = pc.if_else(pc.fill_null(empty, True), None, pc.utf8_ltrim(text, "+"))
-            return np.array(cleaned.cast(pa.float64()).to_numpy(), dtype=np.float64)
-        value = column[int(bad[0])].as_py() if len(bad) else column[0].as_py()
-    else:
-        bad, value = np.arange(len(column)), column[0].as_py()
+        return np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    if pa.types.is_null(kind):
+        return np.full(len(column), np.nan)
+    bad = np.ones(len(column), dtype=bool)
+    if pa.types.is_string(kind):
+        text = pc.utf8_trim_whitespace(column)
+        empty = pc.fill_null(pc.is_in(pc.utf8_lower(text), value_set=_EMPTY), True)
+        empty = pc.or_(empty, pc.is_null(text))
+        text = pc.if_else(empty, None, text)
+        bad = ~pc.fill_null(pc.match_substring_regex(text, _NUMBERS[raw.decimal]), True).to_numpy()
+        if not bad.any():
+            plain = pc.replace_substring(pc.utf8_ltrim(text, "+"), ",", ".")
+            return np.array(plain.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    value = column[int(bad.argmax())].as_py()
     report.reject(
-        "not a number",
-        "is not a number",
-        CORRECT,
-        rows=rows[bad],
-        column=header,
-        value=f"'{value}'",
+        "not a number", "is not a number", CORRECT, rows=raw.rows[bad], column=header, value=f"'{value}'"
     )
 
 
 _EMPTY = pa.array(["", "nan", "na", "n/a", "null", "none", "#n/a", "-nan"])
+_NUMBERS = {
+    mark: rf"^[+-]?(\d+[{mark}]?\d*|[{mark}]\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf(inity)?)$" for mark in ".,"
+}
 
 
-def _volume(raw: RawBars, rows: NDArray[np.int64], report: IngestReport) -> Floats:
-    if "volume" not in raw.columns:
-        report.warned("no volume", "there is no volume column; it is taken as 0")
+def _numbers_or_0(raw: RawBars, name: str, report: IngestReport) -> Floats:
+    """A column that may be missing or have holes, which count as 0."""
+    kind = f"no {name.replace('_', ' ')}"
+    if name not in raw.columns:
+        report.warned(kind, f"there is no {name} column; it is taken as 0")
         return np.zeros(len(raw))
-    volume = _numbers(raw, "volume", rows, report)
-    missing = np.isnan(volume)
+    numbers = _numbers(raw, name, report)
+    missing = np.isnan(numbers)
     if missing.any():
-        report.warned("no volume", "the volume is missing; it is taken as 0", rows[missing], "volume")
-        volume[missing] = 0.0
-    return volume
+        report.warned(kind, f"the {name} is missing; it is taken as 0", raw.rows[missing], raw.header[name])
+        numbers[missing] = 0.0
+    return numbers
 
 
 def _check_values(bars: _Bars, policy: IngestPolicy, report: IngestReport) -> None:
@@ -209,7 +241,14 @@ def _check_values(bars: _Bars, policy: IngestPolicy, report: IngestReport) -> No
         if bad.any():
             found = np.flatnonzero(bad)
             value = bars.values[name][found[0]]
-            report.reject(kind, problem, remedy, rows=bars.rows[found], column=name, value=f"{value:g}")
+            report.reject(
+                kind,
+                problem,
+                remedy,
+                rows=bars.rows[found],
+                column=bars.header.get(name, name),
+                value=f"{value:.10g}",
+            )
 
     for name in PRICES:
         price = bars.values[name]
@@ -223,6 +262,9 @@ def _check_values(bars: _Bars, policy: IngestPolicy, report: IngestReport) -> No
     refuse(~np.isfinite(volume), "volume", "not finite", "is not finite")
     refuse(np.abs(volume) > LARGEST * 1e3, "volume", "not finite", "is too large to be a volume")
     refuse(volume < 0, "volume", "negative volume", "is negative")
+    if "funding_rate" in bars.values:
+        rate = np.abs(bars.values["funding_rate"])
+        refuse(~(rate <= LARGEST_RATE), "funding_rate", "no funding rate", "is no rate within +-1")
 
 
 def _in_order(bars: _Bars, report: IngestReport) -> _Bars:
@@ -248,7 +290,7 @@ def _in_order(bars: _Bars, report: IngestReport) -> _Bars:
             f"is also the time of row {bars.rows[found[0] - 1]}, with other values",
             "Keep the right one of the rows.",
             rows=bars.rows[found],
-            column="timestamp",
+            column=bars.header["timestamp"],
             value=_time(bars.times[found[0]]),
         )
     report.repaired("exact duplicate", "rows that repeat another exactly left out", bars.rows[same])
@@ -279,7 +321,7 @@ def _enclose(bars: _Bars, policy: IngestPolicy, report: IngestReport) -> _Bars:
                 f"{problem} by more than a tick ({tick:g})",
                 CORRECT,
                 rows=bars.rows[found],
-                column=name,
+                column=bars.header[name],
                 value=f"{bars.values[name][found[0]]:.10g}",
             )
     report.repaired(
@@ -293,7 +335,7 @@ def _tick_size(prices: Floats) -> float:
     """The last decimal that all prices are written with; 0 where they have no such decimal."""
     for decimals in range(9):
         scaled = prices * 10.0**decimals
-        if (np.abs(scaled - np.round(scaled)) <= 1e-9 * np.abs(scaled) + 1e-9).all():
+        if (np.abs(scaled - np.round(scaled)) <= 1e-9 * np.abs(scaled)).all():
             return float(10.0**-decimals)
     return 0.0
 
@@ -316,8 +358,7 @@ def _interval(bars: _Bars, wanted: pd.Timedelta | None, report: IngestReport) ->
     return found
 
 
-def _not_from_the_future(bars: _Bars, interval: int, report: IngestReport) -> _Bars:
-    now = int(datetime.now(UTC).timestamp() * 1e9)
+def _refuse_future(bars: _Bars, now: int, report: IngestReport) -> None:
     late = np.flatnonzero(bars.times > now)
     if len(late):
         report.reject(
@@ -325,9 +366,12 @@ def _not_from_the_future(bars: _Bars, interval: int, report: IngestReport) -> _B
             "lies in the future",
             "Correct the time or its zone.",
             rows=bars.rows[late],
-            column="timestamp",
+            column=bars.header["timestamp"],
             value=_time(bars.times[late[0]]),
         )
+
+
+def _without_unfinished_bar(bars: _Bars, interval: int, now: int, report: IngestReport) -> _Bars:
     if len(bars.times) > 1 and bars.times[-1] + interval > now:
         report.repaired("unfinished bar", "the last bar is still open and was left out", bars.rows[-1])
         return bars.take(np.arange(len(bars.times) - 1))
@@ -348,10 +392,10 @@ def _check_gaps(bars: _Bars, interval: int, policy: IngestPolicy, report: Ingest
         report.reject(
             "gap",
             f"comes {pd.Timedelta(int(missing[place - 1]))} after the end of the bar before it "
-            f"(allowed: {policy.max_gap_days:g} days)",
+            f"(row {bars.rows[place - 1]}; allowed: {policy.max_gap_days:g} days)",
             "Bring the bars between, cut the file, or raise market.max_gap_days.",
             rows=bars.rows[too_long],
-            column="timestamp",
+            column=bars.header["timestamp"],
             value=_time(bars.times[place]),
         )
     hint = "" if policy.calendar else "; market.calendar tells nights and holidays from gaps"
@@ -362,30 +406,44 @@ def _check_gaps(bars: _Bars, interval: int, policy: IngestPolicy, report: Ingest
 
 def _adjust_for_splits(bars: _Bars, file: Path | None, policy: IngestPolicy, report: IngestReport) -> _Bars:
     """Divide prices before each split by its factor; without factors a jump of that size is refused."""
+    divisor = np.ones(len(bars.times))
     if file is not None:
         at, factors = read_side_file(file, "splits", policy.time_zone or "UTC")
         divisor = split_factors(bars.times, at, factors)
         values = {name: bars.values[name] / divisor for name in PRICES}
         bars = replace(bars, values={**bars.values, **values, "volume": bars.values["volume"] * divisor})
         report.repaired("splits", f"{len(at)} split(s) of {file.name} taken out of prices and volume")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = bars.values["open"][1:] / bars.values["close"][:-1]
-        jump = np.flatnonzero((ratio >= SPLIT_SIZED) | (ratio <= 1 / SPLIT_SIZED)) + 1
-    if len(jump) == 0 or (bars.values["close"] <= 0).any():
+    if (bars.values["close"] <= 0).any() or (bars.values["open"] <= 0).any():
         return bars
-    first = int(jump[0])
-    if file is not None or policy.accept_jumps:
-        report.warned("jump", "opens a split's size away from the close before", bars.rows[jump], "open")
+    ratio = bars.values["open"][1:] / bars.values["close"][:-1]
+    jumps = (ratio >= SPLIT_SIZED) | (ratio <= 1 / SPLIT_SIZED)
+    if not jumps.any():
         return bars
-    report.reject(
-        "split-sized jump",
-        f"is {ratio[first - 1]:.4g} times the close before it: a split, a reused symbol, or an error",
-        "Put the factors beside the file (SYMBOL.splits.csv: date, factor), "
-        "or set market.accept_jumps if the price really moved so.",
-        rows=bars.rows[jump],
-        column="open",
-        value=f"{bars.values['open'][first]:.10g}",
+    at_split = jumps & (divisor[1:] != divisor[:-1])
+    if file is None:
+        remedy = (
+            "Put the factors beside the file (SYMBOL.splits.csv: date, factor), "
+            "or set market.accept_jumps if the price really moved so."
+        )
+        problem = "a split, a reused symbol, or an error"
+    else:
+        remedy = f"Correct {file.name}, or set market.accept_jumps if the price really moved so."
+        problem = f"a split of {file.name} does not fit, or the prices are adjusted already"
+    refused = jumps if file is None else at_split
+    if refused.any() and not policy.accept_jumps:
+        first = int(refused.argmax()) + 1
+        report.reject(
+            "split-sized jump",
+            f"is {ratio[first - 1]:.4g} times the close before it: {problem}",
+            remedy,
+            rows=bars.rows[1:][refused],
+            column=bars.header["open"],
+            value=f"{bars.values['open'][first]:.10g}",
+        )
+    report.warned(
+        "jump", "opens a split's size away from the close before", bars.rows[1:][jumps], bars.header["open"]
     )
+    return bars
 
 
 def _warn_of_oddities(bars: _Bars, report: IngestReport) -> None:
@@ -411,8 +469,10 @@ def _warn_of_oddities(bars: _Bars, report: IngestReport) -> None:
         )
 
 
-def _quarantine(path: Path, folder: Path, report: IngestReport) -> None:
+def _quarantine(path: Path, folder: Path, report: IngestReport, reason: str) -> None:
     """Copy the file, and write the report beside it; an earlier file of that name is kept."""
+    if all(finding.message != reason for finding in report.findings):
+        report.findings.append(Finding(kind="side file", reaction="rejected", message=reason))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / path.name
@@ -424,9 +484,7 @@ def _quarantine(path: Path, folder: Path, report: IngestReport) -> None:
         partial.replace(target)
         report.write(folder / f"{target.name}.report.json")
     except OSError as error:
-        raise MarketError(
-            f"{report.findings[-1].message} The file could not be copied to {folder}: {error}."
-        ) from None
+        raise MarketError(f"{reason} The file could not be copied to {folder}: {error}.") from None
 
 
 def _time(nanoseconds: np.int64) -> str:

@@ -102,7 +102,7 @@ class IngestReport:
         more = f" ({len(numbers)} rows have this problem)" if len(numbers) > 1 else ""
         message = f"{place}: {subject}{problem}{more}. {remedy}"
         self._add("rejected", kind, message, numbers, column)
-        raise BarsRejected(message)
+        raise BarsRejected(message, self)
 
     def table(self) -> list[dict[str, Any]]:
         """The findings as rows for a person to read."""

@@ -6,26 +6,32 @@ beside the bars of their symbol.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.feather as pafeather
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from trading_assets.market.columns import ALIASES, normal
-from trading_assets.market.files import RawBars
+from trading_assets.market.files import RawBars, plain
 from trading_assets.market.report import IngestReport, listed
 from trading_assets.market.times import Times, read_times
 
 Kind = Literal["funding", "splits"]
 KINDS: tuple[Kind, ...] = ("funding", "splits")
-_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".parquet": pd.read_parquet,
-    ".feather": pd.read_feather,
-    ".csv": pd.read_csv,
+LARGEST_RATE = 1.0
+"""No funding rate is further from 0; what is may be meant in percent."""
+_READERS: dict[str, Callable[[Any], pa.Table]] = {
+    ".parquet": pq.read_table,
+    ".feather": pafeather.read_table,
+    ".csv": pacsv.read_csv,
 }
 _VALUES = {"funding": ALIASES["funding_rate"], "splits": ("factor", "split", "ratio", "stock splits")}
 
@@ -40,32 +46,35 @@ def read_side_file(path: Path, kind: Kind, zone: str | None) -> tuple[Times, NDA
     """Times (nanoseconds, UTC, increasing) and values of a side file; raises `BarsRejected`."""
     report = IngestReport(str(path))
     try:
-        frame = _READERS[path.suffix](path)
+        table = _READERS[path.suffix](io.BytesIO(path.read_bytes()))
+        columns = {
+            normal(name): plain(column)
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        }
     except (OSError, ValueError, pa.ArrowException) as error:
-        report.reject("unreadable", f"cannot be read: {error}", "Copy or download the file again.")
-    names = {normal(name): str(name) for name in frame.columns}
-    time = next((names[alias] for alias in ALIASES["timestamp"] if alias in names), None)
-    value = next((names[alias] for alias in _VALUES[kind] if alias in names), None)
-    if time is None or value is None or frame.empty:
+        problem = " ".join(str(error).split())
+        report.reject("unreadable", f"cannot be read: {problem}", "Copy or download the file again.")
+    time = next((alias for alias in ALIASES["timestamp"] if alias in columns), None)
+    value = next((alias for alias in _VALUES[kind] if alias in columns), None)
+    if time is None or value is None or table.num_rows == 0:
         report.reject(
             "no such column",
-            f"must have a time and '{_VALUES[kind][0]}' in at least one row; it has {listed(frame.columns)}",
+            f"must have a time and '{_VALUES[kind][0]}' in at least one row; "
+            f"it has {listed(table.column_names)} in {table.num_rows} rows",
             "Rename or add the columns.",
         )
-    rows = np.arange(1, len(frame) + 1)
-    raw = RawBars({"timestamp": pa.chunked_array([pa.array(frame[time])])}, None, {"timestamp": time})
-    times = read_times(raw, rows, zone, report)
-    values = pd.to_numeric(frame[value], errors="coerce").to_numpy(dtype=np.float64)
-    bad = ~np.isfinite(values) | ((values <= 0) if kind == "splits" else (np.abs(values) > 1))
+    rows = np.arange(1, table.num_rows + 1)
+    times = read_times(RawBars({"timestamp": columns[time]}, None, {"timestamp": time}, rows), zone, report)
+    values = np.array(pd.to_numeric(columns[value].to_pandas(), errors="coerce"), dtype=np.float64)
+    bad = ~np.isfinite(values) | ((values <= 0) if kind == "splits" else (np.abs(values) > LARGEST_RATE))
     if bad.any():
-        first = int(bad.argmax())
         report.reject(
             "not a number",
             "is no positive factor" if kind == "splits" else "is no rate within +-1",
             "Correct or remove the row.",
             rows=rows[bad],
             column=value,
-            value=frame[value].iloc[first],
+            value=columns[value][int(bad.argmax())].as_py(),
         )
     order = np.argsort(times, kind="stable")
     times, values = times[order], values[order]

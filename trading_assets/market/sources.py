@@ -91,12 +91,18 @@ class FolderSource:
 
     def digest(self, symbol: str) -> str:
         """Digest of the symbol's file and of the side files beside it."""
+        bars, *beside = self.parts(symbol)
+        digest = sha256_file(bars)
+        for file in beside:
+            digest = hashlib.sha256(f"{digest} {file.name} {sha256_file(file)}".encode()).hexdigest()
+        return digest
+
+    def parts(self, symbol: str) -> list[Path]:
+        """The symbol's file, then the side files there are."""
         from trading_assets.market.side_files import KINDS, side_file
 
         path = self.file(symbol)
-        beside = [found for kind in KINDS if (found := side_file(path, symbol, kind)) is not None]
-        digests = [sha256_file(one) for one in (path, *beside)]
-        return digests[0] if not beside else hashlib.sha256("".join(digests).encode()).hexdigest()
+        return [path, *(found for kind in KINDS if (found := side_file(path, symbol, kind)) is not None)]
 
     def symbols(self) -> list[str]:
         return sorted(self.files())
@@ -105,7 +111,7 @@ class FolderSource:
         from trading_assets.market.ingest import read_bars
 
         bars = read_bars(self.file(symbol), symbol=symbol, policy=self.policy).bars
-        yield bars if since is None else bars[bars["timestamp"] >= since].reset_index(drop=True)
+        yield _from(bars, since)
 
 
 @dataclass(frozen=True)
@@ -120,5 +126,8 @@ class SyntheticSource:
     def pages(self, symbol: str, since: pd.Timestamp | None = None) -> Iterator[pd.DataFrame]:
         if symbol not in self.markets:
             raise MarketError(f"No synthetic market '{symbol}'. There are: {', '.join(self.symbols())}.")
-        bars = self.markets[symbol].bars
-        yield bars if since is None else bars[bars["timestamp"] >= since].reset_index(drop=True)
+        yield _from(self.markets[symbol].bars, since).copy()
+
+
+def _from(bars: pd.DataFrame, since: pd.Timestamp | None) -> pd.DataFrame:
+    return bars if since is None else bars[bars["timestamp"] >= since].reset_index(drop=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -17,290 +17,284 @@ from trading_assets.market.report import IngestReport
 
 Times = NDArray[np.int64]
 """Nanoseconds since 1970, UTC."""
-Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 DAY = 86_400 * 10**9
-_ZONE = re.compile(r"\s*(?P<name>Z|UTC|GMT)?(?P<offset>[+-]\d{2}:?\d{2})?$")
-_FORMATS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (r"\d{4}-\d\d?-\d\d?[T ]\d\d-[AP]M", ("%Y-%m-%d %I-%p",)),
-    (r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?", ("ISO8601",)),
-    (r"\d{8}", ("%Y%m%d",)),
-    (r"\d{8}[T ]\d{6}", ("%Y%m%d %H%M%S",)),
-    (r"\d{8}[T ]\d\d:\d\d", ("%Y%m%d %H:%M",)),
-    (r"\d{8}[T ]\d\d:\d\d:\d\d", ("%Y%m%d %H:%M:%S",)),
-    (r"\d{4}[/.]\d\d?[/.]\d\d?", ("%Y/%m/%d",)),
-    (r"\d{4}[/.]\d\d?[/.]\d\d? \d\d?:\d\d", ("%Y/%m/%d %H:%M",)),
-    (r"\d{4}[/.]\d\d?[/.]\d\d? \d\d?:\d\d:\d\d", ("%Y/%m/%d %H:%M:%S",)),
-    (r"\d{4}[/.]\d\d?[/.]\d\d? \d\d?:\d\d:\d\d\.\d{1,9}", ("%Y/%m/%d %H:%M:%S.%f",)),
-    *(
-        (rf"\d\d?[/-]\d\d?[/-]\d{{4}}{pattern}", (f"%d/%m/%Y{clock}", f"%m/%d/%Y{clock}"))
-        for pattern, clock in (
-            ("", ""),
-            (r" \d\d?:\d\d", " %H:%M"),
-            (r" \d\d?:\d\d:\d\d", " %H:%M:%S"),
-            (r" \d\d?:\d\d:\d\d\.\d{1,9}", " %H:%M:%S.%f"),
-            (r" \d\d?:\d\d [AP]M", " %I:%M %p"),
-            (r" \d\d?:\d\d:\d\d [AP]M", " %I:%M:%S %p"),
-        )
-    ),
-    *(
-        (rf"\d\d?\.\d\d?\.\d{{4}}{pattern}", (f"%d/%m/%Y{clock}",))
-        for pattern, clock in (
-            ("", ""),
-            (r" \d\d?:\d\d", " %H:%M"),
-            (r" \d\d?:\d\d:\d\d", " %H:%M:%S"),
-            (r" \d\d?:\d\d:\d\d\.\d{1,9}", " %H:%M:%S.%f"),
-        )
-    ),
-    (r"[A-Za-z]{3} \d\d?, \d{4}", ("%b %d, %Y",)),
-    (r"\d\d?-[A-Za-z]{3}-\d{4}", ("%d-%b-%Y",)),
+_YEARS = (1800, 2250)
+"""Nanoseconds hold 1678 to 2262, and a distance of 292 years: none from the first year until today is longer."""
+_EARLIEST, _LATEST = (np.datetime64(f"{year}-01-01", "ns").astype(np.int64) for year in _YEARS)
+_UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+_ISO_8601 = "Write ISO 8601 with a zone, for instance 2024-01-31T15:00:00Z."
+
+_EPOCH = r"^\d{9,20}(\.0+)?$"
+_HAS_CLOCK = r"(?i):\d\d|[AP]M$|\d[T ]\d{4}"
+_ZONE = r"\s*(?P<name>Z|UTC|GMT)?(?:(?P<sign>[+-])(?P<hour>0\d|1[0-4])(?::?(?P<minute>[0-5]\d))?)?$"
+_DATES = (
+    r"(?P<year>\d{4})[/.-](?P<month>\d\d?)[/.-](?P<day>\d\d?)",
+    r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)",
+    r"(?P<day>\d\d?)\.(?P<month>\d\d?)\.(?P<year>\d{4})",
+    r"(?P<either>\d\d?)[/-](?P<other>\d\d?)[/-](?P<year>\d{4})",
+    r"(?P<word>[A-Za-z]{3}) (?P<day>\d\d?), (?P<year>\d{4})",
+    r"(?P<day>\d\d?)-(?P<word>[A-Za-z]{3})-(?P<year>\d{4})",
 )
-"""What a time looks like, and how it may be read; with two readings the whole file has to decide."""
+"""`either` and `other` are day and month, or month and day; the whole file has to decide."""
+_CLOCKS = (
+    r"(?:[T ](?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?"
+    r"(?: (?P<half>[AP]M))?)?",
+    r"[T ](?P<hour>\d\d?)-(?P<half>[AP]M)",
+    r"[T ](?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)",
+)
+_FORMS = tuple(f"(?i)^{date}{clock}$" for date in _DATES for clock in _CLOCKS)
+_MONTHS = pa.array(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
+_SAMPLE = 1_000
+"""Rows by which the form of all is chosen."""
 
 
-def read_times(raw: RawBars, rows: Rows, zone: str | None, report: IngestReport) -> Times:
+@dataclass(frozen=True)
+class _Column:
+    """A column of times as it was written, with what a message about it needs."""
+
+    values: Any
+    name: str
+    rows: NDArray[np.int64]
+    report: IngestReport
+
+    def refuse(self, bad: Mask, kind: str, problem: str, remedy: str = _ISO_8601) -> NoReturn:
+        """Reject the rows that are bad, showing the first one's time."""
+        found = np.flatnonzero(bad)
+        value = self.values[int(found[0])].cast(pa.string()).as_py()
+        self.report.reject(kind, problem, remedy, rows=self.rows[found], column=self.name, value=f"'{value}'")
+
+    def nanoseconds(self, numbers: NDArray[Any], factor: Any) -> Times:
+        """`numbers * factor`; refuses what nanoseconds cannot hold."""
+        size = numbers.astype(np.float64) * factor
+        bad = ~((size >= _EARLIEST) & (size < _LATEST))
+        if bad.any():
+            self.refuse(bad, "not a time", f"is no time between {_YEARS[0]} and {_YEARS[1]}")
+        if numbers.dtype.kind == "f" and (numbers != np.floor(numbers)).any():
+            return np.asarray(np.round(size), dtype=np.int64)
+        return np.asarray(numbers.astype(np.int64) * factor, dtype=np.int64)
+
+    def only(self, chosen: Mask) -> _Column:
+        return replace(self, values=self.values.filter(pa.array(chosen)), rows=self.rows[chosen])
+
+
+def read_times(raw: RawBars, zone: str | None, report: IngestReport) -> Times:
     """The times of all rows in UTC.
 
     Parameters
     ----------
     raw : RawBars
-    rows : ndarray of int
-        Row numbers in the file, for messages.
     zone : str or None
         The user's zone for times of day without one; before it goes the layout's own.
     report : IngestReport
         Gets repairs; raises `BarsRejected` where a time is missing, ambiguous or has no zone.
     """
-    column = raw.columns["timestamp"]
-    name = raw.header["timestamp"]
+    values = raw.columns["timestamp"]
     if "clock" in raw.columns:
-        parts = [
-            pc.utf8_trim_whitespace(raw.columns[part].cast(pa.string())) for part in ("timestamp", "clock")
-        ]
-        column = pc.binary_join_element_wise(*parts, " ")
-    if column.null_count:
-        missing = np.flatnonzero(column.is_null().to_numpy())
-        report.reject(
-            "no time",
-            "the time is missing",
-            "Write the time or remove the row.",
-            rows=rows[missing],
-            column=name,
-        )
-    kind = column.type
+        values = pc.binary_join_element_wise(_trimmed(values), _trimmed(raw.columns["clock"]), " ")
+    elif pa.types.is_string(values.type):
+        values = _trimmed(values)
+    kind, column = values.type, _Column(values, raw.header["timestamp"], raw.rows, report)
+    if values.null_count:
+        missing = raw.rows[values.is_null().to_numpy()]
+        remedy = "Write the time or remove the row."
+        report.reject("no time", "the time is missing", remedy, rows=missing, column=column.name)
+    if pa.types.is_string(kind):
+        return _from_text(column, raw.zone, zone)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return _from_epochs(column.cast(pa.float64()).to_numpy(), column, rows, name, zone, report)
-    if pa.types.is_timestamp(kind):
-        times = column.cast(pa.timestamp("ns", kind.tz), safe=False)
-        _refuse_overflow(column, times, rows, name, report)
-        nanoseconds = np.asarray(times.cast(pa.int64()).to_numpy(), dtype=np.int64)
-        if kind.tz is not None:
-            return _session_dates(nanoseconds, kind.tz, report)
-        return _localise(nanoseconds, raw.zone, zone, rows, name, report)
+        return _from_epochs(column, raw.zone, zone)
     if pa.types.is_date(kind):
-        days = np.asarray(column.cast(pa.date32()).cast(pa.int32()).to_numpy(), dtype=np.int64)
-        return np.multiply(days, DAY)
-    text = pd.Series(pc.utf8_trim_whitespace(column.cast(pa.string())).to_pandas(), dtype="object")
-    return _from_text(text, raw.zone, zone, rows, name, report)
+        return column.nanoseconds(values.cast(pa.date32(), safe=False).cast(pa.int32()).to_numpy(), DAY)
+    if pa.types.is_timestamp(kind):
+        return _from_timestamps(column, raw.zone, zone)
+    report.reject("not a time", f"holds {kind}", _ISO_8601, rows=raw.rows, column=column.name)
 
 
-def _from_epochs(
-    epochs: NDArray[np.float64], column: Any, rows: Rows, name: str, zone: str | None, report: IngestReport
-) -> Times:
+def _trimmed(column: Any) -> Any:
+    """As text without blanks around it, null where nothing is left."""
+    text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    return pc.if_else(pc.equal(text, ""), None, text)
+
+
+def _from_epochs(column: _Column, own_zone: str | None, zone: str | None) -> Times:
     """Seconds, milli-, micro- or nanoseconds, told apart row by row by the number of digits."""
-    whole = np.isfinite(epochs) & (epochs > 0) & (epochs < 1e20)
-    if (whole & (epochs >= 19_000_101) & (epochs <= 21_001_231)).all():
-        text = pd.Series(epochs.astype(np.int64).astype(str), dtype="object")
-        return _from_text(text, None, zone, rows, name, report)
-    good = whole & (epochs >= 1e8)
-    if not good.all():
-        bad = np.flatnonzero(~good)
-        report.reject(
-            "not a time",
-            "is not a time (an epoch has 9 digits or more)",
-            "Write ISO 8601 with a zone, or an epoch.",
-            rows=rows[bad],
-            column=name,
-            value=column[int(bad[0])].as_py(),
-        )
+    values = column.values
+    epochs = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    if np.mean((epochs >= 1800_01_01) & (epochs <= 2250_12_31)) > 0.5:
+        days = pc.replace_substring_regex(values.cast(pa.string()), r"\.0*$", "")
+        return _from_text(replace(column, values=days), own_zone, zone)
+    bad = ~((epochs >= 1e8) & (epochs < 1e20))
+    if bad.any():
+        column.refuse(bad, "not a time", "is not a time (an epoch has 9 digits or more)")
     digits = np.floor(np.log10(epochs)).astype(int) + 1
-    scale = np.select([digits <= 11, digits <= 14, digits <= 17], [10**9, 10**6, 10**3], 1)
-    units = {10**9: "s", 10**6: "ms", 10**3: "us", 1: "ns"}
-    found = [units[int(factor)] for factor in np.unique(scale)[::-1]]
-    report.repaired("epoch", f"times are epochs in {' and '.join(found)}", () if len(found) == 1 else rows)
-    exact = column.cast(pa.int64(), safe=False).to_numpy() if not pa.types.is_floating(column.type) else None
-    if exact is not None:
-        return np.asarray(exact * scale, dtype=np.int64)
-    return np.round(epochs * scale).astype(np.int64)
-
-
-def _from_text(
-    text: pd.Series[Any],
-    own_zone: str | None,
-    zone: str | None,
-    rows: Rows,
-    name: str,
-    report: IngestReport,
-) -> Times:
-    numbers = text.str.fullmatch(r"\d{9,20}(\.0+)?").to_numpy(dtype=bool)
-    if numbers.all():
-        column = pa.chunked_array([pa.array(text.str.partition(".")[0].astype("int64"))])
-        return _from_epochs(column.to_numpy().astype(float), column, rows, name, zone, report)
-    suffix = text.str.extract(_ZONE)
-    with_clock = text.str.contains(r":\d\d|[AP]M$|\d[T ]\d{4}", case=False).to_numpy(dtype=bool)
-    aware = suffix.notna().any(axis=1).to_numpy() & with_clock
-    stem = text.where(~aware, text.str.replace(_ZONE, "", regex=True)).str.strip()
-    wall = _parse(stem, text, rows, name, report)
-    if not aware.any():
-        return _localise(wall, own_zone, zone, rows, name, report, dates=not with_clock.any())
-    offsets = suffix["offset"].where(aware).fillna("+00:00").str.replace(":", "")
-    seconds = (offsets.str[1:3].astype(int) * 3_600 + offsets.str[3:5].astype(int) * 60).to_numpy()
-    seconds = np.where(offsets.str[0] == "-", -seconds, seconds)
-    if not aware.all():
-        naive = np.flatnonzero(~aware)
-        if zone is None and own_zone is None:
-            report.reject(
-                "no zone",
-                "has no time zone while other rows have one",
-                "Write the zone in every row, or set market.time_zone.",
-                rows=rows[naive],
-                column=name,
-                value=f"'{text.iloc[int(naive[0])]}'",
-            )
-        local = _localise(wall[naive], own_zone, zone, rows[naive], name, report)
-        wall[naive] = local
-    if len(np.unique(seconds[aware])) > 1 or not aware.all():
-        if (wall[aware] % DAY == 0).all() and aware.all():
-            report.repaired("session dates", "midnights of a zone with summer time taken as dates")
-            return wall
-        report.repaired(
-            "mixed time zones", "times of several zones converted to UTC", rows[aware & (seconds != 0)]
-        )
-    return np.asarray(wall - np.where(aware, seconds, 0) * 10**9, dtype=np.int64)
-
-
-def _parse(stem: pd.Series[Any], text: pd.Series[Any], rows: Rows, name: str, report: IngestReport) -> Times:
-    """Wall-clock times of texts without zone; all of one form, and read in the only way that fits all."""
-    first = stem.iloc[0]
-    forms = [(pattern, ways) for pattern, ways in _FORMATS if re.fullmatch(pattern, first, re.IGNORECASE)]
-    bad = np.zeros(len(stem), dtype=bool)
-    for pattern, ways in forms:
-        if ways == ("ISO8601",):
-            alike = stem.str.fullmatch(pattern).to_numpy(dtype=bool)
-        else:
-            alike = stem.str.fullmatch(pattern, case=False).to_numpy(dtype=bool)
-        plain = stem.where(pd.Series(alike), None)
-        if ways != ("ISO8601",) and "/" in ways[0]:
-            plain = plain.str.replace(r"[.-](?=\d+[/.-])|(?<=\d\d)[.-](?=\d{4})", "/", regex=True)
-        elif ways != ("ISO8601",):
-            plain = plain.str.replace("T", " ", n=1) if "%b" not in ways[0] else plain
-        readings = [pd.to_datetime(plain, format=way, errors="coerce") for way in ways]
-        fitting = [reading for reading in readings if reading.notna().all()]
-        if len(fitting) > 1 and not fitting[0].equals(fitting[1]):
-            report.reject(
-                "ambiguous date",
-                "can be day/month or month/day, and no row of the file decides it",
-                "Write dates as YYYY-MM-DD.",
-                rows=rows[0],
-                column=name,
-                value=f"'{text.iloc[0]}'",
-            )
-        if fitting:
-            times = fitting[0].dt.as_unit("ns") if _holdable(fitting[0]) else None
-            if times is not None:
-                return np.array(times.astype("int64"), dtype=np.int64)
-            bad |= ~_in_range(fitting[0])
-        else:
-            bad |= np.asarray(min(readings, key=lambda reading: reading.isna().sum()).isna())
-    worst = np.flatnonzero(bad) if bad.any() else np.array([0])
-    expected = "" if bad.any() and forms else " that is known"
-    report.reject(
-        "not a time",
-        f"is not a time{expected}" + (f" like the first, '{first}'" if bad.any() and not bad[0] else ""),
-        "Write ISO 8601 with a zone, for instance 2024-01-31T15:00:00Z.",
-        rows=rows[worst],
-        column=name,
-        value=f"'{text.iloc[int(worst[0])]}'",
+    factor = np.select([digits <= 11, digits <= 14, digits <= 17], [10**9, 10**6, 10**3], 1)
+    times = column.nanoseconds(epochs, factor)
+    if not pa.types.is_floating(values.type):  # floats lose the last digits of nanoseconds
+        times = np.asarray(values.cast(pa.int64(), safe=False).to_numpy() * factor, dtype=np.int64)
+    found = [unit for unit, size in _UNITS.items() if (factor == size).any()]
+    column.report.repaired(
+        "epoch", f"times are epochs in {' and '.join(found)}", column.rows if len(found) > 1 else ()
     )
+    return times
 
 
-def _in_range(times: pd.Series[Any]) -> NDArray[np.bool_]:
-    years = times.dt.year.to_numpy()
-    return np.asarray((years >= 1700) & (years <= 2250))
+def _from_timestamps(column: _Column, own_zone: str | None, zone: str | None) -> Times:
+    values, kind = column.values, column.values.type
+    numbers = values.cast(pa.int64())
+    # Messages show times without their zone, which a damaged file may have made unreadable.
+    column = replace(column, values=numbers.cast(pa.timestamp(kind.unit)))
+    times = column.nanoseconds(numbers.to_numpy(), _UNITS[kind.unit])
+    if kind.tz is None:
+        return _localised(times, column, own_zone, zone)
+    if (times % DAY == 0).all():
+        return times
+    try:
+        local = pc.local_timestamp(values).cast(pa.int64()).to_numpy()
+    except pa.ArrowInvalid:
+        everywhere = np.ones(len(times), dtype=bool)
+        column.refuse(everywhere, "no zone", f"is a time of the zone '{kind.tz}', which is not known")
+    wall = np.asarray(local * _UNITS[kind.unit], dtype=np.int64)
+    return wall if _are_dates(wall, wall - times, column.report) else times
 
 
-def _holdable(times: pd.Series[Any]) -> bool:
-    return bool(_in_range(times).all())
-
-
-def _localise(
-    wall: Times,
-    own_zone: str | None,
-    zone: str | None,
-    rows: Rows,
-    name: str,
-    report: IngestReport,
-    *,
-    dates: bool | None = None,
-) -> Times:
-    """UTC of naive times: dates stay dates, a time of day needs a zone."""
-    if dates or (dates is None and (wall % DAY == 0).all()):
+def _from_text(column: _Column, own_zone: str | None, zone: str | None) -> Times:
+    text = column.values
+    epochs = pc.match_substring_regex(text, _EPOCH).to_numpy()
+    if epochs.mean() > 0.5:
+        if not epochs.all():
+            column.refuse(~epochs, "not a time", "is not a time while the others are epochs")
+        numbers = pc.replace_substring_regex(text, r"\.0+$", "").cast(pa.decimal128(20))
+        return _from_epochs(replace(column, values=numbers), own_zone, zone)
+    suffix = pc.extract_regex(text, _ZONE)
+    named, signed = (pc.not_equal(pc.struct_field(suffix, part), "") for part in ("name", "sign"))
+    aware = pc.and_(pc.or_(named, signed), pc.match_substring_regex(text, _HAS_CLOCK))
+    wall = _wall_times(column, pc.if_else(aware, pc.replace_substring_regex(text, _ZONE, ""), text))
+    if not pc.any(aware).as_py():
+        return _localised(wall, column, own_zone, zone)
+    minutes = _integers(suffix, "hour") * 60 + _integers(suffix, "minute")
+    minutes[pc.equal(pc.struct_field(suffix, "sign"), "-").to_numpy()] *= -1
+    naive = ~aware.to_numpy()
+    offset = np.where(naive, 0, minutes) * (60 * 10**9)
+    changing = len(np.unique(offset[~naive])) > 1
+    if naive.any():
+        if zone is None and own_zone is None:
+            remedy = "Write the zone in every row, or set market.time_zone."
+            column.refuse(naive, "no zone", "has no time zone while other rows have one", remedy)
+        wall[naive] = _to_utc(wall[naive], column.only(naive), own_zone, zone)
+    elif _are_dates(wall, offset, column.report):
         return wall
-    chosen = zone or own_zone
-    if chosen is None:
-        report.reject(
+    if changing or naive.any():
+        column.report.repaired(
+            "mixed time zones", "times of several zones converted to UTC", column.rows[offset != 0]
+        )
+    return np.asarray(wall - offset, dtype=np.int64)
+
+
+def _wall_times(column: _Column, text: Any) -> Times:
+    """Of texts without zone: all of one form, and read in the only way that fits all."""
+    sample = text.slice(0, _SAMPLE)
+    hits = {form: pc.sum(pc.match_substring_regex(sample, form)).as_py() for form in _FORMS}
+    form = max(hits, key=lambda form: hits[form])
+    parts = pc.extract_regex(text, form)
+    strange = parts.is_null().to_numpy()
+    if strange.all():
+        column.refuse(strange, "not a time", "is not a time that is known")
+    if strange.any():
+        like = column.values[int(strange.argmin())].as_py()
+        column.refuse(strange, "not a time", f"is not a time like the others, for instance '{like}'")
+    clock, possible = _time_of_day(parts)
+    ways = (("either", "other"), ("other", "either")) if "(?P<either>" in form else (("day", "month"),)
+    readings = []
+    for day, month in ways:
+        days, valid = _days(parts, day, month)
+        readings.append((days * DAY + clock, valid & possible))
+    fitting = [times for times, valid in readings if valid.all()]
+    if not fitting:
+        bad = min((~valid for _, valid in readings), key=np.count_nonzero)
+        column.refuse(bad, "not a time", f"is no time between {_YEARS[0]} and {_YEARS[1]}")
+    if (differ := fitting[0] != fitting[-1]).any():
+        problem = "can be day/month or month/day, and no row of the file decides it"
+        column.refuse(differ, "ambiguous date", problem, "Write dates as YYYY-MM-DD.")
+    return fitting[0]
+
+
+def _integers(parts: Any, name: str) -> Times:
+    """A group of the regular expression; 0 where it is empty or the expression has no such group."""
+    if parts.type.get_field_index(name) < 0:
+        return np.zeros(len(parts), dtype=np.int64)
+    text = pc.struct_field(parts, name)
+    return np.array(pc.if_else(pc.equal(text, ""), "0", text).cast(pa.int64()).to_numpy(), dtype=np.int64)
+
+
+def _time_of_day(parts: Any) -> tuple[Times, Mask]:
+    """In nanoseconds, and whether there is such a time."""
+    hour, minute, second = (_integers(parts, name) for name in ("hour", "minute", "second"))
+    possible = (hour < 24) & (minute < 60) & (second < 60)
+    if parts.type.get_field_index("half") >= 0:
+        half = pc.utf8_lower(pc.struct_field(parts, "half"))
+        twelve, after_noon = (np.asarray(mask) for mask in (pc.not_equal(half, ""), pc.equal(half, "pm")))
+        possible &= ~twelve | ((hour >= 1) & (hour <= 12))
+        hour = np.where(twelve, hour % 12 + 12 * after_noon, hour)
+    seconds = hour * 3_600 + minute * 60 + second
+    fraction: Any = 0
+    if parts.type.get_field_index("fraction") >= 0:
+        fraction = pc.utf8_rpad(pc.struct_field(parts, "fraction"), 9, "0").cast(pa.int64()).to_numpy()
+    return np.asarray(seconds * 10**9 + fraction, dtype=np.int64), possible
+
+
+def _days(parts: Any, day: str, month: str) -> tuple[Times, Mask]:
+    """Days since 1970, and whether there is such a day."""
+    if parts.type.get_field_index("word") >= 0:
+        names = pc.utf8_lower(pc.struct_field(parts, "word"))
+        months = pc.fill_null(pc.index_in(names, value_set=_MONTHS), -1).to_numpy().astype(np.int64)
+    else:
+        months = _integers(parts, month) - 1
+    years, day_of_month = _integers(parts, "year"), _integers(parts, day)
+    first = ((years - 1970) * 12 + months).astype("datetime64[M]")
+    days = first.astype("datetime64[D]") + (day_of_month - 1)
+    valid = (months >= 0) & (months < 12) & (days.astype("datetime64[M]") == first)
+    valid &= (years >= _YEARS[0]) & (years < _YEARS[1])
+    return days.astype(np.int64), valid
+
+
+def _localised(wall: Times, column: _Column, own_zone: str | None, zone: str | None) -> Times:
+    """UTC of naive times: dates stay dates, a time of day needs a zone."""
+    intraday = wall % DAY != 0
+    if not intraday.any():
+        return wall
+    if zone is None and own_zone is None:
+        column.refuse(
+            intraday,
             "no zone",
             "has a time of day but no time zone",
             "Write the zone (2024-01-31T15:00:00Z), or set market.time_zone, for instance to UTC.",
-            rows=rows[0],
-            column=name,
-            value=str(pd.Timestamp(int(wall[0]))),
         )
-    source = "set by market.time_zone" if zone else f"as {report.layout} writes them"
-    report.repaired("time zone", f"times without a zone are taken as {chosen}, {source}")
+    return _to_utc(wall, column, own_zone, zone)
+
+
+def _to_utc(wall: Times, column: _Column, own_zone: str | None, zone: str | None) -> Times:
+    report, chosen = column.report, str(zone or own_zone)
     try:
         info = ZoneInfo(chosen)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         report.reject(
             "no zone", f"market.time_zone is '{chosen}', which is not known", "Use 'UTC' or 'Europe/Berlin'."
         )
-    index = pd.DatetimeIndex(wall)
-    local = index.tz_localize(info, ambiguous="NaT", nonexistent="NaT")
-    if local.hasnans:
-        bad = np.flatnonzero(local.isna())
-        report.reject(
-            "no such time",
-            f"does not exist or exists twice in {chosen} (summer time)",
-            "Write times in UTC.",
-            rows=rows[bad],
-            column=name,
-            value=str(index[int(bad[0])]),
-        )
+    source = "set by market.time_zone" if zone else f"as {report.layout} writes them"
+    report.repaired("time zone", f"times without a zone are taken as {chosen}, {source}")
+    local = pd.DatetimeIndex(wall).tz_localize(info, ambiguous="NaT", nonexistent="NaT")
+    bad = np.asarray(local.isna())
+    if bad.any():
+        problem = f"does not exist or exists twice in {chosen} (summer time)"
+        column.refuse(bad, "no such time", problem, "Write times in UTC.")
     return np.asarray(local.tz_convert("UTC").asi8, dtype=np.int64)
 
 
-def _session_dates(utc: Times, zone: str, report: IngestReport) -> Times:
-    """Midnights of a zone with summer time are dates; anything else stays the instant it is."""
-    if (utc % DAY == 0).all():
-        return utc
-    wall = pd.DatetimeIndex(utc, tz="UTC").tz_convert(zone).tz_localize(None).asi8
-    if (wall % DAY == 0).all() and len(np.unique(wall - utc)) > 1:
-        report.repaired("session dates", "midnights of a zone with summer time taken as dates")
-        return np.asarray(wall, dtype=np.int64)
-    return utc
-
-
-def _refuse_overflow(column: Any, times: Any, rows: Rows, name: str, report: IngestReport) -> None:
-    """Times that nanoseconds cannot hold wrap round when converted, and do not come back the same."""
-    back = times.cast(column.type, safe=False)
-    lost = pc.not_equal(back, column).to_numpy()
-    if lost.any() and column.type.unit != "ns":
-        bad = np.flatnonzero(lost)
-        report.reject(
-            "not a time",
-            "is no time that can be held",
-            "Write ISO 8601 with a zone, or an epoch.",
-            rows=rows[bad],
-            column=name,
-            value=column[int(bad[0])].cast(pa.string()).as_py(),
-        )
+def _are_dates(wall: Times, offset: Times, report: IngestReport) -> bool:
+    """Midnights of a zone with summer time are dates; so are yfinance's in a file of one season."""
+    changing = offset.min() != offset.max() or (report.layout == "yfinance" and bool(offset.any()))
+    if not changing or (wall % DAY != 0).any():
+        return False
+    report.repaired("session dates", "midnights of a local zone taken as dates")
+    return True

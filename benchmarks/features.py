@@ -1,0 +1,167 @@
+"""Bars and features beside their peers, in one process, one after the other.
+
+    taskset -c 0 python -m benchmarks.features [--bars 1000000] [--repeats 5]
+
+Peers: the same features in pandas (`benchmarks.pandas_features`), `pandas.merge_asof`,
+`DataFrame.to_parquet`, `pandas.read_csv`. Figures are medians; peak memory is that of a process of its own.
+"""
+
+import argparse
+import multiprocessing
+import os
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from benchmarks.pandas_features import pandas_features
+from trading_assets.config.settings import FeatureSet
+from trading_assets.features.table import FeatureStream, append_features, compute_features
+from trading_assets.features.timeframes import join_timeframe, to_timeframe
+from trading_assets.market.ingest import read_bars
+from trading_assets.market.synthetic import SyntheticMarket
+from trading_assets.registry.tables import read_table, write_table
+
+DAY = 1_440
+"""Minute bars of a day."""
+OWN_BARS = FeatureSet(timeframes=())
+
+
+def minute_bars(n: int) -> pd.DataFrame:
+    bars = SyntheticMarket("price", 1.0, n_bars=n, seed=1).bars.round({"volume": 3}).copy()
+    prices = ["open", "high", "low", "close"]
+    bars[prices] = bars[prices].round(4)
+    bars["high"] = bars[prices].max(axis=1)
+    bars["low"] = bars[prices].min(axis=1)
+    bars["timestamp"] = pd.date_range("2023-01-01", periods=n, freq="min", tz="UTC", unit="ns")
+    return bars
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def medians(repeats: int, *works: Callable[[], object]) -> list[float]:
+    """Median seconds of each, taken in turns so that a busy moment meets all alike."""
+    for work in works:
+        work()
+    taken = [[seconds(work) for work in works] for _ in range(repeats)]
+    return [statistics.median(column) for column in zip(*taken, strict=True)]
+
+
+def peak_memory(n: int) -> float:
+    """GB at most in a process that loads `n` bars and computes their features."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bars.parquet"
+        write_table(minute_bars(n), path)
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            return pool.apply(_peak, (path,))
+
+
+def _peak(path: Path) -> float:
+    table = compute_features(read_table(path), OWN_BARS)
+    assert len(table.columns) >= 64
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1e6
+
+
+def row(work: str, ours: str, peer: str, ratio: float, goal: str) -> None:
+    print(f"| {work} | {ours} | {peer} | {ratio:.2f} | {goal} |", flush=True)
+
+
+def show(value: float) -> str:
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1e3:.1f} ms"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bars", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    n, repeats = options.bars, options.repeats
+    pa.set_cpu_count(1)
+    bars = minute_bars(n)
+    print(f"{n:,} minute bars, medians of {repeats}")
+    print("| work | ours | peer | ratio | goal |\n| --- | --- | --- | --- | --- |")
+
+    ours, peer = medians(repeats, lambda: compute_features(bars, OWN_BARS), lambda: pandas_features(bars))
+    table = compute_features(bars, OWN_BARS)
+    row(f"{len(table.columns)} features", show(ours), f"{show(peer)}, pandas", peer / ours, ">= 6")
+    row("the same, peak memory", f"{peak_memory(n):.2f} GB", "-", 0, "< 1.2 GB")
+
+    start, new = compute_features(bars.iloc[:-DAY], OWN_BARS), bars.iloc[-DAY:]
+    appending = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        append_features(start, new)
+        appending.append(time.perf_counter() - begun)
+        start = compute_features(bars.iloc[:-DAY], OWN_BARS)
+    append = statistics.median(appending)
+    row(f"append {DAY:,} bars", show(append), f"{show(ours)}, recomputing", ours / append, ">= 100")
+
+    stream, taken = FeatureStream(state=table.state), []
+    later = minute_bars(30_000)
+    later["timestamp"] += bars["timestamp"].iloc[-1] - later["timestamp"].iloc[0] + pd.Timedelta(minutes=1)
+    for bar in later.itertuples(index=False):
+        begun = time.perf_counter()
+        stream.push(bar)
+        taken.append(time.perf_counter() - begun)
+    p50, p99 = np.percentile(np.array(taken[1_000:]) * 1e6, [50, 99])
+    row("one live bar", f"p50 {p50:.1f} us, p99 {p99:.1f} us", "-", 0, "p99 < 30 us")
+
+    larger, _ = to_timeframe(bars, "4h")
+    values = compute_features(larger, FeatureSet(timeframes=(), names=("return_1", "rsi_14", "channel_24")))
+    right = values.frame.assign(time=larger["timestamp"] + pd.Timedelta("4h"))
+    left = pd.DataFrame({"time": bars["timestamp"] + pd.Timedelta("1min")})
+    closes, at = (pd.DatetimeIndex(side["time"]).as_unit("ns").asi8 for side in (right, left))
+    table_of_4h = values.frame.to_numpy()
+    merged = pd.merge_asof(left, right, on="time")[list(values.frame)]
+    np.testing.assert_array_equal(join_timeframe(table_of_4h, closes, at), merged.to_numpy())
+    ours, peer = medians(
+        repeats,
+        lambda: join_timeframe(table_of_4h, closes, at),
+        lambda: pd.merge_asof(left, right, on="time"),
+    )
+    row("join 3 features of 4h bars", show(ours), f"{show(peer)}, merge_asof", peer / ours, ">= 3")
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        frame = table.frame
+        ours, peer = medians(
+            repeats,
+            lambda: write_table(frame, folder / "ours.parquet"),
+            lambda: frame.to_parquet(folder / "peer.parquet", index=False),
+        )
+        row("write the features", show(ours), f"{show(peer)}, to_parquet", peer / ours, ">= 2.5")
+        size, other = ((folder / file).stat().st_size for file in ("ours.parquet", "peer.parquet"))
+        row("size of the file", f"{size / 1e6:.0f} MB", f"{other / 1e6:.0f} MB", size / other, "<= 0.75")
+        middle = n // 2
+        ours, peer = medians(
+            repeats,
+            lambda: read_table(folder / "ours.parquet", rows=(middle, middle + DAY)),
+            lambda: read_table(folder / "ours.parquet"),
+        )
+        row("read one day of it", show(ours), f"{show(peer)}, all of it", peer / ours, ">= 4")
+
+        for kind, stamps in (
+            ("ISO times", bars["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")),
+            ("epochs", bars["timestamp"].astype("int64") // 10**6),
+        ):
+            path = folder / "bars.csv"
+            bars.assign(timestamp=stamps).to_csv(path, index=False)
+            ours, peer = medians(repeats, lambda p=path: read_bars(p), lambda p=path: pd.read_csv(p))
+            row(f"read and check a CSV, {kind}", show(ours), f"{show(peer)}, read_csv", ours / peer, "<= 2")
+
+
+if __name__ == "__main__":
+    main()
