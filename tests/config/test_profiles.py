@@ -54,11 +54,8 @@ def test_overrides_win_over_the_symbols_section_which_wins_over_the_profile(
         "symbols:\n  A: {labels: {horizon: 7, variance_horizon: 8}}\n",
     )
     labels = load_settings(source, "A", {"labels": {"horizon": 9}}).labels
-    assert labels.model_dump() == {
-        "horizon": 9,
-        "variance_horizon": 8,
-        "variance_lookback": 100,
-    }
+    assert (labels.horizon, labels.variance_horizon, labels.variance_lookback) == (9, 8, 100)
+    assert labels.kind == Settings().labels.kind
     assert load_settings(source, "B").labels.horizon == 5
 
 

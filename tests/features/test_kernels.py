@@ -112,15 +112,19 @@ def volume_z(f: pd.DataFrame, n: int) -> pd.Series:
     return ((np.log1p(f["volume"]) - rolling.mean()) / rolling.std()).clip(-5, 5)
 
 
+def balance(a: pd.Series, b: pd.Series) -> pd.Series:
+    return (a - b) / (a + b)
+
+
 def vwap_gap(f: pd.DataFrame, n: int) -> pd.Series:
     money = f[["high", "low", "close"]].mean(axis=1) * f["volume"]
-    return np.log(f["close"] / (money.rolling(n).sum() / f["volume"].rolling(n).sum()))
+    return f["close"] / (money.rolling(n).sum() / f["volume"].rolling(n).sum()) - 1
 
 
 def illiquidity(f: pd.DataFrame, n: int, m: int) -> pd.Series:
     """Amihud (2002), Illiquidity and stock returns; a bar without volume counts as 0."""
     ratio = over(returns(f).abs(), f["volume"], 0.0)
-    return np.log(ratio.rolling(n).mean() / ratio.rolling(m).mean()).clip(-4, 4)
+    return balance(ratio.rolling(n).mean(), ratio.rolling(m).mean())
 
 
 def return_volume_correlation(f: pd.DataFrame, n: int) -> NDArray[np.float64]:
@@ -173,8 +177,8 @@ ORACLES: dict[str, Oracle] = {
     "macd_histogram": macd,
     "efficiency": efficiency,
     "up_share": lambda f, n: (returns(f) > 0).rolling(n).mean(),
-    "ema_gap": lambda f, n, m: np.log(ema(f["close"], n) / ema(f["close"], m)),
-    "sma_gap": lambda f, n: np.log(f["close"] / talib.SMA(f["close"], n)),
+    "ema_gap": lambda f, n, m: ema(np.log(f["close"]), n) - ema(np.log(f["close"]), m),
+    "sma_gap": lambda f, n: np.log(f["close"]) - talib.SMA(np.log(f["close"]), n),
     "slope": slope,
     "trend_correlation": trend_correlation,
     "adx": lambda f, n: talib.ADX(f["high"], f["low"], f["close"], n) / 100,
@@ -197,9 +201,7 @@ ORACLES: dict[str, Oracle] = {
     "jump_share": jump_share,
     "volume_surprise": lambda f, n: surprise(f["volume"], n),
     "volume_z": volume_z,
-    "volume_ratio": lambda f, n, m: np.log(
-        f["volume"].rolling(n).mean() / f["volume"].rolling(m).mean()
-    ).clip(-4, 4),
+    "volume_ratio": lambda f, n, m: balance(f["volume"].rolling(n).mean(), f["volume"].rolling(m).mean()),
     "money_flow": lambda f, n: talib.MFI(f["high"], f["low"], f["close"], f["volume"], n) / 100,
     "signed_volume": lambda f, n: (
         (np.sign(returns(f)) * f["volume"]).rolling(n).sum() / f["volume"].rolling(n).sum()

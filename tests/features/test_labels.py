@@ -1,6 +1,5 @@
 """Targets: what they are, which bars decide them, and that no other bar does."""
 
-
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings

@@ -137,7 +137,7 @@ FORMS = (
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     minutes=st.lists(st.integers(0, 150 * 365 * 1_440), min_size=1, max_size=12),
 )

@@ -327,6 +327,72 @@ def test_a_changed_artifact_cannot_be_opened(store: ArtifactStore) -> None:
         ref.open()
 
 
+def asking(method: int = 1, depth: object = 3, **inputs: str) -> Recipe:
+    return Recipe(
+        category="tables", kind="thing", symbol="A", method=method, settings={"depth": depth}, inputs=inputs
+    )
+
+
+def test_it_is_said_why_something_was_built_or_found(store: ArtifactStore) -> None:
+    first = store.obtain(asking(bars="d1"), {}, building())
+    assert first.reason == "nothing was there yet"
+    assert store.obtain(asking(bars="d1"), {}, never).reason == "version 1.0.0 has the same recipe"
+    again = store.obtain(asking(bars="d1"), {}, building(), rebuild=True)
+    assert again.reason == "asked to build again"
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        (asking(bars="d2", other="e"), "input bars changed"),
+        (asking(bars="d1", other="f"), "input other changed"),
+        (asking(bars="d1"), "input other changed"),
+        (asking(bars="d1", other="e", depth=4), "depth changed"),
+        (asking(bars="d1", other="e", method=2), "method 1 is now 2"),
+        (
+            asking(bars="d2", other="f", depth=4, method=2),
+            "method 1 is now 2, depth changed, input bars changed, input other changed",
+        ),
+    ],
+)
+def test_what_changed_in_a_recipe_is_named(store: ArtifactStore, changed: Recipe, reason: str) -> None:
+    store.obtain(asking(bars="d1", other="e"), {}, building("before"))
+    after = store.obtain(changed, {}, building("after"))
+    assert (after.outcome, after.reason) == ("built", f"since version 1.0.0: {reason}")
+
+
+def test_of_settings_within_settings_the_ones_that_changed_are_named(store: ArtifactStore) -> None:
+    before = {"names": ["a", "b"], "parameters": {"rsi": [[14], [28]], "ema": [[3]]}, "gone": 1}
+    after = {"names": ["a", "b"], "parameters": {"rsi": [[14]], "ema": [[3]], "new": [[1]]}}
+    store.obtain(asking(depth=before), {}, building("before"))
+    reason = store.obtain(asking(depth=after), {}, building("after")).reason
+    assert reason == (
+        "since version 1.0.0: depth.gone changed, depth.parameters.new changed, depth.parameters.rsi changed"
+    )
+
+
+def test_settings_are_compared_as_they_are_stored(store: ArtifactStore) -> None:
+    """A tuple comes back from the store as a list; that is no change."""
+    store.obtain(asking(depth=((1, 2), (3,)), bars="d1"), {}, building("before"))
+    reason = store.obtain(asking(depth=((1, 2), (3,)), bars="d2"), {}, building("after")).reason
+    assert reason == "since version 1.0.0: input bars changed"
+
+
+def test_what_changed_is_told_from_the_version_in_force(store: ArtifactStore) -> None:
+    store.obtain(asking(bars="d1"), {}, building("one"))
+    store.obtain(asking(bars="d2", depth=4), {}, building("two"))
+    store.obtain(asking(bars="d1"), {}, never)
+    reason = store.obtain(asking(bars="d3"), {}, building("three")).reason
+    assert reason == "since version 1.0.0: input bars changed"
+
+
+def test_a_version_whose_recipe_is_the_same_but_was_forgotten_is_built_again(store: ArtifactStore) -> None:
+    ref = store.obtain(asking(bars="d1"), {}, building()).ref
+    shutil.rmtree(ref.path.parent / "recipes")
+    reason = store.obtain(asking(bars="d1"), {}, building()).reason
+    assert reason == "since version 1.0.0: its recipe is not on record"
+
+
 def test_metadata_is_strict_json(store: ArtifactStore) -> None:
     ref = store.obtain(recipe(), {}, building()).ref
     assert json.loads((ref.path / "metadata.json").read_bytes())["version"] == "1.0.0"

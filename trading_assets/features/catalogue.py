@@ -104,8 +104,8 @@ class Column:
         return int(self.indicator.warm_up(*self.parameters))
 
     def rows_of_warm_up(self, interval: float) -> int:
-        """Rows of the table at most whose value is NaN, for bars of `interval` seconds."""
-        if not self.timeframe:
+        """Rows of the table at most whose value is NaN, for bars of `interval` seconds (0: not known yet)."""
+        if not self.timeframe or interval == 0:
             return self.warm_up
         return (self.warm_up + 2) * int(-(-timeframe_seconds(self.timeframe) // interval))
 

@@ -37,7 +37,8 @@ def features_of(
         table = FeatureTable.load(previous.open())
     except ArtifactError as error:
         return compute_features(bars, feature_set), f"computed in full: {error}"
-    if [column.name for column in choose_columns(bars, feature_set)[0]] != [c.name for c in table.columns]:
+    columns, _, interval = choose_columns(bars, feature_set)
+    if interval != table.interval or [c.name for c in columns] != [c.name for c in table.columns]:
         return compute_features(bars, feature_set), "computed in full: the market has other inputs now"
     made = append_features(table, bars.iloc[rows:])
     return made, f"continued from version {previous.version} by {len(bars) - rows} bars"

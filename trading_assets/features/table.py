@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +300,9 @@ def append_features(table: FeatureTable, new_bars: pd.DataFrame) -> FeatureTable
     _check_follows(engine.last_time, to_rows(new_bars.iloc[:1]))
     if ("funding_rate" in new_bars) != table.state.funding:
         raise MarketError("Bars with and without a funding_rate cannot be one table; compute it anew.")
+    interval = table.interval or bar_seconds(
+        np.concatenate([np.array([engine.last_time] * (engine.seen > 0)), to_rows(new_bars)[0]])
+    )
     rows, buffer = len(table) + len(new_bars), table._buffer
     if buffer.used != len(table) or rows > buffer.values.shape[1]:
         buffer = _Buffer(len(table.columns), _roomy(rows))
@@ -307,7 +310,7 @@ def append_features(table: FeatureTable, new_bars: pd.DataFrame) -> FeatureTable
     _fill(engine, new_bars, buffer.values, len(table))
     buffer.used = rows
     state = FeatureState(table.feature_set, table.state.funding, engine.state())
-    return FeatureTable(table.columns, table.left_out, table.interval, state, buffer, rows)
+    return FeatureTable(table.columns, table.left_out, interval, state, buffer, rows)
 
 
 class FeatureStream:
@@ -361,19 +364,20 @@ class FeatureStream:
         MarketError
             When the bar does not come after the one before, or a number in it is missing or not positive.
         """
-        engine = self._engine or self._start(_has(bar, "funding_rate"), None)
+        funding = self._funding if self._engine else _has(bar, "funding_rate")
         try:
-            numbers = _fields_of(bar, self._funding)
-        except (KeyError, AttributeError, TypeError, ValueError) as error:
-            needed = _FIELDS if self._funding else _FIELDS[:-1]
+            numbers = _fields_of(bar, funding)
+        except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
+            needed = _FIELDS if funding else _FIELDS[:-1]
             raise MarketError(f"A bar needs the fields {', '.join(needed)}; got {bar!r} ({error}).") from None
-        self._bar[:, 0] = numbers
-        if not numbers[0] > engine.last_time:
-            _check_follows(engine.last_time, self._bar)
         if not (min(numbers[1:5]) > 0 and numbers[5] >= 0 and isfinite(sum(numbers))):
             raise MarketError(
                 f"A bar's prices must be positive, its volume not negative, all finite: {bar!r}."
             )
+        engine = self._engine or self._start(funding, None)
+        self._bar[:, 0] = numbers
+        if not numbers[0] > engine.last_time:
+            _check_follows(engine.last_time, self._bar)
         out = np.empty((len(engine.columns), 1), dtype=np.float32)
         engine.advance(self._bar, out)
         features: Singles = out[:, 0]
@@ -432,19 +436,15 @@ def _part(kept: Mapping[str, NDArray[Any]] | None, name: str) -> Arrays | None:
 
 
 def _fields_of(bar: Any, funding: bool) -> tuple[float, ...]:
-    """The seven numbers of a bar given as a named tuple or a mapping."""
+    """The seven numbers of a bar given as a named tuple or a mapping; NaN for a time that is none."""
     if isinstance(bar, tuple):
-        return (
-            pd.Timestamp(bar.timestamp).value / 1e9,  # type: ignore[attr-defined]
-            bar.open,  # type: ignore[attr-defined]
-            bar.high,  # type: ignore[attr-defined]
-            bar.low,  # type: ignore[attr-defined]
-            bar.close,  # type: ignore[attr-defined]
-            bar.volume,  # type: ignore[attr-defined]
-            bar.funding_rate if funding else 0.0,  # type: ignore[attr-defined]
-        )
-    prices = (bar["open"], bar["high"], bar["low"], bar["close"], bar["volume"])
-    return (pd.Timestamp(bar["timestamp"]).value / 1e9, *prices, bar["funding_rate"] if funding else 0.0)
+        given: Any = (bar.timestamp, bar.open, bar.high, bar.low, bar.close, bar.volume)  # type: ignore[attr-defined]
+        rate = bar.funding_rate if funding else 0.0  # type: ignore[attr-defined]
+    else:
+        given = (bar["timestamp"], bar["open"], bar["high"], bar["low"], bar["close"], bar["volume"])
+        rate = bar["funding_rate"] if funding else 0.0
+    time = pd.Timestamp(given[0])
+    return (nan if time is pd.NaT else time.as_unit("ns").value / 1e9, *map(float, given[1:]), float(rate))
 
 
 def _has(bar: Any, name: str) -> bool:

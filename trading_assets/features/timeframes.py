@@ -59,7 +59,7 @@ def resample(bars: Array, size: float, origin: float, partial: Array, larger: Ar
         start = np.floor((time - origin) / size) * size + origin
         if partial[0] > 0 and start != partial[1]:
             made += _close(partial, larger, made)
-        if partial[8] > 0:
+        if partial[8] != 0:
             distance = time - partial[8]
             partial[9] = distance if partial[9] == 0 else min(partial[9], distance)
         partial[8] = time

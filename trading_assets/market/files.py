@@ -151,6 +151,8 @@ def _from_table(table: pa.Table, report: IngestReport) -> RawBars:
 def plain(column: Column) -> Column:
     """Of one kind of text, without dictionaries, and sound: damaged offsets would be read beyond the end."""
     column.validate(full=True)
+    if pa.types.is_timestamp(column.type):
+        _ = column.type.tz  # raises UnicodeDecodeError where damage has left no text
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):

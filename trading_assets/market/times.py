@@ -21,7 +21,7 @@ Mask = NDArray[np.bool_]
 
 DAY = 86_400 * 10**9
 _YEARS = (1800, 2250)
-"""Nanoseconds hold 1678 to 2262, and a distance of 292 years: none from the first year until today is longer."""
+"""Nanoseconds hold 1678 to 2262, and distances of 292 years: from the first year here to today is less."""
 _EARLIEST, _LATEST = (np.datetime64(f"{year}-01-01", "ns").astype(np.int64) for year in _YEARS)
 _UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _ISO_8601 = "Write ISO 8601 with a zone, for instance 2024-01-31T15:00:00Z."
