@@ -50,7 +50,7 @@ class FeatureSet(Section):
     timeframes: tuple[Annotated[str, Field(pattern=r"^[1-9]\d*[mhdw]$")], ...] = ("4h", "1d")
     """Larger bars whose features are seen too, as of their close."""
     timeframe_names: tuple[str, ...] = ("return_1", "sma_gap_24", "channel_24", "parkinson_24")
-    """Columns computed on each of them."""
+    """Columns computed on each of them (`return_1`), or on one only (`4h_return_1`)."""
 
 
 class LabelSettings(Section):

@@ -222,11 +222,9 @@ def select(feature_set: FeatureSet) -> list[Column]:
     chosen = _matching(offered, feature_set.names, "features.names")
     if not chosen:
         raise SettingsError("features.names is empty; write ['*'] for the whole catalogue.")
-    seen_larger = _matching(offered, feature_set.timeframe_names, "features.timeframe_names")
     frames = sorted(set(feature_set.timeframes), key=timeframe_seconds)
-    return chosen + [
-        Column(column.indicator, column.parameters, frame) for frame in frames for column in seen_larger
-    ]
+    larger = [Column(column.indicator, column.parameters, frame) for frame in frames for column in offered]
+    return chosen + (_matching(larger, feature_set.timeframe_names, "features.timeframe_names") if frames else [])
 
 
 def leave_out(
@@ -242,18 +240,20 @@ def leave_out(
     volume, funding : bool
         Whether the market has a volume, a funding rate, that is not the same at all times.
     """
-    missing = {
-        "volume": "" if volume else "no volume, or always the same",
-        "funding": "" if funding else "no funding rate, or always the same",
-        "day": "" if interval < _DAY else "constant for bars of a day",
-        "week": "" if interval < _WEEK else "constant for bars of a week",
-        "": "",
-    }
     kept, left = [], {}
     for column in columns:
-        reason = missing[column.indicator.needs]
-        if column.timeframe and timeframe_seconds(column.timeframe) < 2 * interval:
+        length = timeframe_seconds(column.timeframe) if column.timeframe else interval
+        reason = ""
+        if column.timeframe and length < 2 * interval:
             reason = f"{column.timeframe} bars are not larger than these"
+        elif column.indicator.needs == "volume" and not volume:
+            reason = "no volume, or always the same"
+        elif column.indicator.needs == "funding" and not funding:
+            reason = "no funding rate, or always the same"
+        elif column.indicator.needs == "day" and length >= _DAY:
+            reason = "constant for bars of a day"
+        elif column.indicator.needs == "week" and length >= _WEEK:
+            reason = "constant for bars of a week"
         if reason:
             left[column.name] = reason
         else:
@@ -317,22 +317,38 @@ def _given(feature_set: FeatureSet, indicator: Indicator) -> tuple[tuple[float, 
             raise SettingsError(
                 f"features.parameters.{indicator.name}: ({shown}) must lie between 2 and {LONGEST_MEMORY} bars."
             )
+        if indicator.name in _RISING and values[0] >= values[1]:
+            raise SettingsError(
+                f"features.parameters.{indicator.name}: ({shown}) must begin with the shorter of two windows."
+            )
+        if indicator.name in _LAGGED and values[0] <= values[1]:
+            raise SettingsError(
+                f"features.parameters.{indicator.name}: ({shown}) must have a lag, the second, below the window."
+            )
     return given
 
 
 _SHORT = frozenset({"return", "autocorrelation", "fractional_difference"})
 """Indicators that one of whose parameters may be below 2."""
+_RISING = frozenset({"volatility_ratio", "volume_ratio", "illiquidity_ratio", "ema_gap", "macd_histogram"})
+_LAGGED = frozenset({"autocorrelation", "variance_ratio"})
 
 
 def _matching(columns: list[Column], patterns: Iterable[str], setting: str) -> list[Column]:
     wanted: set[str] = set()
     for pattern in patterns:
         name = pattern.removeprefix("!")
-        found = {c.name for c in columns if fnmatchcase(c.name, name) or c.family == name}
+        found = {c.name for c in columns if name == c.family or _fits(c, name)}
         if not found:
             raise SettingsError(_not_there(f"{setting} has '{pattern}'", name, [c.name for c in columns]))
         wanted = wanted - found if pattern.startswith("!") else wanted | found
     return [column for column in columns if column.name in wanted]
+
+
+def _fits(column: Column, pattern: str) -> bool:
+    """By its whole name, or, on larger bars, by the name it has on every one of them."""
+    bare = column.name.removeprefix(f"{column.timeframe}_")
+    return fnmatchcase(column.name, pattern) or fnmatchcase(bare, pattern)
 
 
 def _not_there(what: str, name: str, known: Iterable[str]) -> str:

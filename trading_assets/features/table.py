@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from trading_assets.config.settings import FeatureSet
-from trading_assets.errors import MarketError, SchemaError
+from trading_assets.errors import MarketError, SchemaError, SettingsError
 from trading_assets.features.catalogue import Column, leave_out, select, timeframe_seconds
 from trading_assets.features.kernels import ANCHOR, KERNELS, advance
 from trading_assets.features.series import N_SERIES
@@ -262,7 +262,7 @@ def compute_features(bars: pd.DataFrame, feature_set: FeatureSet | None = None) 
     MarketError
         When prices are not positive.
     SettingsError
-        When the set names what is not in the catalogue.
+        When the set names what is not in the catalogue, or the bars have no input for any of it.
     """
     feature_set = feature_set or FeatureSet()
     columns, left_out, interval = choose_columns(bars, feature_set)
@@ -283,6 +283,9 @@ def choose_columns(bars: pd.DataFrame, feature_set: FeatureSet) -> tuple[list[Co
         volume=len(bars) == 0 or _varies(bars["volume"]),
         funding="funding_rate" in bars and _varies(bars["funding_rate"]),
     )
+    if all(column.timeframe for column in columns):
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise SettingsError(f"These bars have no input for any of the features asked for ({reasons}).")
     return columns, left_out, interval
 
 
@@ -420,11 +423,13 @@ def _varies(column: pd.Series[Any]) -> bool:
 
 def _named(feature_set: FeatureSet, columns: list[Column]) -> FeatureSet:
     """The set that names exactly these columns."""
-    own = tuple(column.name for column in columns if not column.timeframe)
-    frames = tuple(dict.fromkeys(column.timeframe for column in columns if column.timeframe))
-    larger = [c.name.removeprefix(f"{c.timeframe}_") for c in columns if c.timeframe == (frames or ("",))[0]]
+    larger = tuple(column for column in columns if column.timeframe)
     return feature_set.model_copy(
-        update={"names": own, "timeframes": frames, "timeframe_names": tuple(larger) if frames else ()}
+        update={
+            "names": tuple(column.name for column in columns if not column.timeframe),
+            "timeframes": tuple(dict.fromkeys(column.timeframe for column in larger)),
+            "timeframe_names": tuple(column.name for column in larger),
+        }
     )
 
 

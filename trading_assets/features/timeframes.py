@@ -13,9 +13,10 @@ from trading_assets.features.series import Array, compiled, inner
 from trading_assets.market.bars import to_rows
 
 Floats = NDArray[np.float64]
-PARTIAL_SIZE = 10
-"""Slots of what is remembered of a larger bar that is not closed: whether there is one, seven columns of
-it, the open time of the last small bar, and the smallest distance of small bars so far."""
+PARTIAL_SIZE = 11
+"""Slots of what is remembered of the larger bar that was last begun: whether it is open (1) or closed (-1),
+seven columns of it, the open time of the last small bar, the smallest distance of small bars so far, and
+how many distances were seen."""
 
 _MONDAY = 345_600
 """1970-01-05, seconds: weeks begin on Monday."""
@@ -30,7 +31,7 @@ def start_of_buckets(timeframe: str) -> float:
 def _close(partial: Array, larger: Array, made: int) -> int:
     for column in range(7):
         larger[column, made] = partial[1 + column]
-    partial[0] = 0.0
+    partial[0] = -1.0
     return 1
 
 
@@ -39,7 +40,7 @@ def resample(bars: Array, size: float, origin: float, partial: Array, larger: Ar
     """Gather bars into larger ones; returns how many were closed.
 
     A larger bar is closed by the small bar that ends where it ends, or, where that one is missing, by
-    the first that comes after.
+    the first that comes after. How long small bars are is learnt from them, from two distances at least.
 
     Parameters
     ----------
@@ -62,18 +63,19 @@ def resample(bars: Array, size: float, origin: float, partial: Array, larger: Ar
         if partial[8] != 0:
             distance = time - partial[8]
             partial[9] = distance if partial[9] == 0 else min(partial[9], distance)
+            partial[10] += 1
         partial[8] = time
-        if partial[0] == 0:
-            partial[0], partial[1] = 1.0, start
-            for column in range(1, 7):
-                partial[1 + column] = bars[column, t]
-        else:
+        if partial[0] > 0:
             partial[3] = max(partial[3], bars[2, t])
             partial[4] = min(partial[4], bars[3, t])
             partial[5] = bars[4, t]
             partial[6] += bars[5, t]
             partial[7] += bars[6, t]
-        if partial[9] > 0 and time + partial[9] >= start + size:
+        elif partial[0] == 0 or start != partial[1]:
+            partial[0], partial[1] = 1.0, start
+            for column in range(1, 7):
+                partial[1 + column] = bars[column, t]
+        if partial[0] > 0 and partial[10] > 1 and time + partial[9] >= start + size:
             made += _close(partial, larger, made)
         closed[t] = made
     return made
