@@ -142,7 +142,8 @@ def test_a_broken_file_fails_its_symbol_with_its_own_words(own_trained: Path) ->
     instance = open_instance()
     run = instance.get_run_records(limit=1)[0].dagster_run
     failure = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)[0]
-    assert f"{SYMBOL}.parquet cannot be read" in str(failure.dagster_event)
+    told = failure.dagster_event.step_failure_data.user_failure_data.description
+    assert f"{SYMBOL}.parquet" in told and "no column timestamp" in told
     assert current("bars").version == "1.0.0"
 
 

@@ -10,7 +10,7 @@ import pytest
 from trading_assets.config.profiles import load_settings
 from trading_assets.config.settings import FeatureSet
 from trading_assets.errors import SettingsError
-from trading_assets.features import CATALOGUE, SEQUENCE_NAMES, FeatureStream, catalogue_page, compute_features
+from trading_assets.features import SEQUENCE_NAMES, FeatureStream, catalogue_page, compute_features
 from trading_assets.features.catalogue import FAMILIES, select
 from trading_assets.market.synthetic import SyntheticMarket
 

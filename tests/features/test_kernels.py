@@ -490,7 +490,7 @@ def test_the_weights_of_a_fractional_difference_are_those_of_the_binomial_series
     close = np.ones(200)
     close[100] = np.e
     times = pd.date_range("2020-01-01", periods=200, freq="h", tz="UTC")
-    bars = pd.DataFrame({"timestamp": times} | {name: close for name in PRICES}).assign(volume=1.0)
+    bars = pd.DataFrame({"timestamp": times} | dict.fromkeys(PRICES, close)).assign(volume=1.0)
     frame = compute_features(bars, FeatureSet(names=("fractional*",), timeframes=())).frame
     weights = frame["fractional_difference_0.4_64"].to_numpy()[99:164]
     np.testing.assert_allclose(weights[:7], [0, 1, -0.4, -0.12, -0.064, -0.0416, -0.029952], rtol=1e-7)

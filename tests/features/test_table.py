@@ -1,6 +1,7 @@
 """The feature table: batch, append and stream agree, nothing looks ahead, units do not matter."""
 
 import functools
+import itertools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -69,7 +70,7 @@ def push_all(stream: FeatureStream, bars: pd.DataFrame) -> list[Singles]:
 
 def pieces(bars: pd.DataFrame, stops: Iterable[int]) -> list[pd.DataFrame]:
     edges = [0, *stops, len(bars)]
-    return [bars.iloc[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [bars.iloc[a:b] for a, b in itertools.pairwise(edges)]
 
 
 def assert_same_bits(actual: NDArray[Any], expected: NDArray[Any]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -51,15 +52,22 @@ def materialise(context: dg.AssetExecutionContext, step: Step) -> dg.Materialize
         if step.reads_source:
             source = workspace.source.file(symbol)
             versions[SOURCE_FILE] = workspace.source.digest(symbol)
-        previous = workspace.store.current(step.category, step.name, symbol)
+        rebuild = context.run.tags.get(REBUILD_TAG) == "true"
+        work = partial(
+            Work,
+            settings=settings,
+            symbol=symbol,
+            source=source,
+            source_digest=versions.get(SOURCE_FILE, ""),
+            previous=workspace.store.current(step.category, step.name, symbol),
+            rebuild=rebuild,
+        )
         with progress.listen(lambda fraction, text: tell(step.name, "running", fraction, text)):
             obtained = workspace.store.obtain(
                 step.recipe(settings, symbol, versions),
                 refs,
-                lambda folder: step.build(
-                    Work(folder, settings, symbol, source, versions.get(SOURCE_FILE, ""), previous), **refs
-                ),
-                rebuild=context.run.tags.get(REBUILD_TAG) == "true",
+                lambda folder: step.build(work(folder), **refs),
+                rebuild=rebuild,
             )
         metadata = artifact_metadata(obtained)
     except TradingAssetsError as error:

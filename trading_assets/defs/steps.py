@@ -32,8 +32,10 @@ class Work:
     source_digest : str
         Digest of it and its side files, as the recipe has it.
     previous : ArtifactRef or None
-        The version in force until now; what can be continued need not be made anew, and must come out
-        the same.
+        The version in force until now.
+    rebuild : bool
+        Make everything anew; otherwise what can be continued from `previous` may be, if it comes out the
+        same.
     """
 
     folder: Path
@@ -42,6 +44,7 @@ class Work:
     source: Path
     source_digest: str
     previous: ArtifactRef | None
+    rebuild: bool
 
 
 @dataclass(frozen=True)

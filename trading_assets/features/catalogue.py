@@ -224,7 +224,9 @@ def select(feature_set: FeatureSet) -> list[Column]:
         raise SettingsError("features.names is empty; write ['*'] for the whole catalogue.")
     frames = sorted(set(feature_set.timeframes), key=timeframe_seconds)
     larger = [Column(column.indicator, column.parameters, frame) for frame in frames for column in offered]
-    return chosen + (_matching(larger, feature_set.timeframe_names, "features.timeframe_names") if frames else [])
+    if not frames:
+        return chosen
+    return chosen + _matching(larger, feature_set.timeframe_names, "features.timeframe_names")
 
 
 def leave_out(

@@ -26,7 +26,7 @@ def features_of(
         The asset's method number; a table made by another one is not continued.
     """
     if previous is None:
-        return compute_features(bars, feature_set), "computed in full: there was no earlier table"
+        return compute_features(bars, feature_set), "computed in full"
     recipe = previous.metadata["recipe"]
     if recipe["method"] != method or recipe["settings"] != {"features": feature_set.model_dump(mode="json")}:
         return compute_features(bars, feature_set), "computed in full: other settings or another method"

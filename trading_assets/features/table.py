@@ -449,7 +449,7 @@ def _fields_of(bar: Any, funding: bool) -> tuple[float, ...]:
         given = (bar["timestamp"], bar["open"], bar["high"], bar["low"], bar["close"], bar["volume"])
         rate = bar["funding_rate"] if funding else 0.0
     time = pd.Timestamp(given[0])
-    return (nan if time is pd.NaT else time.as_unit("ns").value / 1e9, *map(float, given[1:]), float(rate))
+    return (nan if pd.isna(time) else time.as_unit("ns").value / 1e9, *map(float, given[1:]), float(rate))
 
 
 def _has(bar: Any, name: str) -> bool:

@@ -6,15 +6,17 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.errors import MarketError
 from trading_assets.market.bars import check_symbol, symbol_of
-from trading_assets.market.synthetic import SyntheticMarket
 from trading_assets.registry.digests import sha256_file
+
+if TYPE_CHECKING:
+    from trading_assets.market.synthetic import SyntheticMarket
 
 
 class BarSource(Protocol):

@@ -47,6 +47,10 @@ class Summary:
     """PNG files in the artifact's folder."""
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if twice := set(self.numbers) & set(self.tables):
+            raise ValueError(f"{', '.join(twice)} would be a number and a table under one name.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Built:

@@ -202,11 +202,15 @@ class ArtifactStore:
         return f"since version {now.version}: " + (", ".join(changes) or "its recipe is not on record")
 
     def _twin(self, shelf: Path, built: Built, made_from: Mapping[str, object]) -> ArtifactRef | None:
-        """A version with the same content, made from the same inputs under another recipe."""
+        """A version with the same content and findings, made from the same inputs under another recipe."""
+
+        def told(ref: ArtifactRef) -> list[str]:
+            summary = ref.metadata["summary"]
+            return [ref.identity, json.dumps([ref.metadata["inputs"], summary["numbers"], summary["tables"]])]
+
+        wanted = [built.identity, json.dumps([made_from, built.summary.numbers, built.summary.tables])]
         refs = (self._ref(shelf / str(version)) for version in reversed(self._versions(shelf)))
-        return next(
-            (r for r in refs if r.identity == built.identity and r.metadata["inputs"] == made_from), None
-        )
+        return next((ref for ref in refs if told(ref) == wanted), None)
 
     def _next_version(self, shelf: Path, recipe: Recipe, built: Built) -> str:
         """Another contract: major. Same contract, other method: minor. Same method, other data: patch."""

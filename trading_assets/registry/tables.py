@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from trading_assets.registry.digests import digest_arrays
 
-
 ROW_GROUP = 131_072
-"""Rows that are read together: small enough that a day of minute bars costs little, large enough to compress."""
+"""Rows that are read together: a day of minute bars costs little, and compression is not lost."""
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
@@ -70,8 +69,7 @@ def read_table(
         groups = [i for i in range(len(sizes)) if starts[i] < last and starts[i + 1] > first]
         part = file.read_row_groups(groups, names)
         offset = first - int(starts[groups[0]]) if groups else 0
-        frame = part.slice(offset, max(last - first, 0)).to_pandas()
-    return frame
+        return part.slice(offset, max(last - first, 0)).to_pandas()
 
 
 def digest_table(frame: pd.DataFrame) -> str:

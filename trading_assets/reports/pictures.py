@@ -93,7 +93,8 @@ def correlations(folder: Path, features: pd.DataFrame) -> str:
 def forward_returns(folder: Path, forward: Floats, horizon: int) -> str:
     figure, (axis,) = _figure()
     known = forward[np.isfinite(forward)]
-    axis.hist(np.clip(known, *np.percentile(known, [0.5, 99.5])), bins=80)
+    if len(known):
+        axis.hist(np.clip(known, *np.percentile(known, [0.5, 99.5])), bins=80)
     axis.axvline(0, color="black", lw=0.8)
     axis.set(xlabel=f"return from the next open over {horizon} bars", ylabel="bars")
     return _save(figure, folder, "forward_returns.png")

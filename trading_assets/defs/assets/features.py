@@ -20,7 +20,8 @@ def features(work: Work, bars: ArtifactRef) -> Built:
     from trading_assets.reports import pictures
 
     frame = read_table(bars.open() / "bars.parquet")
-    table, how = features_of(frame, work.settings.features, work.previous, method=2)
+    previous = None if work.rebuild else work.previous
+    table, how = features_of(frame, work.settings.features, previous, method=2)
     table.save(work.folder)
     made = table.frame
     missing = made.isna().sum()
@@ -41,7 +42,7 @@ def features(work: Work, bars: ArtifactRef) -> Built:
         summary=Summary(
             numbers={"rows": len(made), "features": len(rows), "warm-up (bars)": table.warm_up},
             tables={
-                "features": rows,
+                "columns": rows,
                 "left out": [{"feature": name, "why": why} for name, why in table.left_out.items()],
             },
             pictures=(pictures.correlations(work.folder, made), pictures.missing(work.folder, made)),
@@ -53,8 +54,6 @@ def features(work: Work, bars: ArtifactRef) -> Built:
 @step(group=GROUP, category="tables", method=2, kinds={"parquet"}, settings=("labels",))
 def labels(work: Work, bars: ArtifactRef) -> Built:
     """Direction and high variance over the coming bars, the bars each depends on, and its weight."""
-    import numpy as np
-
     from trading_assets.features.dataset import label_table
     from trading_assets.reports import pictures
 
@@ -70,11 +69,11 @@ def labels(work: Work, bars: ArtifactRef) -> Built:
                 "rows": len(made),
                 "kind": chosen.kind,
                 "horizon (bars)": chosen.horizon,
-                "up": float(np.nanmean(made["direction"])),
-                "high variance": float(np.nanmean(made["high_variance"])),
+                "up": float(made["direction"].mean()),
+                "high variance": float(made["high_variance"].mean()),
                 "unknown yet": int(made["direction"].isna().sum()),
                 "span (bars, mean)": float(span.mean()),
-                "weight (mean)": float(np.nanmean(made["weight"])),
+                "weight (mean)": float(made["weight"].mean()),
             },
             pictures=(
                 pictures.balance(
