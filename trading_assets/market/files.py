@@ -173,14 +173,14 @@ def _from_text(data: bytes, packing: str, report: IngestReport) -> RawBars:
     if b"\x00" in data:
         _refuse_nul(data, skipped, report)
     _require(columns, names, report)
-    data = _after_lines(data, skipped)
-    if not data or data.isspace():
+    start = _after_lines(data, skipped)
+    if not data[start : start + 1] or (data[start : start + 1].isspace() and data[start:].isspace()):
         report.reject("empty", "holds no bars, only column names", _AGAIN)
     if b'"' in data:
-        _refuse_open_quotes(data, report)
-    raw = _parse(data, delimiter, names, columns, report)
+        _refuse_open_quotes(data[start:], report)
+    raw = _parse(data, start, delimiter, names, columns, report)
     if not data.endswith(b"\n"):
-        _judge_last_line(data, delimiter, report, int(raw.rows[-1]))
+        _judge_last_line(data[max(start, len(data) - 20_000) :], delimiter, report, int(raw.rows[-1]))
     return raw
 
 
@@ -311,25 +311,27 @@ def _require(columns: Columns, header: list[str], report: IngestReport) -> None:
         report.reject("column twice", f"has the column '{twice}' more than once", "Keep one of them.")
 
 
-def _after_lines(data: bytes, lines: int) -> bytes:
-    """What follows `lines` lines that are not blank."""
+def _after_lines(data: bytes, lines: int) -> int:
+    """Where the data goes on after `lines` lines that are not blank."""
     start = 0
     while lines and start < len(data):
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
         lines -= bool(data[start:end].strip())
         start = end + 1
-    return data[start:]
+    return start
 
 
-def _parse(data: bytes, delimiter: str, names: list[str], columns: Columns, report: IngestReport) -> RawBars:
-    """Numbers and times where every row has them, otherwise the text of all."""
+def _parse(
+    data: bytes, start: int, delimiter: str, names: list[str], columns: Columns, report: IngestReport
+) -> RawBars:
+    """Numbers and times where every row from byte `start` on has them, otherwise the text of all."""
     positions = columns.names
     unique = [f"{number}" for number in range(len(names))]
     chosen = [unique[position] for position in positions.values()]
     head = [
         _fields(line, delimiter)
-        for line in data[:100_000].decode("utf-8", "replace").split("\n")[:_HEAD_LINES]
+        for line in data[start : start + 100_000].decode("utf-8", "replace").split("\n")[:_HEAD_LINES]
         if line
     ]
     prices = [fields[positions[name]] for fields in head for name in PRICES if positions[name] < len(fields)]
@@ -342,7 +344,7 @@ def _parse(data: bytes, delimiter: str, names: list[str], columns: Columns, repo
             return "skip"
 
         return pacsv.read_csv(
-            pa.py_buffer(data),
+            pa.py_buffer(data).slice(start),
             read_options=pacsv.ReadOptions(column_names=unique, use_threads=threads),
             parse_options=pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip),
             convert_options=pacsv.ConvertOptions(
@@ -356,9 +358,12 @@ def _parse(data: bytes, delimiter: str, names: list[str], columns: Columns, repo
     text = dict.fromkeys(chosen, pa.string())
     quick = {unique[position]: pa.float64() for name, position in positions.items() if name not in _TEXTS}
     quick |= {unique[positions[name]]: pa.string() for name in ("symbol", "clock") if name in positions}
-    quick[unique[positions["timestamp"]]] = _time_type(head[0] if head else [], positions, data)
+    time_type, zone = _time_type(head[0] if head else [], positions)
+    quick[unique[positions["timestamp"]]] = time_type
     try:
         table = read(quick)
+        if zone and data.count(zone, start) < table.num_rows:
+            raise pa.ArrowInvalid("times of several zones")
     except pa.ArrowInvalid:
         bad_rows.clear()
         try:
@@ -399,23 +404,22 @@ def _decimal_mark(prices: list[Column], delimiter: str) -> str:
 _TEXTS = frozenset({"timestamp", "symbol", "clock"})
 
 
-def _time_type(first: list[str], positions: dict[str, int], data: bytes) -> pa.DataType:
-    """What the first row's time looks like, if every row may be read that way at once."""
+def _time_type(first: list[str], positions: dict[str, int]) -> tuple[pa.DataType, bytes]:
+    """What the first row's time looks like, and the zone that all rows must have to be read that way."""
     if positions["timestamp"] >= len(first) or "clock" in positions:
-        return pa.string()
+        return pa.string(), b""
     time = first[positions["timestamp"]]
     if re.fullmatch(r"\d{9,20}", time):
-        return pa.int64()
+        return pa.int64(), b""
     match = _ISO.fullmatch(time)
     if match is None or len(time) == len("2024-01-31"):
-        return pa.string()
+        return pa.string(), b""
     zone = match["zone"]
     if zone is None:
-        return pa.timestamp("ns")
+        return pa.timestamp("ns"), b""
     if re.search(r"[T ]00:00(:00(\.0+)?)?[+-]", time):  # perhaps the date of a session, to be seen as text
-        return pa.string()
-    of_one_kind = data.count(zone.encode()) >= data.count(b"\n") + (not data.endswith(b"\n"))
-    return pa.timestamp("ns", "UTC") if of_one_kind else pa.string()
+        return pa.string(), b""
+    return pa.timestamp("ns", "UTC"), zone.encode()
 
 
 def _without_headers(raw: RawBars, report: IngestReport) -> RawBars:
@@ -435,9 +439,9 @@ def _without_headers(raw: RawBars, report: IngestReport) -> RawBars:
     return rest
 
 
-def _judge_last_line(data: bytes, delimiter: str, report: IngestReport, row: int) -> None:
+def _judge_last_line(end: bytes, delimiter: str, report: IngestReport, row: int) -> None:
     """A last line without a line break may have lost its end: its last number is held against the others'."""
-    lines = data[-20_000:].decode("utf-8", "replace").split("\n")
+    lines = end.decode("utf-8", "replace").split("\n")
     lasts = [_fields(line, delimiter)[-1] for line in lines[-200:] if line.strip()]
     *others, last = (len(text.replace(",", ".").partition(".")[2]) for text in lasts)
     usual = 0.0

@@ -197,7 +197,7 @@ def _numbers(raw: RawBars, name: str, report: IngestReport) -> Floats:
     if pa.types.is_decimal(kind):  # by way of text, which Arrow rounds correctly
         column = column.cast(pa.string()).cast(pa.float64())
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
-        return np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+        return np.require(column.cast(pa.float64(), safe=False).to_numpy(), np.float64, "W")
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan)
     bad = np.ones(len(column), dtype=bool)

@@ -147,7 +147,7 @@ def _from_timestamps(column: _Column, own_zone: str | None, zone: str | None) ->
     times = column.nanoseconds(numbers.to_numpy(), _UNITS[kind.unit])
     if kind.tz is None:
         return _localised(times, column, own_zone, zone)
-    if (times % DAY == 0).all():
+    if kind.tz == "UTC" or (times % DAY == 0).all():
         return times
     try:
         local = pc.local_timestamp(values).cast(pa.int64()).to_numpy()

@@ -69,7 +69,8 @@ def read_table(
         groups = [i for i in range(len(sizes)) if starts[i] < last and starts[i + 1] > first]
         part = file.read_row_groups(groups, names)
         offset = first - int(starts[groups[0]]) if groups else 0
-        return part.slice(offset, max(last - first, 0)).to_pandas()
+        rows_read: pd.DataFrame = part.slice(offset, max(last - first, 0)).to_pandas()
+        return rows_read
 
 
 def digest_table(frame: pd.DataFrame) -> str:
