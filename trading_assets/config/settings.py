@@ -112,7 +112,7 @@ class CNNLSTMSettings(Section):
     burn_in: Count = 32
     """Bars before them that only warm the state."""
     batch_size: Count = 8
-    learning_rate: Positive = 3e-3
+    learning_rate: Positive = 8e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1.0
     steps: Count = 400
     """Optimiser steps of one fit. A fixed number: stopping early on a noisy tail stopped too soon."""
