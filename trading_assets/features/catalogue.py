@@ -144,7 +144,7 @@ _BARE = frozenset({"day_sin", "day_cos", "week_sin", "week_cos"})
 _A = Indicator
 
 CATALOGUE: tuple[Indicator, ...] = (
-    _A("return", "returns", k.log_return, ((1,), (2,), (4,), (8,), (12,), (24,), (72,), (168,)), "ln(close / close {0} bars ago)", 0, _window, _window, "log"),
+    _A("return", "returns", k.log_return, ((1,), (2,), (4,), (8,), (12,), (24,), (72,), (168,)), "ln(close[t] / close[t - {0}])", 0, _window, _window, "log"),
     _A("return_z", "returns", k.return_z, ((),), "return / its EWMA deviation (0.95) before it, in +-3", 0, _none, lambda: 64, "sd", sequence=True),
     _A("return_z_ema", "momentum", k.return_z_ema, ((5,), (10,), (32,)), "EMA of return_z, centred {0} bars back", 1, _none, lambda n: 64 + 8 * n, "sd", sequence=True),
     _A("rsi", "momentum", k.rsi, ((14,), (28,)), "Wilder's RSI of {0} bars / 100, seeded with the mean of the first", 2, _one, lambda n: 10 * n),
@@ -323,7 +323,7 @@ def _given(feature_set: FeatureSet, indicator: Indicator) -> tuple[tuple[float, 
             raise SettingsError(
                 f"features.parameters.{indicator.name}: ({shown}) must begin with the shorter of two windows."
             )
-        if indicator.name in _LAGGED and values[0] <= values[1]:
+        if indicator.name == "autocorrelation" and values[0] <= values[1]:
             raise SettingsError(
                 f"features.parameters.{indicator.name}: ({shown}) must have a lag, the second, below the window."
             )
@@ -333,7 +333,6 @@ def _given(feature_set: FeatureSet, indicator: Indicator) -> tuple[tuple[float, 
 _SHORT = frozenset({"return", "autocorrelation", "fractional_difference"})
 """Indicators that one of whose parameters may be below 2."""
 _RISING = frozenset({"volatility_ratio", "volume_ratio", "illiquidity_ratio", "ema_gap", "macd_histogram"})
-_LAGGED = frozenset({"autocorrelation", "variance_ratio"})
 
 
 def _matching(columns: list[Column], patterns: Iterable[str], setting: str) -> list[Column]:

@@ -43,7 +43,7 @@ def cv_folds(work: Work, dataset: ArtifactRef) -> Built:
     return Built(
         identity=digest_files(work.folder, ["eras.json", "splits.safetensors"]),
         summary=Summary(
-            numbers={"embargo (bars)": work.settings.folds.embargo},
+            numbers={"n_splits": len(rows), "embargo (bars)": work.settings.folds.embargo},
             tables={"eras": eras, "folds": rows},
             pictures=(pictures.folds(work.folder, folds.eras, folds.splits, len(data)),),
         ),
