@@ -385,14 +385,6 @@ def test_features_are_computed_in_full_where_the_version_before_is_damaged(start
     assert current("features").identity == computed_in_full(started)
 
 
-def test_the_method_that_continues_is_that_of_the_asset() -> None:
-    """The number stands twice in the asset, as its own and as that of the table it may continue."""
-    import inspect
-
-    source = inspect.getsource(STEPS["features"].build)
-    assert f"previous, method={STEPS['features'].method})" in source
-
-
 # --- little data
 
 

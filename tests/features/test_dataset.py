@@ -345,7 +345,8 @@ def test_what_comes_from_the_cache_equals_what_is_made_anew(
     assert report.cache.startswith("used")
     assert without.cache == "not used: no cache folder was given"
     assert same(cached, fresh)
-    assert report.digests == without.digests == {"bars": digest_table(history), "dataset": fresh.digest}
+    assert report.digests == without.digests
+    assert report.digests["bars"] == digest_table(history) and report.digests["dataset"] == fresh.digest
 
 
 @pytest.mark.parametrize(
@@ -388,7 +389,7 @@ def test_another_border_is_built_and_named(builder: DatasetBuilder, history: pd.
     whole, _ = builder.build(history)
     part, report = builder.build(history, border=900)
     assert (len(whole), len(part)) == (1_000, 900)
-    assert report.cache == "not used: since version 1.0.0: border changed"
+    assert report.cache == "not used: since version 1.0.0: input bars changed"
     assert report.numbers["last bar"] == str(history["timestamp"].iloc[899])
 
 
@@ -427,7 +428,10 @@ def test_the_report_has_rows_span_digests_and_what_was_left_out(history: pd.Data
     assert report.numbers["rows"] == 1_000
     assert report.numbers["first bar"] == str(history["timestamp"].iloc[0])
     assert report.numbers["last bar"] == str(history["timestamp"].iloc[-1])
-    assert report.digests == {"bars": digest_table(silent), "dataset": data.digest}
+    assert report.digests["bars"] == digest_table(silent) and report.digests["dataset"] == data.digest
+    other = DatasetBuilder(labels=LABELS.model_copy(update={"horizon": 5})).build(silent)[1]
+    differs = {name for name in other.digests if other.digests[name] != report.digests[name]}
+    assert differs == {"labels", "dataset"}
     assert report.left_out["volume_z_48"] == "no volume, or always the same"
     assert report.left_out["funding_last"] == "no funding rate, or always the same"
     assert not set(report.left_out) & set(data.feature_names)
@@ -465,3 +469,26 @@ def test_bars_that_do_not_suffice_are_refused_and_leave_nothing_in_the_cache(
         builder.build(history.iloc[:60])
     assert builder.cache is not None and not list(builder.cache.rglob("dataset.parquet"))
     assert builder.build(history)[1].cache == "not used: nothing was there yet"
+
+
+@pytest.mark.parametrize("border", [-5, 0, 1_001])
+def test_a_border_outside_the_bars_is_refused(history: pd.DataFrame, border: int) -> None:
+    with pytest.raises(NotReadyError, match=f"border is {border}"):
+        DatasetBuilder(SMALL, LABELS).build(history, border=border)
+
+
+@pytest.mark.parametrize("column", ["volume", "funding_rate"])
+def test_what_varies_only_beyond_the_border_is_left_out(history: pd.DataFrame, column: str) -> None:
+    late = history.assign(**{column: np.where(np.arange(1_000) < 950, 0.0, 1.0 + np.arange(1_000))})
+    _, report = DatasetBuilder(labels=LABELS).build(late, border=900)
+    reason = {"volume": "no volume", "funding_rate": "no funding rate"}[column]
+    assert f"{reason}, or always the same" in report.left_out.values()
+
+
+def test_bars_whose_high_is_their_low_leave_out_what_is_made_of_the_range(history: pd.DataFrame) -> None:
+    prices = dict.fromkeys(("open", "high", "low"), history["close"])
+    data, report = DatasetBuilder(labels=LABELS).build(history.assign(**prices))
+    ranged = {"body", "upper_shadow", "lower_shadow", "parkinson_24", "garman_klass_24", "rogers_satchell_24"}
+    ranged.add("yang_zhang_24")
+    assert ranged | {"range_surprise_50"} <= set(report.left_out)
+    assert not ranged & set(data.feature_names)

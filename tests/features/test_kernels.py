@@ -506,3 +506,39 @@ def test_a_fractional_difference_of_order_1_is_the_return(lively: pd.DataFrame) 
     np.testing.assert_allclose(
         frame["fractional_difference_1_64"].to_numpy()[64:], plain[63:], rtol=2e-7, atol=1e-13
     )
+
+
+@pytest.mark.parametrize("jump", [1.5, 9.0, 0.8])
+def test_moments_survive_a_jump_among_tiny_moves(jump: float) -> None:
+    """The fourth power of a jump, subtracted again, leaves its rounding and nothing else."""
+    rng = np.random.default_rng(3)
+    close = 60_000 + np.cumsum(rng.choice([-0.01, 0.01], 1_500))
+    close[700:] *= jump
+    chosen = FeatureSet(names=("skewness*", "kurtosis*"), timeframes=())
+    frame = compute_features(flat_bars(close), chosen).frame
+    returns = pd.Series(np.diff(np.log(close), prepend=np.log(close[0])))
+    for name in frame:
+        n = int(name.split("_")[1])
+        windows = sliding_window_view(returns.to_numpy(), n)[1:]
+        moment = stats.skew if name.startswith("skewness") else stats.kurtosis
+        np.testing.assert_allclose(
+            frame[name].iloc[n + 1 :], moment(windows, axis=1)[1:], rtol=1e-3, atol=1e-3
+        )
+
+
+def test_a_large_price_with_tiny_moves_has_right_features_from_the_first_bars_on() -> None:
+    rng = np.random.default_rng(3)
+    close = 60_000 + np.cumsum(rng.choice([-0.01, 0.01], 480))
+    chosen = FeatureSet(names=("trend_correlation_24", "variance_ratio_96_4"), timeframes=())
+    frame = compute_features(flat_bars(close), chosen).frame
+    y = np.log(close)
+    expected = pd.Series(y).rolling(24).corr(pd.Series(np.arange(480.0)))
+    np.testing.assert_allclose(frame["trend_correlation_24"].iloc[30:], expected[30:], atol=2e-3)
+    one, four = pd.Series(np.diff(y)) ** 2, pd.Series(y[4:] - y[:-4]) ** 2
+    ratio = four.rolling(96).sum().to_numpy()[96:] / (4 * one.rolling(96).sum().to_numpy()[99:])
+    np.testing.assert_allclose(frame["variance_ratio_96_4"].iloc[100:], ratio, atol=2e-3)
+
+
+def flat_bars(close: NDArray[np.float64]) -> pd.DataFrame:
+    times = pd.date_range("2020-01-01", periods=len(close), freq="h", tz="UTC", unit="ns")
+    return pd.DataFrame({"timestamp": times} | dict.fromkeys(PRICES, close)).assign(volume=1.0)

@@ -1,5 +1,7 @@
 """Targets: what they are, which bars decide them, and that no other bar does."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -177,9 +179,10 @@ QUIET = (100.0, 100.5, 99.5, 100.0)
 
 def test_the_volatility_target_is_the_ewma_of_squared_returns_up_to_the_bar() -> None:
     bars = random_bars(60, 6)
-    variance, expected = 0.0, [0.0]
-    for before, now in zip(bars[:-1, CLOSE], bars[1:, CLOSE], strict=True):
-        variance = 0.95 * variance + 0.05 * np.log(now / before) ** 2
+    squares = np.diff(np.log(bars[:, CLOSE])) ** 2
+    variance, expected = squares[0], [np.nan]
+    for square in squares:
+        variance = 0.95 * variance + 0.05 * square
         expected.append(np.sqrt(variance))
     np.testing.assert_allclose(volatility_target(bars), expected, rtol=1e-12)
 
@@ -643,3 +646,50 @@ def test_settings_that_a_kind_does_not_read_change_nothing_in_it(hourly: Synthet
             label_table(hourly.bars, some.model_copy(update={"kind": kind})) for some in (chosen, other)
         )
         assert one.equals(two) is same
+
+
+def test_a_price_that_never_moved_has_no_barriers() -> None:
+    bars = random_bars(60, 6)
+    bars[:, OPEN : CLOSE + 1] = 100.0
+    found = triple_barrier(bars, horizon=5, profit_taking=1, stop_loss=1)
+    assert (found.outcome[:54] == 0).all() and (found.value[:54] == 0).all()
+    np.testing.assert_array_equal(found.label_end, np.arange(60) + 6)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"horizon": 0},
+        {"horizon": -3},
+        {"profit_taking": 0.0},
+        {"stop_loss": -1.0},
+        {"stop_loss": np.nan},
+        {"events": np.array([60])},
+        {"events": np.array([-1])},
+        {"events": np.array([10, 20]), "side": np.array([-1.0, 1.0])},
+        {"side": np.zeros(60)},
+        {"side": np.full(60, np.nan)},
+    ],
+)
+def test_barriers_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    given = {"horizon": 5, "profit_taking": 1.0, "stop_loss": 1.0} | wrong
+    with pytest.raises(MarketError, match=next(reversed(wrong))):
+        triple_barrier(random_bars(60, 6), **given)
+
+
+@pytest.mark.parametrize("events", [[-5], [60]])
+def test_a_trend_is_asked_for_at_a_bar(events: list[int]) -> None:
+    with pytest.raises(MarketError, match="events"):
+        trend_scanning(random_bars(60, 6), horizons=(5,), events=np.array(events))
+
+
+def test_the_end_of_the_direction_is_its_own_and_never_beyond_the_label_s() -> None:
+    bars = random_bars(400, 6)
+    for kind in KINDS:
+        chosen = settings_of(5, 24, 100, kind)
+        labels = make_labels(bars, chosen)
+        assert (labels.direction_end <= labels.label_end).all()
+        np.testing.assert_array_equal(labels.label_end, np.maximum(labels.direction_end, np.arange(400) + 24))
+    chosen = settings_of(5, 24, 100, "triple_barrier")
+    touched = triple_barrier(bars, horizon=5, profit_taking=chosen.profit_taking, stop_loss=chosen.stop_loss)
+    np.testing.assert_array_equal(make_labels(bars, chosen).direction_end, touched.label_end)

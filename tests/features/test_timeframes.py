@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from trading_assets.config.settings import FeatureSet
 from trading_assets.features import compute_features, join_timeframe, to_timeframe
 from trading_assets.features.catalogue import timeframe_seconds
+from trading_assets.features.timeframes import nothing_begun, resample
+from trading_assets.market.bars import to_rows
 from trading_assets.market.synthetic import SyntheticMarket
 
 REAL = Path(__file__).parents[3] / "shared" / "market"
@@ -122,12 +124,23 @@ def test_a_bar_whose_last_small_bar_is_missing_is_known_from_the_next_one_on(hou
 
 
 def test_a_gap_between_the_very_first_bars_makes_no_larger_bar_twice(hourly: pd.DataFrame) -> None:
-    """What the distance of bars is cannot be known from the first two alone."""
     made, closed = to_timeframe(hourly.iloc[[3, 6, *range(7, 40)]].reset_index(drop=True), "4h")
     assert made["timestamp"].is_unique
     assert made["open"].iloc[1] == hourly["open"][6]
     assert made["close"].iloc[1] == hourly["close"][7]
+    assert closed[:3].tolist() == [1, 1, 2]
+
+
+def test_who_is_not_told_how_long_bars_are_learns_it_and_makes_no_larger_bar_twice(
+    hourly: pd.DataFrame,
+) -> None:
+    rows = to_rows(hourly.iloc[[3, 6, *range(7, 40)]])
+    partial, larger = nothing_begun(0.0), np.empty((7, 40))
+    closed = np.empty(rows.shape[1], dtype=np.int64)
+    made = resample(rows, 4 * 3_600.0, 0.0, partial, larger, closed)
+    assert len(set(larger[0, :made])) == made
     assert closed[:3].tolist() == [0, 1, 2]
+    assert partial[9] == 3_600
 
 
 @few
@@ -146,10 +159,8 @@ def test_larger_bars_are_known_from_their_close_on_and_not_before(
     known = pd.DataFrame({"at": closes_of(made, timeframe), "count": np.arange(1, len(made) + 1)})
     small = pd.DataFrame({"at": bars["timestamp"] + HOUR})
     expected = pd.merge_asof(small, known, on="at", allow_exact_matches=True)["count"].fillna(0)
-    # Until two bars came one after the other it cannot be told how long they are.
-    settled = 1 + int((bars["timestamp"].diff() == HOUR).to_numpy()[2:].argmax()) + 1
-    np.testing.assert_array_equal(closed[settled:], expected[settled:])
-    for end, count in zip(small["at"][settled:], closed[settled:], strict=True):
+    np.testing.assert_array_equal(closed, expected)
+    for end, count in zip(small["at"], closed, strict=True):
         assert (closes_of(made, timeframe)[:count] <= end).all()
 
 

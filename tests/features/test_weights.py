@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from trading_assets.config.settings import LabelSettings
 from trading_assets.errors import MarketError
 from trading_assets.features.dataset import label_table
+from trading_assets.features.labels import make_labels
 from trading_assets.features.weights import (
     average_uniqueness,
     concurrency,
@@ -147,7 +148,8 @@ def market() -> SyntheticMarket:
 def test_the_weights_of_a_label_table_are_those_of_its_spans(market: SyntheticMarket, kind: str) -> None:
     chosen = LabelSettings(kind=kind, horizon=12, variance_horizon=6, variance_lookback=50)
     table = label_table(market.bars, chosen)
-    start, end = table["label_start"].to_numpy(), table["label_end"].to_numpy()
+    start = table["label_start"].to_numpy()
+    end = make_labels(to_matrix(market.bars), chosen).direction_end
     known = table["direction"].notna().to_numpy()
     np.testing.assert_array_equal(table["weight"][known], average_uniqueness(start, end, 900)[known])
     returns = np.diff(np.log(market.bars["close"]), prepend=np.log(market.bars["close"].iloc[0]))

@@ -7,7 +7,7 @@ changes parameters, and says on which larger bars some of them are seen too.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -41,8 +41,9 @@ class Indicator:
         From the parameters: bars before the current one that it reads, and rows at the start whose value
         is NaN.
     unit : str
-    needs : {'', 'volume', 'funding', 'day', 'week'}
-        What a market must have for it: volume or funding that varies, bars shorter than a day or a week.
+    needs : {'', 'volume', 'funding', 'range', 'day', 'week'}
+        What a market must have for it: volume or funding that varies, highs above lows, bars shorter than
+        a day or a week.
     sequence : bool
         Stationary and small enough in number to be an input of sequence models.
     spans : bool
@@ -163,12 +164,12 @@ CATALOGUE: tuple[Indicator, ...] = (
     _A("volatility", "volatility", k.volatility, ((24,), (96,)), "standard deviation of {0} returns", 3, _window, _returns, "log"),
     _A("volatility_ratio", "volatility", k.volatility_ratio, ((24, 96),), "ln(volatility {0} / volatility {1})", 6, _second, _second_returns, "log", sequence=True),
     _A("ewma_volatility", "volatility", k.ewma_volatility, ((),), "EWMA (0.95) deviation of returns", 0, _none, lambda: 64, "log"),
-    _A("parkinson", "volatility", k.parkinson, ((24,),), "sqrt(mean ln(high / low)^2 / (4 ln 2)), {0} bars", 2, _window, _window, "log"),
-    _A("garman_klass", "volatility", k.garman_klass, ((24,),), "sqrt(mean(ln(high/low)^2 / 2 - (2 ln 2 - 1) ln(close/open)^2)), {0} bars", 2, _window, _window, "log"),
-    _A("rogers_satchell", "volatility", k.rogers_satchell, ((24,),), "sqrt(mean(ln(h/c) ln(h/o) + ln(l/c) ln(l/o))), {0} bars", 2, _window, _window, "log"),
-    _A("yang_zhang", "volatility", k.yang_zhang, ((24,),), "sqrt(overnight + k open-to-close + (1 - k) Rogers-Satchell), {0} bars", 6, _returns, _returns, "log"),
+    _A("parkinson", "volatility", k.parkinson, ((24,),), "sqrt(mean ln(high / low)^2 / (4 ln 2)), {0} bars", 2, _window, _window, "log", needs="range"),
+    _A("garman_klass", "volatility", k.garman_klass, ((24,),), "sqrt(mean(ln(high/low)^2 / 2 - (2 ln 2 - 1) ln(close/open)^2)), {0} bars", 2, _window, _window, "log", needs="range"),
+    _A("rogers_satchell", "volatility", k.rogers_satchell, ((24,),), "sqrt(mean(ln(h/c) ln(h/o) + ln(l/c) ln(l/o))), {0} bars", 2, _window, _window, "log", needs="range"),
+    _A("yang_zhang", "volatility", k.yang_zhang, ((24,),), "sqrt(overnight + k open-to-close + (1 - k) Rogers-Satchell), {0} bars", 6, _returns, _returns, "log", needs="range"),
     _A("atr", "volatility", k.atr, ((14,),), "Wilder's average true range of {0} bars / close, seeded with the mean of the first", 1, _one, lambda n: 24 * n),
-    _A("range_surprise", "volatility", k.range_surprise, ((50,),), "ln(ln(high / low)) - its EMA, centred {0} bars back, in +-4", 2, _none, lambda n: 5 * n, "log", sequence=True),
+    _A("range_surprise", "volatility", k.range_surprise, ((50,),), "ln(ln(high / low)) - its EMA, centred {0} bars back, in +-4", 2, _none, lambda n: 5 * n, "log", needs="range", sequence=True),
     _A("downside_share", "volatility", k.downside_share, ((48,),), "squared falls / squared returns, {0} bars", 3, _window, _returns),
     _A("jump_share", "volatility", k.jump_share, ((96,),), "1 - bipower variation / squared returns, {0} bars", 3, _returns, lambda n: n + 2),
     _A("volume_surprise", "volume", k.volume_surprise, ((50,),), "ln(volume) - its EMA, centred {0} bars back, in +-4", 2, _none, lambda n: 5 * n, "log", needs="volume", sequence=True),
@@ -179,9 +180,9 @@ CATALOGUE: tuple[Indicator, ...] = (
     _A("vwap_gap", "volume", k.vwap_gap, ((24,),), "close / volume-weighted typical price - 1, {0} bars", 3, _returns, _window, "1", needs="volume"),
     _A("illiquidity_ratio", "volume", k.illiquidity_ratio, ((24, 168),), "(a - b) / (a + b), a and b the mean of |return| / volume of {0} and {1} bars (Amihud)", 4, _second, _second_returns, "1", needs="volume"),
     _A("return_volume_correlation", "volume", k.return_volume_correlation, ((48,),), "correlation of returns with ln(1 + volume), {0} bars", 7, _window, _returns, needs="volume"),
-    _A("body", "bar shape", k.body, ((),), "(close - open) / (high - low)", 0, _none, _none),
-    _A("upper_shadow", "bar shape", k.upper_shadow, ((),), "share of the range above the body", 0, _none, _none),
-    _A("lower_shadow", "bar shape", k.lower_shadow, ((),), "share of the range below the body", 0, _none, _none),
+    _A("body", "bar shape", k.body, ((),), "(close - open) / (high - low)", 0, _none, _none, needs="range"),
+    _A("upper_shadow", "bar shape", k.upper_shadow, ((),), "share of the range above the body", 0, _none, _none, needs="range"),
+    _A("lower_shadow", "bar shape", k.lower_shadow, ((),), "share of the range below the body", 0, _none, _none, needs="range"),
     _A("skewness", "higher moments", k.skewness, ((48,), (168,)), "skewness of {0} returns", 4, _window, _returns),
     _A("kurtosis", "higher moments", k.kurtosis, ((48,), (168,)), "excess kurtosis of {0} returns", 5, _window, _returns),
     _A("autocorrelation", "autocorrelation", k.autocorrelation, ((48, 1), (168, 1), (168, 24)), "autocorrelation of {0} returns at lag {1}", 6, lambda n, lag: n + lag, _returns),
@@ -191,7 +192,7 @@ CATALOGUE: tuple[Indicator, ...] = (
     _A("day_cos", "calendar", k.cycle_cos, ((_DAY,),), "cos of the time of day, UTC", 0, _none, _none, needs="day"),
     _A("week_sin", "calendar", k.cycle_sin, ((_WEEK,),), "sin of the time of week, UTC", 0, _none, _none, needs="week"),
     _A("week_cos", "calendar", k.cycle_cos, ((_WEEK,),), "cos of the time of week, UTC", 0, _none, _none, needs="week"),
-    _A("funding_last", "funding", k.funding_last, ((),), "the last rate that fell due", 1, _none, _none, "rate", needs="funding"),
+    _A("funding_last", "funding", k.funding_last, ((),), "the last rate other than 0 that fell due", 1, _none, _none, "rate", needs="funding"),
     _A("funding_sum", "funding", k.funding_sum, ((24,), (168,)), "sum of the rates that fell due, {0} bars", 1, _window, _window, "rate", needs="funding"),
 )  # fmt: skip
 
@@ -229,8 +230,15 @@ def select(feature_set: FeatureSet) -> list[Column]:
     return chosen + _matching(larger, feature_set.timeframe_names, "features.timeframe_names")
 
 
+_ABSENT = {
+    "volume": "no volume, or always the same",
+    "funding": "no funding rate, or always the same",
+    "range": "high equals low at all bars",
+}
+
+
 def leave_out(
-    columns: Iterable[Column], *, interval: float, volume: bool, funding: bool
+    columns: Iterable[Column], *, interval: float, has: Collection[str]
 ) -> tuple[list[Column], dict[str, str]]:
     """Divide columns into those that a market has the input for, and the others with the reason.
 
@@ -239,8 +247,8 @@ def leave_out(
     columns : iterable of Column
     interval : float
         Seconds between bars.
-    volume, funding : bool
-        Whether the market has a volume, a funding rate, that is not the same at all times.
+    has : collection of str
+        Which the market has of 'volume' and 'funding' that are not the same at all times, and 'range'.
     """
     kept, left = [], {}
     for column in columns:
@@ -248,10 +256,8 @@ def leave_out(
         reason = ""
         if column.timeframe and length < 2 * interval:
             reason = f"{column.timeframe} bars are not larger than these"
-        elif column.indicator.needs == "volume" and not volume:
-            reason = "no volume, or always the same"
-        elif column.indicator.needs == "funding" and not funding:
-            reason = "no funding rate, or always the same"
+        elif column.indicator.needs in _ABSENT and column.indicator.needs not in has:
+            reason = _ABSENT[column.indicator.needs]
         elif column.indicator.needs == "day" and length >= _DAY:
             reason = "constant for bars of a day"
         elif column.indicator.needs == "week" and length >= _WEEK:

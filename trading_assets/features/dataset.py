@@ -76,7 +76,7 @@ class Dataset:
         return self.frame[name].to_numpy()
 
     def sample_weight(self, rows: NDArray[np.int64], *, oldest: float = 1.0) -> Floats:
-        """Weights of `rows` with mean 1, their age counted among these rows only.
+        """Weights of `rows` with mean 1, their age counted among these rows only; 0 without a label.
 
         Parameters
         ----------
@@ -85,8 +85,8 @@ class Dataset:
         oldest : float
             Factor of the oldest row, see `weights.time_decay`.
         """
-        weight = self.frame["weight"].to_numpy()[rows]
-        weight = weight * time_decay(weight, oldest)
+        uniqueness = average_uniqueness(self.label_start, self.label_end, len(self))[rows]
+        weight = np.nan_to_num(self.frame["weight"].to_numpy()[rows]) * time_decay(uniqueness, oldest)
         return np.asarray(weight / weight.mean(), dtype=np.float64)
 
     @cached_property
@@ -113,17 +113,17 @@ class Dataset:
 def label_table(bars: pd.DataFrame, settings: LabelSettings) -> pd.DataFrame:
     """Targets, spans and weights of every bar.
 
-    `weight` is not normalised, since that would need all rows; `Dataset.sample_weight` does it for the
-    rows that are fitted.
+    A weight counts the bars that the direction depends on, the span those of all targets. Weights are not
+    normalised, since that would need all rows; `Dataset.sample_weight` does it for the rows that are fitted.
     """
     matrix = to_matrix(bars)
     labels = make_labels(matrix, settings)
-    frame = pd.DataFrame(asdict(labels))
+    frame = pd.DataFrame(asdict(labels)).drop(columns="direction_end")
     if settings.weights == "return":
         returns = np.diff(np.log(matrix[:, 4]), prepend=np.log(matrix[:1, 4]))
-        weight = return_attribution(labels.label_start, labels.label_end, returns)
+        weight = return_attribution(labels.label_start, labels.direction_end, returns)
     elif settings.weights == "uniqueness":
-        weight = average_uniqueness(labels.label_start, labels.label_end, len(matrix))
+        weight = average_uniqueness(labels.label_start, labels.direction_end, len(matrix))
     else:
         weight = np.ones(len(matrix))
     frame["weight"] = np.where(np.isnan(labels.direction), np.nan, weight)
@@ -169,9 +169,10 @@ def _validate(dataset: Dataset) -> None:
     values = usable.to_numpy()
     constant = usable.columns[values.min(axis=0) == values.max(axis=0)]
     if len(constant):
+        unwanted = ", ".join(f"'!{name}'" for name in constant)
         raise SchemaError(
             f"Features that are the same at every bar: {', '.join(constant)}. "
-            f"Leave them out: features.names: ['*', '!{constant[0]}']."
+            f"Leave them out: features.names: ['*', {unwanted}]."
         )
     first_with: dict[bytes, str] = {}
     for name, column in usable.items():
@@ -191,7 +192,7 @@ def _validate(dataset: Dataset) -> None:
 
 def describe(dataset: Dataset) -> dict[str, float | int | str]:
     """Span, balance and oddities of a dataset."""
-    up = float(np.nanmean(dataset.target("direction")))
+    up = float(dataset.frame["direction"].mean())
     return {
         "rows": len(dataset),
         "features": len(dataset.feature_names),
@@ -200,7 +201,7 @@ def describe(dataset: Dataset) -> dict[str, float | int | str]:
         "last bar": str(dataset.frame["timestamp"].iloc[-1]),
         "labelled rows": int(np.isfinite(dataset.target("direction")).sum()),
         "up labels": up,
-        "high-variance labels": float(np.nanmean(dataset.target("high_variance"))),
+        "high-variance labels": float(dataset.frame["high_variance"].mean()),
         "class balance": "even" if 0.3 <= up <= 0.7 else "LOPSIDED: accuracy will mislead",
     }
 
@@ -235,7 +236,7 @@ class DatasetReport:
     numbers : dict
         Rows, span, balance.
     digests : dict of str to str
-        Of bars, settings and the dataset.
+        Of the bars, of the settings of features and labels, and of the dataset.
     left_out : dict of str to str
         Features that the market has no input for, and why.
     stationarity : list of dict
@@ -275,32 +276,30 @@ class DatasetBuilder:
     def build(
         self, bars: pd.DataFrame, *, symbol: str = "BARS", border: int | None = None
     ) -> tuple[Dataset, DatasetReport]:
-        """The dataset of `bars` up to `border` (all of them without).
+        """The dataset of `bars` up to `border` (all of them without); what comes later is not looked at.
 
         Raises
         ------
         LeakageError, SchemaError, NotReadyError
             See `assemble`.
         """
-        end = len(bars) if border is None else border
+        if border is not None and not 0 < border <= len(bars):
+            raise NotReadyError(f"border is {border}; it must lie within the {len(bars)} bars.")
+        bars = bars.iloc[:border]
         if self.cache is None:
-            dataset, left_out = self._make(bars, end)
+            dataset, left_out = self._make(bars)
             return dataset, self._report(bars, dataset, left_out, "not used: no cache folder was given")
         recipe = Recipe(
             category="tables",
             kind="dataset",
             symbol=symbol,
             method=METHOD,
-            settings={
-                "features": self.feature_set.model_dump(mode="json"),
-                "labels": self.labels.model_dump(mode="json"),
-                "border": end,
-            },
+            settings=self._settings(),
             inputs={"bars": digest_table(bars)},
         )
 
         def build(folder: Path) -> Built:
-            made, left = self._make(bars, end)
+            made, left = self._make(bars)
             made.write(folder)
             return Built(identity=digest_json([made.digest, left]), details={"left_out": left})
 
@@ -310,10 +309,16 @@ class DatasetBuilder:
         left_out = obtained.ref.metadata["details"]["left_out"]
         return dataset, self._report(bars, dataset, left_out, f"{used}: {obtained.reason}")
 
-    def _make(self, bars: pd.DataFrame, border: int) -> tuple[Dataset, dict[str, str]]:
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "features": self.feature_set.model_dump(mode="json"),
+            "labels": self.labels.model_dump(mode="json"),
+        }
+
+    def _make(self, bars: pd.DataFrame) -> tuple[Dataset, dict[str, str]]:
         table = compute_features(bars, self.feature_set)
         labels = label_table(bars, self.labels)
-        dataset = assemble(bars, table.frame, labels, warm_up=table.warm_up, border=border)
+        dataset = assemble(bars, table.frame, labels, warm_up=table.warm_up, border=len(bars))
         return dataset, dict(table.left_out)
 
     def _report(
@@ -321,7 +326,11 @@ class DatasetBuilder:
     ) -> DatasetReport:
         return DatasetReport(
             numbers=describe(dataset),
-            digests={"bars": digest_table(bars), "dataset": dataset.digest},
+            digests={
+                "bars": digest_table(bars),
+                **{name: digest_json(settings) for name, settings in self._settings().items()},
+                "dataset": dataset.digest,
+            },
             left_out=left_out,
             stationarity=stationarity(dataset),
             cache=cache,

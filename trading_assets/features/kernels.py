@@ -3,11 +3,11 @@
 Every kernel is `kernel(x, lo, hi, state, out, p)`: it reads the rows of `x` (see `series`) at and before
 columns `lo:hi`, carries sums and averages of earlier bars in `state`, writes `out[0:hi-lo]` and takes its
 parameters from `p`. One bar at a time or all at once, the operations and their order are the same, so the
-results are equal bit for bit. A state starts as zeros, and so does the history before the first bar. What
-a kernel writes before its feature's warm-up has no meaning.
+results are equal bit for bit. A state starts as zeros. What a kernel writes before its feature's warm-up
+has no meaning.
 
 A rolling sum is taken afresh wherever `INDEX` is a multiple of `ANCHOR`, so that rounding cannot pile up;
-no call reaches across such a bar.
+no call reaches across such a bar. Before the first bar the price stood at its close, and nothing happened.
 """
 
 from __future__ import annotations
@@ -750,19 +750,35 @@ def lower_shadow(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array)
 # Higher moments and dependence
 
 
+_DOMINATES = 1e3
+
+
+@inner
+def _powers(x: Array, stop: int, n: int) -> tuple[float, float, float, float]:
+    """Sums of the first four powers of the `n` returns before column `stop`."""
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    for r in x[RETURN, stop - n : stop]:
+        a += r
+        b += r * r
+        c += r * r * r
+        d += r * r * r * r
+    return a, b, c, d
+
+
 @kernel
 def skewness(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
     """State: sums of the first three powers, moves."""
-    n, moves = int(p[0]), state[3]
-    a = _start(x, RETURN, lo, n, 1, state[0])
-    b = _start(x, RETURN, lo, n, 2, state[1])
-    c = _start(x, RETURN, lo, n, 3, state[2])
+    n, a, b, c, moves = int(p[0]), state[0], state[1], state[2], state[3]
+    if _anchored(x, lo):
+        a, b, c, _ = _powers(x, lo, n)
     share = 1.0 / n
     for t in range(lo, hi):
         new, old = x[RETURN, t], x[RETURN, t - n]
         a += new - old
         b += new * new - old * old
         c += new * new * new - old * old * old
+        if old * old > _DOMINATES * b:  # what is left of the sums is the rounding of what went
+            a, b, c, _ = _powers(x, t + 1, n)
         moves += _count(new != 0) - _count(old != 0)
         mean, square = a * share, b * share
         variance = square - mean * mean
@@ -775,11 +791,9 @@ def skewness(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> 
 @kernel
 def kurtosis(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
     """State: sums of the first four powers, moves."""
-    n, moves = int(p[0]), state[4]
-    a = _start(x, RETURN, lo, n, 1, state[0])
-    b = _start(x, RETURN, lo, n, 2, state[1])
-    c = _start(x, RETURN, lo, n, 3, state[2])
-    d = _start(x, RETURN, lo, n, 4, state[3])
+    n, a, b, c, d, moves = int(p[0]), state[0], state[1], state[2], state[3], state[4]
+    if _anchored(x, lo):
+        a, b, c, d = _powers(x, lo, n)
     share = 1.0 / n
     for t in range(lo, hi):
         new, old = x[RETURN, t], x[RETURN, t - n]
@@ -788,6 +802,8 @@ def kurtosis(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> 
         b += new2 - old2
         c += new2 * new - old2 * old
         d += new2 * new2 - old2 * old2
+        if old2 > _DOMINATES * b:
+            a, b, c, d = _powers(x, t + 1, n)
         moves += _count(new != 0) - _count(old != 0)
         mean, square = a * share, b * share
         squared = mean * mean
@@ -947,6 +963,8 @@ def advance(
         Column of `out` that belongs to the first of `bars`.
     """
     n, done = bars.shape[1], 0
+    if seen == 0 and n > 0:
+        x[LOG_OPEN : LOG_CLOSE + 1, :position] = log(bars[CLOSE - TIME, 0])
     while done < n:
         size = min(n - done, ANCHOR - seen % ANCHOR)
         if position + size > x.shape[1]:

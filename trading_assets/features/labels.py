@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from trading_assets.config.settings import LabelSettings
 from trading_assets.errors import MarketError
+from trading_assets.features.series import DECAY
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 TARGETS = ("forward_return", "direction", "high_variance")
-VOLATILITY_DECAY = 0.95
 _OPEN, _HIGH, _LOW, _CLOSE = 1, 2, 3, 4
 
 
@@ -39,6 +39,8 @@ class Labels:
         1.0 where the next bars' realised variance exceeds the median of the trailing ones.
     label_start, label_end : ndarray of shape (n_bars,), int64
         First and last bar that the targets depend on, both included; the end may lie beyond the last bar.
+    direction_end : ndarray of shape (n_bars,), int64
+        Last bar that `direction` and `forward_return` depend on, at most `label_end`.
     """
 
     forward_return: Floats
@@ -46,6 +48,7 @@ class Labels:
     high_variance: Floats
     label_start: Rows
     label_end: Rows
+    direction_end: Rows
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ def make_labels(bars: Floats, settings: LabelSettings) -> Labels:
         high_variance=_high_variance(bars[:, _CLOSE], settings.variance_horizon, settings.variance_lookback),
         label_start=position + 1,
         label_end=np.maximum(end, position + settings.variance_horizon),
+        direction_end=end,
     )
 
 
@@ -111,9 +115,9 @@ def forward_return(bars: Floats, horizon: int) -> Floats:
 
 
 def volatility_target(bars: Floats) -> Floats:
-    """EWMA deviation (0.95) of the log returns up to and with each bar, of one bar's return."""
-    returns = np.diff(np.log(bars[:, _CLOSE]), prepend=np.log(bars[:1, _CLOSE]))
-    variance = pd.Series(returns**2).ewm(alpha=1 - VOLATILITY_DECAY, adjust=False).mean()
+    """EWMA deviation (decay 0.95) of one bar's log return, up to and with each bar; NaN at the first."""
+    returns = np.diff(np.log(bars[:, _CLOSE]), prepend=np.nan)
+    variance = pd.Series(returns**2).ewm(alpha=1 - DECAY, adjust=False).mean()
     return np.asarray(np.sqrt(variance), dtype=np.float64)
 
 
@@ -130,24 +134,36 @@ def triple_barrier(
 
     Barriers lie `profit_taking` and `stop_loss` times the volatility target (`volatility_target` times
     sqrt(horizon)) from the entry at open[t+1]; after `horizon` bars the position is closed at the open. A
-    bar that reaches both is taken for a stop; one that opens beyond a barrier fills there.
+    bar that reaches both is taken for a stop; one that opens beyond a barrier fills there. Where nothing
+    has moved yet there are no barriers.
 
     Parameters
     ----------
     bars : ndarray of shape (n_bars, 7)
     horizon : int
-        Bars.
+        Bars, at least 1.
     profit_taking, stop_loss : float
-        In deviations over the horizon.
+        In deviations over the horizon, positive; `inf` is no barrier.
     events : ndarray of int, optional
         Bars to ask about, for instance from `cusum_events`; all without.
     side : ndarray of shape (n_bars,), optional
         +1 long, -1 short; long without.
+
+    Raises
+    ------
+    MarketError
+        Naming the argument that makes no sense.
     """
-    position = np.arange(len(bars)) if events is None else np.asarray(events, dtype=np.int64)
-    if len(position) and not (position.min() >= 0 and position.max() < len(bars)):
-        raise MarketError(f"events must be positions of bars, 0 to {len(bars) - 1}.")
+    if horizon < 1 or not (profit_taking > 0 and stop_loss > 0):
+        raise MarketError(
+            f"horizon {horizon}, profit_taking {profit_taking} and stop_loss {stop_loss} must be positive."
+        )
+    position = _positions(events, len(bars))
     sides = np.ones(len(bars)) if side is None else np.asarray(side, dtype=np.float64)
+    if len(sides) != len(bars):
+        raise MarketError(f"side has {len(sides)} values for {len(bars)} bars; give one a bar.")
+    if not np.isin(sides[position], (-1, 1)).all():
+        raise MarketError("side must be +1 (long) or -1 (short) at every event.")
     target = volatility_target(bars) * np.sqrt(horizon)
     outcome, value, end = _first_touch(
         np.ascontiguousarray(bars), position, sides, target, horizon, profit_taking, stop_loss
@@ -165,8 +181,6 @@ def meta_labels(
     side : ndarray of shape (n_bars,)
         +1, -1, or 0 where the primary model stands aside.
     """
-    if len(side) != len(bars):
-        raise MarketError(f"side has {len(side)} values for {len(bars)} bars; give one a bar.")
     if not np.isin(side, (-1, 0, 1)).all():
         raise MarketError("side must be +1 (long), -1 (short) or 0 (none) at every bar.")
     touched = triple_barrier(
@@ -174,7 +188,7 @@ def meta_labels(
         horizon=horizon,
         profit_taking=profit_taking,
         stop_loss=stop_loss,
-        events=np.flatnonzero(side),
+        events=np.flatnonzero(side[: len(bars)]),
         side=side,
     )
     right = np.where(np.isnan(touched.value), np.nan, touched.value > 0)
@@ -189,7 +203,7 @@ def trend_scanning(bars: Floats, *, horizons: tuple[int, ...], events: Rows | No
     """
     if not horizons or min(horizons) < 3:
         raise MarketError(f"horizons are {horizons}; a trend needs at least 3 bars.")
-    position = np.arange(len(bars)) if events is None else np.asarray(events, dtype=np.int64)
+    position = _positions(events, len(bars))
     lengths = np.unique(np.asarray(horizons, dtype=np.int64))
     value = _strongest_trend(np.log(bars[:, _CLOSE]), position, lengths)
     return Events(position, np.sign(value), value, position + 1, position + int(lengths[-1]))
@@ -206,6 +220,13 @@ def cusum_events(bars: Floats, threshold: float) -> Rows:
     return np.asarray(_cusum(returns, threshold), dtype=np.int64)
 
 
+def _positions(events: Rows | None, n_bars: int) -> Rows:
+    position = np.arange(n_bars) if events is None else np.asarray(events, dtype=np.int64)
+    if len(position) and not (position.min() >= 0 and position.max() < n_bars):
+        raise MarketError(f"events must be positions of bars, 0 to {n_bars - 1}.")
+    return position
+
+
 @numba.njit(cache=True)
 def _first_touch(
     bars: Floats, position: Rows, side: Floats, target: Floats, horizon: int, take: float, stop: float
@@ -218,6 +239,7 @@ def _first_touch(
         if t + 1 >= len(bars):
             continue
         entry, long = bars[t + 1, _OPEN], side[t] > 0
+        moved = target[t] > 0
         gain, loss = take * target[t], stop * target[t]
         best = entry * (1 + gain) if long else entry * (1 - gain)
         worst = entry * (1 - loss) if long else entry * (1 + loss)
@@ -225,7 +247,7 @@ def _first_touch(
             opened, high, low = bars[j, _OPEN], bars[j, _HIGH], bars[j, _LOW]
             stopped = low <= worst and opened <= best if long else high >= worst and opened >= best
             taken = high >= best if long else low <= best
-            if stopped or taken:
+            if moved and (stopped or taken):
                 if stopped:
                     price = min(opened, worst) if long else max(opened, worst)
                 else:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite, nan
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from trading_assets.errors import MarketError, SchemaError, SettingsError
 from trading_assets.features.catalogue import Column, leave_out, select, timeframe_seconds
 from trading_assets.features.kernels import ANCHOR, KERNELS, advance
 from trading_assets.features.series import N_SERIES
-from trading_assets.features.timeframes import PARTIAL_SIZE, resample, spread, start_of_buckets
+from trading_assets.features.timeframes import nothing_begun, resample, spread, start_of_buckets
 from trading_assets.market.bars import bar_seconds, to_rows
 from trading_assets.registry.tables import read_table, write_table
 
@@ -77,12 +77,16 @@ class _LargerBank:
     """Columns on larger bars, spread over the smaller ones they are made from."""
 
     def __init__(
-        self, timeframe: str, columns: list[Column], kept: Mapping[str, NDArray[Any]] | None = None
+        self,
+        timeframe: str,
+        columns: list[Column],
+        interval: float,
+        kept: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         self._bank = _Bank(columns, kept)
         self._size, self._origin = float(timeframe_seconds(timeframe)), start_of_buckets(timeframe)
         self._warm_up = [column.warm_up + 1 for column in columns]
-        self._partial = np.zeros(PARTIAL_SIZE) if kept is None else kept["partial"].copy()
+        self._partial = nothing_begun(interval) if kept is None else kept["partial"].copy()
         self._last = np.full(len(columns), np.nan, dtype=np.float32) if kept is None else kept["last"].copy()
 
     def advance(self, bars: Floats, out: Singles) -> None:
@@ -104,9 +108,11 @@ class _LargerBank:
 
 
 class _Engine:
-    """All columns of a feature set over the bars of one market."""
+    """All columns of a feature set over the bars of one market, `interval` seconds apart (0: not known)."""
 
-    def __init__(self, columns: list[Column], kept: Mapping[str, NDArray[Any]] | None = None) -> None:
+    def __init__(
+        self, columns: list[Column], interval: float, kept: Mapping[str, NDArray[Any]] | None = None
+    ) -> None:
         self.columns = columns
         self.last_time = -np.inf if kept is None else float(kept["last_time"][0])
         own = [column for column in columns if not column.timeframe]
@@ -117,7 +123,7 @@ class _Engine:
         self._larger, self._slices, start = [], [], len(own)
         for frame in self._frames:
             some = [column for column in columns if column.timeframe == frame]
-            self._larger.append(_LargerBank(frame, some, _part(kept, frame)))
+            self._larger.append(_LargerBank(frame, some, interval, _part(kept, frame)))
             self._slices.append(slice(start, start + len(some)))
             start += len(some)
 
@@ -221,10 +227,14 @@ class FeatureTable:
         """The set with every column named, as it is after what had to be left out."""
         return self.state.feature_set
 
-    @property
+    @cached_property
     def warm_up(self) -> int:
         """Rows at the start in which some value may be NaN."""
-        return max(column.rows_of_warm_up(self.interval) for column in self.columns)
+        stated = max(column.rows_of_warm_up(self.interval) for column in self.columns)
+        # Larger bars take longer to come where the interval of the bars changes or bars are missing.
+        larger = [i for i, column in enumerate(self.columns) if column.timeframe]
+        missing = (int(np.isnan(self._buffer.values[i, : self._rows]).sum()) for i in larger)
+        return max(stated, *missing, 0)
 
     def save(self, folder: Path) -> None:
         """Write the rows, what continues them, and what they are to `folder`."""
@@ -260,13 +270,13 @@ def compute_features(bars: pd.DataFrame, feature_set: FeatureSet | None = None) 
     Raises
     ------
     MarketError
-        When prices are not positive.
+        When bars are not in order, or hold what no bar can.
     SettingsError
         When the set names what is not in the catalogue, or the bars have no input for any of it.
     """
     feature_set = feature_set or FeatureSet()
     columns, left_out, interval = choose_columns(bars, feature_set)
-    engine = _Engine(columns)
+    engine = _Engine(columns, interval)
     buffer = _Buffer(len(columns), _roomy(len(bars)))
     _fill(engine, bars, buffer.values, 0)
     buffer.used = len(bars)
@@ -277,12 +287,13 @@ def compute_features(bars: pd.DataFrame, feature_set: FeatureSet | None = None) 
 def choose_columns(bars: pd.DataFrame, feature_set: FeatureSet) -> tuple[list[Column], dict[str, str], float]:
     """Columns that these bars have the input for, the others with the reason, and the bars' interval (s)."""
     interval = bar_seconds(pd.DatetimeIndex(bars["timestamp"]).as_unit("ns").asi8 / 1e9)
-    columns, left_out = leave_out(
-        select(feature_set),
-        interval=interval,
-        volume=len(bars) == 0 or _varies(bars["volume"]),
-        funding="funding_rate" in bars and _varies(bars["funding_rate"]),
-    )
+    there = {
+        "volume": len(bars) == 0 or _varies(bars["volume"]),
+        "funding": "funding_rate" in bars and _varies(bars["funding_rate"]),
+        "range": len(bars) == 0 or bool((bars["high"] > bars["low"]).any()),
+    }
+    has = [name for name, is_there in there.items() if is_there]
+    columns, left_out = leave_out(select(feature_set), interval=interval, has=has)
     if all(column.timeframe for column in columns):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise SettingsError(f"These bars have no input for any of the features asked for ({reasons}).")
@@ -297,10 +308,9 @@ def append_features(table: FeatureTable, new_bars: pd.DataFrame) -> FeatureTable
     Raises
     ------
     MarketError
-        When `new_bars` do not come after the bars of the table.
+        When `new_bars` do not come after the bars of the table, or hold what no bar can.
     """
-    engine = _Engine(list(table.columns), table.state.arrays)
-    _check_follows(engine.last_time, to_rows(new_bars.iloc[:1]))
+    engine = _Engine(list(table.columns), table.interval, table.state.arrays)
     if ("funding_rate" in new_bars) != table.state.funding:
         raise MarketError("Bars with and without a funding_rate cannot be one table; compute it anew.")
     interval = table.interval or bar_seconds(
@@ -365,22 +375,28 @@ class FeatureStream:
         Raises
         ------
         MarketError
-            When the bar does not come after the one before, or a number in it is missing or not positive.
+            When the bar does not come after the one before, has a time without zone, or cannot be.
         """
-        funding = self._funding if self._engine else _has(bar, "funding_rate")
+        funding = self._funding
         try:
+            if self._engine is None:
+                funding = _has(bar, "funding_rate")
             numbers = _fields_of(bar, funding)
         except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
             needed = _FIELDS if funding else _FIELDS[:-1]
             raise MarketError(f"A bar needs the fields {', '.join(needed)}; got {bar!r} ({error}).") from None
-        if not (min(numbers[1:5]) > 0 and numbers[5] >= 0 and isfinite(sum(numbers))):
-            raise MarketError(
-                f"A bar's prices must be positive, its volume not negative, all finite: {bar!r}."
-            )
-        engine = self._engine or self._start(funding, None)
+        engine = self._engine
+        last = engine.last_time if engine else -np.inf
         self._bar[:, 0] = numbers
-        if not numbers[0] > engine.last_time:
-            _check_follows(engine.last_time, self._bar)
+        if not (
+            numbers[0] > last
+            and min(numbers[1:5]) > 0
+            and numbers[2] >= numbers[3]
+            and numbers[5] >= 0
+            and isfinite(sum(numbers))
+        ):
+            _refuse(self._bar, last, engine.seen if engine else 0)
+        engine = engine or self._start(funding, None)
         out = np.empty((len(engine.columns), 1), dtype=np.float32)
         engine.advance(self._bar, out)
         features: Singles = out[:, 0]
@@ -400,7 +416,7 @@ class FeatureStream:
                     "use the state's own (state.feature_set), or compute the table anew."
                 )
             columns = expected
-        self._engine = _Engine(columns, state.arrays if state else None)
+        self._engine = _Engine(columns, 0.0, state.arrays if state else None)
         return self._engine
 
 
@@ -408,7 +424,8 @@ def _fill(engine: _Engine, bars: pd.DataFrame, values: Singles, first: int) -> N
     """Advance in blocks, so that working memory stays small."""
     for start in range(0, len(bars), _LARGEST_BLOCK):
         rows = to_rows(bars.iloc[start : start + _LARGEST_BLOCK])
-        _check_prices(rows, start)
+        if not _make_sense(rows, engine.last_time):
+            _refuse(rows, engine.last_time, first + start)
         engine.advance(rows, values, first + start)
 
 
@@ -448,25 +465,59 @@ def _fields_of(bar: Any, funding: bool) -> tuple[float, ...]:
     else:
         given = (bar["timestamp"], bar["open"], bar["high"], bar["low"], bar["close"], bar["volume"])
         rate = bar["funding_rate"] if funding else 0.0
-    time = pd.Timestamp(given[0])
-    return (nan if pd.isna(time) else time.as_unit("ns").value / 1e9, *map(float, given[1:]), float(rate))
+    time = given[0]
+    if not isinstance(time, pd.Timestamp):
+        if isinstance(time, int | float | np.number):
+            raise TypeError("the timestamp is a number; pd.Timestamp(number, unit='ms', tz='UTC') is a time")
+        time = pd.Timestamp(time)
+    if time.tzinfo is None:
+        raise ValueError("the timestamp is missing or has no time zone")
+    return (time.as_unit("ns").value / 1e9, *map(float, given[1:]), float(rate))
 
 
 def _has(bar: Any, name: str) -> bool:
     return name in bar._fields if isinstance(bar, tuple) and hasattr(bar, "_fields") else name in bar
 
 
-def _check_prices(rows: Floats, start: int) -> None:
-    prices = rows[1:5]
-    if prices.size and not prices.min() > 0:
-        bar = int((~(prices > 0)).any(axis=0).argmax())
-        raise MarketError(
-            f"Bar {start + bar} has a price of {prices[:, bar].min():g}; features are made of logarithms and "
-            "need positive prices. Add a constant, or leave the instrument to other tools."
-        )
+def _make_sense(rows: Floats, last: float) -> bool:
+    """Whether bars come in order, after `last`, and hold nothing that no bar can."""
+    if rows.shape[1] == 0:
+        return True
+    return bool(
+        rows[0, 0] > max(last, _NO_TIME)
+        and (np.diff(rows[0]) > 0).all()
+        and rows[1:5].min() > 0
+        and (rows[2] >= rows[3]).all()
+        and rows[5].min() >= 0
+        and isfinite(rows.sum())
+    )
 
 
-def _check_follows(last: float, rows: Floats) -> None:
-    if rows.shape[1] and not rows[0, 0] > last:
-        shown = [str(pd.Timestamp(value, unit="s", tz="UTC")) for value in (rows[0, 0], last)]
-        raise MarketError(f"The bar of {shown[0]} does not come after the last one seen, {shown[1]}.")
+_NO_TIME = np.iinfo(np.int64).min / 1e9
+"""What a missing time is in seconds."""
+
+
+def _refuse(rows: Floats, last: float, first: int) -> NoReturn:
+    """Name the first bar that makes no sense; `first` is the number of the first of `rows`."""
+    before = np.append(max(last, _NO_TIME), rows[0, :-1])
+    for problem, bad in (
+        ("does not come after the one before it", ~(rows[0] > before)),
+        ("holds a number that is missing or infinite", ~np.isfinite(rows).all(axis=0)),
+        ("has a price that is not positive; features are made of logarithms", (rows[1:5] <= 0).any(axis=0)),
+        ("has its high below its low", rows[2] < rows[3]),
+        ("has a negative volume", rows[5] < 0),
+    ):
+        if bad.any():
+            bar = int(bad.argmax())
+            time, earlier = _shown(rows[0, bar]), _shown(before[bar])
+            names = zip(_FIELDS[1:], rows[1:, bar], strict=True)
+            shown = ", ".join(f"{name} {value:.10g}" for name, value in names)
+            raise MarketError(
+                f"Bar {first + bar} ({time}, the one before it {earlier}) {problem}: {shown}. "
+                "market.read_bars repairs or rejects such bars."
+            )
+    raise MarketError("Bars add up to more than a number can hold.")
+
+
+def _shown(time: float) -> str:
+    return str(pd.Timestamp(time, unit="s", tz="UTC")) if time > _NO_TIME else "none"

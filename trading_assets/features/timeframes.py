@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from trading_assets.features.catalogue import timeframe_seconds
 from trading_assets.features.series import Array, compiled, inner
-from trading_assets.market.bars import to_rows
+from trading_assets.market.bars import bar_seconds, to_rows
 
 Floats = NDArray[np.float64]
-PARTIAL_SIZE = 11
-"""Slots of what is remembered of the larger bar that was last begun: whether it is open (1) or closed (-1),
-seven columns of it, the open time of the last small bar, the smallest distance of small bars so far, and
-how many distances were seen."""
+_SLOTS = 11
+"""What is remembered of the larger bar that was last begun: whether it is open (1) or closed (-1), seven
+columns of it, the open time of the last small bar, how long small bars are, and how often that was seen
+(infinitely often where it was told)."""
 
 _MONDAY = 345_600
 """1970-01-05, seconds: weeks begin on Monday."""
@@ -25,6 +25,14 @@ _MONDAY = 345_600
 def start_of_buckets(timeframe: str) -> float:
     """Seconds after which the first bucket begins that all others are counted from."""
     return float(_MONDAY if timeframe.endswith("w") else 0)
+
+
+def nothing_begun(interval: float) -> Floats:
+    """What `resample` remembers before the first bar; `interval` in seconds, 0 where it must be learnt."""
+    partial = np.zeros(_SLOTS)
+    if interval > 0:
+        partial[9], partial[10] = interval, np.inf
+    return partial
 
 
 @inner
@@ -40,15 +48,16 @@ def resample(bars: Array, size: float, origin: float, partial: Array, larger: Ar
     """Gather bars into larger ones; returns how many were closed.
 
     A larger bar is closed by the small bar that ends where it ends, or, where that one is missing, by
-    the first that comes after. How long small bars are is learnt from them, from two distances at least.
+    the first that comes after. Where it was not told how long small bars are, it is the smallest of their
+    distances, of which there must be two.
 
     Parameters
     ----------
     bars : ndarray of shape (7, n)
     size, origin : float
         Seconds of a larger bar, and where one of them begins.
-    partial : ndarray of shape (PARTIAL_SIZE,)
-        What is open, carried from call to call; zeros at the start.
+    partial : ndarray
+        Carried from call to call; `nothing_begun` at the start.
     larger : ndarray of shape (7, >= n + 1)
         Receives the closed bars.
     closed : ndarray of shape (n,), int64
@@ -60,7 +69,7 @@ def resample(bars: Array, size: float, origin: float, partial: Array, larger: Ar
         start = np.floor((time - origin) / size) * size + origin
         if partial[0] > 0 and start != partial[1]:
             made += _close(partial, larger, made)
-        if partial[8] != 0:
+        if partial[8] != 0 and partial[10] < np.inf:
             distance = time - partial[8]
             partial[9] = distance if partial[9] == 0 else min(partial[9], distance)
             partial[10] += 1
@@ -105,7 +114,7 @@ def to_timeframe(bars: pd.DataFrame, timeframe: str) -> tuple[pd.DataFrame, NDAr
     """
     rows = to_rows(bars)
     larger, closed = np.empty_like(rows), np.empty(len(bars), dtype=np.int64)
-    partial = np.zeros(PARTIAL_SIZE)
+    partial = nothing_begun(bar_seconds(rows[0]))
     size, origin = float(timeframe_seconds(timeframe)), start_of_buckets(timeframe)
     made = resample(rows, size, origin, partial, larger, closed)
     times = pd.to_datetime(np.round(larger[0, :made] * 1e9).astype(np.int64), utc=True)

@@ -10,7 +10,11 @@ from trading_assets.registry.tables import digest_table, read_table, write_table
 GROUP = "02_features"
 
 
-@step(group=GROUP, category="tables", method=2, kinds={"numba", "parquet"}, settings=("features",))
+METHOD = 2
+"""Of the features; a table made by another method is not continued."""
+
+
+@step(group=GROUP, category="tables", method=METHOD, kinds={"numba", "parquet"}, settings=("features",))
 def features(work: Work, bars: ArtifactRef) -> Built:
     """Causal features of every bar, and the state to continue them from.
 
@@ -21,7 +25,7 @@ def features(work: Work, bars: ArtifactRef) -> Built:
 
     frame = read_table(bars.open() / "bars.parquet")
     previous = None if work.rebuild else work.previous
-    table, how = features_of(frame, work.settings.features, previous, method=2)
+    table, how = features_of(frame, work.settings.features, previous, method=METHOD)
     table.save(work.folder)
     made = table.frame
     missing = made.isna().sum()
