@@ -24,7 +24,8 @@ import pyarrow as pa
 
 from benchmarks.pandas_features import pandas_features
 from trading_assets.config.settings import FeatureSet
-from trading_assets.features.table import FeatureStream, append_features, compute_features
+from trading_assets.features.stream import FeatureStream
+from trading_assets.features.table import append_features, compute_features
 from trading_assets.features.timeframes import join_timeframe, to_timeframe
 from trading_assets.market.ingest import read_bars
 from trading_assets.market.synthetic import SyntheticMarket
@@ -75,8 +76,9 @@ def _peak(path: Path) -> float:
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1e6
 
 
-def row(work: str, ours: str, peer: str, ratio: float, goal: str) -> None:
-    print(f"| {work} | {ours} | {peer} | {ratio:.2f} | {goal} |", flush=True)
+def row(work: str, ours: str, peer: str, ratio: float | None, goal: str) -> None:
+    shown = "-" if ratio is None else f"{ratio:.2f}"
+    print(f"| {work} | {ours} | {peer} | {shown} | {goal} |", flush=True)
 
 
 def show(value: float) -> str:
@@ -97,7 +99,7 @@ def main() -> None:
     ours, peer = medians(repeats, lambda: compute_features(bars, OWN_BARS), lambda: pandas_features(bars))
     table = compute_features(bars, OWN_BARS)
     row(f"{len(table.columns)} features", show(ours), f"{show(peer)}, pandas", peer / ours, ">= 6")
-    row("the same, peak memory", f"{peak_memory(n):.2f} GB", "-", 0, "< 1.2 GB")
+    row("the same, peak memory", f"{peak_memory(n):.2f} GB", "-", None, "< 1.2 GB")
 
     start, new = compute_features(bars.iloc[:-DAY], OWN_BARS), bars.iloc[-DAY:]
     appending = []
@@ -117,7 +119,7 @@ def main() -> None:
         stream.push(bar)
         taken.append(time.perf_counter() - begun)
     p50, p99 = np.percentile(np.array(taken[1_000:]) * 1e6, [50, 99])
-    row("one live bar", f"p50 {p50:.1f} us, p99 {p99:.1f} us", "-", 0, "p99 < 30 us")
+    row("one live bar", f"p50 {p50:.1f} us, p99 {p99:.1f} us", "-", None, "p99 < 30 us")
 
     larger, _ = to_timeframe(bars, "4h")
     values = compute_features(larger, FeatureSet(timeframes=(), names=("return_1", "rsi_14", "channel_24")))

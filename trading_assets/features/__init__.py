@@ -6,14 +6,9 @@ __getattr__ = lazy_exports(
     __name__,
     {
         "catalogue": ("CATALOGUE", "SEQUENCE_NAMES", "catalogue_page", "select"),
-        "table": (
-            "FeatureSet",
-            "FeatureState",
-            "FeatureStream",
-            "FeatureTable",
-            "append_features",
-            "compute_features",
-        ),
+        "table": ("FeatureSet", "FeatureTable", "append_features", "compute_features"),
+        "engine": ("FeatureState",),
+        "stream": ("FeatureStream",),
         "timeframes": ("join_timeframe", "to_timeframe"),
         "labels": (
             "Events",

@@ -30,8 +30,8 @@ def _figure(rows: int = 1, height: float = 2.8, **kwargs: Any) -> tuple[Figure, 
     return figure, list(axes)
 
 
-def _save(figure: Figure, folder: Path, name: str) -> str:
-    figure.savefig(folder / name, dpi=80)
+def _save(figure: Figure, folder: Path, name: str, dpi: int = 80) -> str:
+    figure.savefig(folder / name, dpi=dpi)
     return name
 
 
@@ -76,7 +76,7 @@ def missing(folder: Path, features: pd.DataFrame) -> str:
     axis.set_yticks(range(len(counts)), counts.index, fontsize=5.5)
     axis.invert_yaxis()
     axis.set(xlabel=f"rows without a value, of {len(features)} (the warm-up)")
-    return _save(figure, folder, "missing.png")
+    return _save(figure, folder, "missing.png", dpi=120)
 
 
 def correlations(folder: Path, features: pd.DataFrame) -> str:
@@ -86,8 +86,8 @@ def correlations(folder: Path, features: pd.DataFrame) -> str:
     axis.set_xticks(range(len(sample.columns)), sample.columns, rotation=90, fontsize=5)
     axis.set_yticks(range(len(sample.columns)), sample.columns, fontsize=5)
     axis.grid(visible=False)
-    figure.colorbar(image, label="correlation of features")
-    return _save(figure, folder, "correlations.png")
+    figure.colorbar(image, label="correlation of features", shrink=0.6)
+    return _save(figure, folder, "correlations.png", dpi=150)
 
 
 def forward_returns(folder: Path, forward: Floats, horizon: int) -> str:
