@@ -158,7 +158,7 @@ CATALOGUE: tuple[Indicator, ...] = (
     _A("trend_correlation", "trend", k.trend_correlation, ((24,), (96,)), "correlation of ln(close) with time, {0} bars", 5, _window, _window),
     _A("adx", "trend", k.adx, ((14,),), "Wilder's ADX of {0} bars / 100, seeded with the first moves", 3, _one, lambda n: 24 * n),
     _A("channel", "price position", k.channel_position, ((24,), (96,), (168,)), "(close - lowest low) / (highest high - lowest low), {0} bars", 0, _window, _window),
-    _A("aroon", "price position", k.aroon, ((48,),), "(bars since the low - bars since the high) / {0}, of {0} + 1 bars", 2, _returns, _returns),
+    _A("aroon", "price position", k.aroon, ((48,),), "(bars since the low - bars since the high) / {0}, of {0} + 1 bars", 0, _returns, _returns),
     _A("below_high", "price position", k.below_high, ((168,),), "ln(close / highest high), {0} bars", 0, _window, _window, "log"),
     _A("above_low", "price position", k.above_low, ((168,),), "ln(close / lowest low), {0} bars", 0, _window, _window, "log"),
     _A("volatility", "volatility", k.volatility, ((24,), (96,)), "standard deviation of {0} returns", 3, _window, _returns, "log"),

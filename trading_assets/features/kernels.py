@@ -314,19 +314,25 @@ def _highest(x: Array, row: int, lo: int, hi: int, n: int, sign: float, out: Arr
 
 
 @inner
-def _ages(x: Array, row: int, lo: int, hi: int, n: int, sign: float, age: int, out: Array) -> int:
-    """Age of the latest extreme of the last `n` values, searched for where it has dropped out."""
-    values = x[row, lo - n : hi]
-    for i in range(n, n + hi - lo):
-        age += 1
-        if age >= n:
-            age = 0
-            for back in range(1, n):
-                age = back if sign * values[i - back] > sign * values[i - age] else age
-        elif sign * values[i] >= sign * values[i - age]:
-            age = 0
-        out[i - n] = age
-    return age
+def _ages(x: Array, row: int, lo: int, hi: int, n: int, sign: float, out: Array) -> None:
+    """Age of the latest extreme of the last `n` values; in pieces, as `_highest`."""
+    before, where = np.empty(n), np.empty(n, np.int64)
+    for start in range(lo, hi, n):
+        values = x[row, start - n + 1 : min(start + n, hi)]
+        top, at = -np.inf, 0
+        for i in range(n - 2, -1, -1):
+            value = sign * values[i]
+            if value > top:
+                top, at = value, i
+            before[i], where[i] = top, at
+        before[n - 1] = -np.inf
+        top, at = -np.inf, 0
+        found = out[start - lo :]
+        for i in range(len(values) - n + 1):
+            value = sign * values[n - 1 + i]
+            if value >= top:
+                top, at = value, n - 1 + i
+            found[i] = n - 1 + i - (at if top >= before[i] else where[i])
 
 
 @kernel
@@ -342,13 +348,12 @@ def channel_position(x: Array, lo: int, hi: int, state: Array, out: Array, p: Ar
 
 @kernel
 def aroon(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
-    """State: ages of the highest high and the lowest low."""
-    n = int(p[0])
+    n, share = int(p[0]), 1.0 / p[0]
     high, low = np.empty(hi - lo), np.empty(hi - lo)
-    state[0] = _ages(x, HIGH, lo, hi, n + 1, 1.0, int(state[0]), high)
-    state[1] = _ages(x, LOW, lo, hi, n + 1, -1.0, int(state[1]), low)
+    _ages(x, HIGH, lo, hi, n + 1, 1.0, high)
+    _ages(x, LOW, lo, hi, n + 1, -1.0, low)
     for i in range(hi - lo):
-        out[i] = (low[i] - high[i]) / n
+        out[i] = (low[i] - high[i]) * share
 
 
 @kernel
@@ -434,6 +439,7 @@ def _rogers_satchell_term(x: Array, t: int) -> float:
 @kernel
 def parkinson(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
     n, total, moves = int(p[0]), state[0], state[1]
+    share = 1.0 / (n * 4 * log(2.0))
     if _anchored(x, lo):
         total = 0.0
         for t in range(lo - n, lo):
@@ -442,13 +448,14 @@ def parkinson(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) ->
         new, old = _range_term(x, t), _range_term(x, t - n)
         total += new - old
         moves += _count(new > 0) - _count(old > 0)
-        out[t - lo] = sqrt(max(total, 0.0) / (n * 4 * log(2.0))) if moves > 0 else 0.0
+        out[t - lo] = sqrt(max(total, 0.0) * share) if moves > 0 else 0.0
     state[0], state[1] = total, moves
 
 
 @kernel
 def garman_klass(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
     n, total, moves = int(p[0]), state[0], state[1]
+    share = 1.0 / n
     if _anchored(x, lo):
         total = 0.0
         for t in range(lo - n, lo):
@@ -457,13 +464,14 @@ def garman_klass(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array)
         new, old = _garman_klass_term(x, t), _garman_klass_term(x, t - n)
         total += new - old
         moves += _count(new != 0) - _count(old != 0)
-        out[t - lo] = sqrt(max(total, 0.0) / n) if moves > 0 else 0.0
+        out[t - lo] = sqrt(max(total, 0.0) * share) if moves > 0 else 0.0
     state[0], state[1] = total, moves
 
 
 @kernel
 def rogers_satchell(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
     n, total, moves = int(p[0]), state[0], state[1]
+    share = 1.0 / n
     if _anchored(x, lo):
         total = 0.0
         for t in range(lo - n, lo):
@@ -472,7 +480,7 @@ def rogers_satchell(x: Array, lo: int, hi: int, state: Array, out: Array, p: Arr
         new, old = _rogers_satchell_term(x, t), _rogers_satchell_term(x, t - n)
         total += new - old
         moves += _count(new != 0) - _count(old != 0)
-        out[t - lo] = sqrt(max(total, 0.0) / n) if moves > 0 else 0.0
+        out[t - lo] = sqrt(max(total, 0.0) * share) if moves > 0 else 0.0
     state[0], state[1] = total, moves
 
 
@@ -481,6 +489,7 @@ def yang_zhang(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -
     """State: sums and sums of squares of overnight and of open-to-close moves, Rogers-Satchell, moves."""
     n = int(p[0])
     k = 0.34 / (1.34 + (n + 1) / (n - 1))
+    share, rest, part_of_day, part_inside = 1.0 / n, 1.0 / (n - 1), k / (n - 1), (1 - k) / n
     night, night2, day, day2, inside, moves = state[0], state[1], state[2], state[3], state[4], state[5]
     if _anchored(x, lo):
         night, night2, day, day2, inside = 0.0, 0.0, 0.0, 0.0, 0.0
@@ -498,9 +507,8 @@ def yang_zhang(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -
         day2 += b * b - d * d
         inside += new - old
         moves += _count(a != 0 or b != 0 or new != 0) - _count(c != 0 or d != 0 or old != 0)
-        overnight = (night2 - night * night / n) / (n - 1)
-        open_close = (day2 - day * day / n) / (n - 1)
-        variance = overnight + k * open_close + (1 - k) * inside / n
+        overnight, open_close = night2 - night * night * share, day2 - day * day * share
+        variance = overnight * rest + open_close * part_of_day + inside * part_inside
         out[t - lo] = sqrt(max(variance, 0.0)) if moves > 0 else 0.0
     state[0], state[1], state[2], state[3], state[4], state[5] = night, night2, day, day2, inside, moves
 
