@@ -15,7 +15,6 @@ from tests.pipeline import SYMBOL, current
 from trading_assets.cli.home import open_instance
 from trading_assets.cli.train import TrainRequest, run_steps
 from trading_assets.config import load_settings
-from trading_assets.defs.assets import STEPS
 from trading_assets.defs.jobs import REFRESH
 from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace

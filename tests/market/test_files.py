@@ -1,7 +1,9 @@
 """Formats, dialects and layouts: whoever wrote the bars, the same ones are read."""
 
+import bz2
 import gzip
 import io
+import lzma
 import zipfile
 from pathlib import Path
 
@@ -155,6 +157,95 @@ def test_column_names_are_matched_by_alias_and_without_case(
     else:
         BARS.rename(columns=names).to_parquet(path, index=False)
     assert assert_reads(path).report.findings == []
+
+
+GERMAN = {
+    "open": "Eröffnung", "high": "Hoch", "low": "Tief", "close": "Schluss", "volume": "Volumen"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"timestamp": "Datum", **GERMAN},
+        {"timestamp": "Zeit", **GERMAN, "open": "Eroeffnung", "close": "Schlusskurs"},
+        {"timestamp": "Datum", **GERMAN, "open": "Erster"},
+        *({"timestamp": name} for name in ("mts", "t", "Unix Timestamp", "Time (UTC)")),
+    ],
+    ids=lambda names: "+".join(names.values()),
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_german_and_rarer_column_names_are_known(
+    tmp_path: Path, names: dict[str, str], encoding: str
+) -> None:
+    text = BARS.assign(timestamp=BARS["timestamp"].astype(str)).rename(columns=names).to_csv(index=False)
+    assert assert_reads(write(tmp_path, text.encode(encoding))).report.findings == []
+
+
+def test_a_time_that_its_column_calls_utc_needs_no_zone(tmp_path: Path) -> None:
+    naive = BARS.assign(timestamp=BARS["timestamp"].dt.tz_localize(None))
+    path = write(tmp_path, naive.rename(columns={"timestamp": "Time (UTC)"}).to_csv(index=False))
+    assert kinds(assert_reads(path)) == ["time zone"]
+
+
+def test_datum_and_zeit_may_stand_in_two_columns(tmp_path: Path) -> None:
+    frame = BARS.rename(columns=GERMAN | {"timestamp": "Datum"})
+    frame.insert(1, "Zeit", BARS["timestamp"].dt.strftime("%H:%M"))
+    frame["Datum"] = BARS["timestamp"].dt.strftime("%d.%m.%Y")
+    path = write(tmp_path, frame.to_csv(index=False, sep=";", decimal=","))
+    assert kinds(assert_reads(path, policy=UTC)) == ["decimal comma", "time zone"]
+
+
+# The columns beside the prices, in order; the symbol that the rows name; which is the volume, and whether
+# the report says so.
+VOLUMES = [
+    (["Volume USDT", "Volume BTC"], "BTC/USDT", "Volume BTC", False),
+    (["Volume BTC", "Volume USDT"], "BTC/USDT", "Volume BTC", False),
+    (["Volume BTC", "Volume USDT"], "BTCUSDT", "Volume BTC", False),
+    (["Volume USD", "Volume USDT"], "USDTUSD", "Volume USDT", False),
+    (["volume_btc", "volume"], "BTCUSD", "volume_btc", False),
+    (["Volume USD", "volume"], "BTC/USD", "volume", False),
+    (["Volume USD", "Volume EUR"], "BTC", "Volume USD", True),
+    (["vol_20", "volume"], "BTC", "volume", False),
+    (["vol_avg", "volume"], "BTC", "volume", True),
+    (["vol_avg", "volume"], "AVGO", "volume", False),
+    (["vol", "tickvol"], "EURUSD", "tickvol", True),
+    (["qty", "quote_volume", "volume"], "BTCUSDT", "volume", True),
+    (["quote_volume", "taker_buy_volume", "volume"], "BTCUSDT", "volume", False),
+    (["Volume USDT"], "BTC/USDT", "Volume USDT", False),
+]
+
+
+@pytest.mark.parametrize(("names", "symbol", "taken", "said"), VOLUMES)
+@pytest.mark.parametrize("named_by", ["rows", "file"])
+def test_the_volume_is_the_one_in_the_base_currency_or_the_plainest(
+    tmp_path: Path, names: list[str], symbol: str, taken: str, said: bool, named_by: str
+) -> None:
+    numbers = {name: BARS["volume"] if name == taken else 7.0 for name in names}
+    rows = {"symbol": symbol} if named_by == "rows" else {}
+    frame = BARS.drop(columns="volume").assign(**numbers, **rows)
+    name = symbol.replace("/", "")
+    path = write(tmp_path, frame.to_csv(index=False), f"{name}.csv")
+    result = assert_reads(path)
+    assert [(f.kind, f.reaction, f.column) for f in result.report.findings] == [
+        ("volume", "warned", taken)
+    ] * said
+    if said:
+        assert result.report.findings[0].message.startswith(f"'{taken}' is taken as the volume, not ")
+
+
+def test_a_volume_of_a_number_is_none(tmp_path: Path) -> None:
+    path = save(BARS.rename(columns={"volume": "vol_20"}), tmp_path, ".parquet")
+    assert kinds(assert_reads(path, BARS.assign(volume=0.0))) == ["no volume"]
+
+
+def test_metatrader_s_empty_volume_of_a_currency_is_passed_over_for_the_ticks(tmp_path: Path) -> None:
+    frame = BARS.drop(columns=["timestamp", "volume"]).rename(columns=lambda name: f"<{name.upper()}>")
+    frame.insert(0, "<DATE>", BARS["timestamp"].dt.strftime("%Y.%m.%d"))
+    frame.insert(1, "<TIME>", BARS["timestamp"].dt.strftime("%H:%M:%S"))
+    frame = frame.assign(**{"<TICKVOL>": BARS["volume"], "<VOL>": 0, "<SPREAD>": 3})
+    path = write(tmp_path, frame.to_csv(index=False, sep="\t"))
+    assert kinds(assert_reads(path, policy=UTC)) == ["volume", "time zone"]
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -352,12 +443,14 @@ def test_cryptodatadownload_s_banner_and_descending_rows_are_repaired(tmp_path: 
     )
     order = ["date", "symbol", "open", "high", "low", "close", "Volume BTC", "Volume USD"]
     banner = "Timestamps are UTC timezone,https://www.CryptoDataDownload.com\n"
-    result = assert_reads(write(tmp_path, banner + frame[order][::-1].to_csv(index=False)))
+    result = assert_reads(write(tmp_path, banner + frame[order][::-1].to_csv(index=False), "BTCUSD.csv"))
     assert result.report.layout == "CryptoDataDownload"
     assert kinds(result) == ["banner", "time zone", "unsorted"]
 
 
-@pytest.mark.parametrize("dates", ["%d.%m.%Y", "%Y.%m.%d", "%Y/%m/%d", "%Y%m%d", "%d-%b-%Y", "%b %d, %Y"])
+@pytest.mark.parametrize(
+    "dates", ["%d.%m.%Y", "%Y.%m.%d", "%Y/%m/%d", "%Y%m%d", "%d-%b-%Y", "%b %d, %Y", "%d %b %Y", "%B %d, %Y"]
+)
 def test_days_may_be_written_in_any_order_that_is_clear(tmp_path: Path, dates: str) -> None:
     text = DAILY.assign(timestamp=DAILY["timestamp"].dt.strftime(dates)).to_csv(index=False)
     assert assert_reads(write(tmp_path, text), DAILY).report.findings == []
@@ -675,6 +768,93 @@ def test_a_damaged_byte_in_a_number_is_refused_and_elsewhere_does_no_harm(tmp_pa
     rows[5] = rows[5].replace(b".", b"\xb7", 1)
     with pytest.raises(BarsRejected, match=r"row 5, column 'open': '.*·.*' is not a number"):
         read_bars(write(tmp_path, b"\n".join(rows)))
+
+
+def test_a_last_column_that_is_sometimes_empty_is_no_sign_of_a_cut(tmp_path: Path) -> None:
+    lines = [f"{line},{'note' if i % 3 else ''}" for i, line in enumerate(lines_of(BARS))]
+    path = write(tmp_path, "\n".join([f"{HEADER},note", *lines[:46]]))
+    assert lines[45].endswith(",")
+    assert kinds(assert_reads(path, BARS[:46])) == ["last line"]
+
+
+@pytest.mark.parametrize("ends", ["\n", ""])
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_a_delimiter_at_the_end_of_every_row_is_left_out(tmp_path: Path, delimiter: str, ends: str) -> None:
+    text = "\n".join([HEADER, *(f"{line}," for line in lines_of(BARS))]) + ends
+    result = assert_reads(write(tmp_path, text.replace(",", delimiter)))
+    assert kinds(result) == ["trailing delimiter", *["last line"] * (not ends)]
+    assert result.report.findings[0].reaction == "repaired"
+
+
+@pytest.mark.parametrize("row", [25, 48])
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda line: f"{line},", "has 8 fields where the first rows have 7"),
+        (lambda line: line[:-1], "has 6 fields where the first rows have 7"),
+        (lambda line: f"{line}x", "'x' stands in a column without a name"),
+    ],
+)
+def test_a_row_of_another_length_is_refused_among_rows_that_end_in_a_delimiter(
+    tmp_path: Path, row: int, change: object, problem: str
+) -> None:
+    lines = [f"{line}," for line in lines_of(BARS)]
+    assert callable(change)
+    lines[row - 1] = change(lines[row - 1])
+    with pytest.raises(BarsRejected, match=f"row {row}: .*{problem}"):
+        read_bars(write(tmp_path, "\n".join([HEADER, *lines]) + "\n"))
+
+
+def nasdaq(bars: pd.DataFrame) -> str:
+    """As its site exports them: descending, with dollars, the close before the volume."""
+    prices = {name: "$" + bars[name].map("{:.2f}".format) for name in COLUMNS[1:5]}
+    frame = bars.assign(timestamp=bars["timestamp"].dt.strftime("%m/%d/%Y"), **prices)
+    names = {"timestamp": "Date", "close": "Close/Last", **{n: n.title() for n in COLUMNS}}
+    frame = frame[["timestamp", "close", "volume", "open", "high", "low"]][::-1]
+    return frame.rename(columns=names | {"timestamp": "Date", "close": "Close/Last"}).to_csv(index=False)
+
+
+def test_nasdaq_s_prices_in_dollars_are_read(tmp_path: Path) -> None:
+    result = assert_reads(write(tmp_path, nasdaq(DAILY)), DAILY)
+    assert kinds(result) == ["dollar sign", "unsorted"]
+
+
+@pytest.mark.parametrize("value", ["100.5", "$", "$$100.5", "-$100.5", "€100.5"])
+def test_a_price_unlike_the_others_in_dollars_is_refused(tmp_path: Path, value: str) -> None:
+    lines = nasdaq(DAILY).splitlines()
+    fields = lines[7].split(",")
+    lines[7] = ",".join([*fields[:3], value, *fields[4:]])
+    with pytest.raises(BarsRejected, match=r"is not a number|is no price"):
+        read_bars(write(tmp_path, "\n".join(lines) + "\n"))
+
+
+PACKED = {
+    "bzip2": bz2.compress(csv_of(BARS).encode()),
+    "xz": lzma.compress(csv_of(BARS).encode()),
+    "zstd": pa.compress(csv_of(BARS).encode(), "zstd", asbytes=True),
+    "7z": b"7z\xbc\xaf\x27\x1c\0\4" + bytes(90),
+    "tar": b"bars.csv".ljust(257, b"\0") + b"ustar\x0000" + bytes(248),
+}
+
+
+@pytest.mark.parametrize("packing", PACKED)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_file_that_is_packed_otherwise_is_refused_by_the_packing_s_name(
+    tmp_path: Path, packing: str, suffix: str
+) -> None:
+    data = gzip.compress(PACKED[packing]) if suffix else PACKED[packing]
+    problem = f"is packed with {packing}, which is not read. Unpack it, or use gzip or zip."
+    with pytest.raises(BarsRejected, match=problem):
+        read_bars(write(tmp_path, data))
+
+
+def test_a_spreadsheet_is_called_one(tmp_path: Path) -> None:
+    with zipfile.ZipFile(buffer := io.BytesIO(), "w") as archive:
+        for name in ("[Content_Types].xml", "xl/workbook.xml", "xl/worksheets/sheet1.xml"):
+            archive.writestr(name, "<xml/>")
+    for data in (buffer.getvalue(), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)):
+        with pytest.raises(BarsRejected, match=r"is a spreadsheet .*Open it and save it as CSV"):
+            read_bars(write(tmp_path, data, "BTCUSDT.xlsx"))
 
 
 LAST = {

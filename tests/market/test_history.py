@@ -289,7 +289,7 @@ def test_no_bars_at_all_are_said(bars: pd.DataFrame, tmp_path: Path) -> None:
 def test_bars_of_another_interval_are_not_mixed_in(bars: pd.DataFrame, tmp_path: Path, other: str) -> None:
     update_file(Pages(bars), "A", tmp_path, interval="1h")
     source = Pages(bars)
-    with pytest.raises(MarketError, match=f"holds bars of 0 days 01:00:00, not of {other}"):
+    with pytest.raises(MarketError, match=f"holds bars of 1 h, not of {other}"):
         update_file(source, "A", tmp_path, interval=other)
     assert not source.asked
 

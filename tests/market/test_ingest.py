@@ -17,7 +17,7 @@ from trading_assets.config.settings import IngestPolicy
 from trading_assets.errors import BarsRejected, MarketError, SettingsError
 from trading_assets.market.bars import COLUMNS, check_bars
 from trading_assets.market.ingest import IngestResult, read_bars
-from trading_assets.market.report import Finding
+from trading_assets.market.report import Finding, duration
 
 BARS = sound_bars()
 SUFFIXES = (".csv", ".parquet")
@@ -182,14 +182,14 @@ def test_a_gap_within_the_limit_is_warned_of(tmp_path: Path, missing: int) -> No
     result = read_bars(save(bars, tmp_path))
     pd.testing.assert_frame_equal(result.bars, bars)
     assert reactions(result) == [("warned", "gap", (21,))]
-    assert f"at most {pd.Timedelta(hours=missing)}" in result.report.findings[0].message
+    assert f"at most {duration(missing * 3_600 * 10**9)}" in result.report.findings[0].message
 
 
 def test_a_gap_beyond_the_limit_is_refused_with_both_rows(tmp_path: Path) -> None:
     bars = sound_bars(24 * 9).drop(index=range(20, 20 + 24 * 7 + 1))
     path = save(bars, tmp_path)
     assert refusal_of(path).startswith(
-        f"{path}, row 21, column 'timestamp': 2024-01-22 21:00:00+00:00 comes 7 days 01:00:00 after the end "
+        f"{path}, row 21, column 'timestamp': 2024-01-22 21:00:00+00:00 comes 7 d 1 h after the end "
         "of the bar before it (row 20; allowed: 7 days). Bring the bars between"
     )
     assert len(read_bars(path, policy=IngestPolicy(max_gap_days=8)).bars) == len(bars)
@@ -241,6 +241,18 @@ def test_the_last_bar_is_left_out_while_it_is_open(tmp_path: Path) -> None:
     result = read_bars(save(closed, tmp_path, ".parquet"))
     pd.testing.assert_frame_equal(result.bars, closed)
     assert reactions(result) == []
+
+
+def test_a_single_bar_that_is_open_is_left_out_where_the_interval_is_known(tmp_path: Path) -> None:
+    now = pd.Timestamp(datetime.now(UTC)).floor("1h")
+    path = save(BARS[:1].assign(timestamp=now.as_unit("ns")), tmp_path, ".parquet")
+    assert len(read_bars(path).bars) == 1
+    message = refusal_of(path, interval="1D")
+    assert message.startswith(f"{path}: holds no bar that has closed: the first one ends at ")
+    two = BARS[:2].assign(timestamp=pd.DatetimeIndex([now - pd.Timedelta("1h"), now]).as_unit("ns"))
+    result = read_bars(save(two, tmp_path, ".parquet"))
+    pd.testing.assert_frame_equal(result.bars, two[:1])
+    assert reactions(result) == [("repaired", "unfinished bar", (2,))]
 
 
 def body(low: float, opens: float, close: float, high: float) -> pd.DataFrame:
@@ -322,6 +334,45 @@ def test_a_spike_of_ten_deviations_is_warned_of(tmp_path: Path) -> None:
     assert reactions(read_bars(save(calm, tmp_path, ".parquet"))) == []
 
 
+@pytest.mark.parametrize("row", [1, 2, 15, 29, 30, 31, 200, 300])
+@pytest.mark.parametrize(
+    ("column", "factor"), [("high", 100.0), ("low", 0.01), ("high", 1.05), ("low", 0.95)]
+)
+def test_a_wick_far_beyond_the_usual_is_warned_of_in_any_row(
+    tmp_path: Path, row: int, column: str, factor: float
+) -> None:
+    bars = sound_bars(300)
+    bars.loc[row - 1, column] *= factor
+    result = read_bars(save(bars, tmp_path, ".parquet"))
+    pd.testing.assert_frame_equal(result.bars, bars)
+    assert reactions(result) == [("warned", "spike", (row,))]
+    assert (result.report.findings[0].column, result.report.findings[0].message) == (
+        column,
+        "wicks of more than 15 deviations",
+    )
+
+
+@pytest.mark.parametrize("n", [3, 12, 40])
+def test_a_wick_stands_out_in_a_file_of_few_bars_too(tmp_path: Path, n: int) -> None:
+    bars = sound_bars(n)
+    bars.loc[1, "high"] *= 100
+    assert reactions(read_bars(save(bars, tmp_path, ".parquet"))) == [("warned", "spike", (2,))]
+
+
+@pytest.mark.parametrize("row", [2, 10, 30])
+def test_a_spike_among_the_first_rows_is_warned_of(tmp_path: Path, row: int) -> None:
+    bars = sound_bars(100)
+    bars.loc[row - 1, ["high", "close"]] *= 1.2
+    assert reactions(read_bars(save(bars, tmp_path, ".parquet")))[0] == ("warned", "spike", (row, row + 1))
+
+
+def test_a_usual_wick_is_none_to_speak_of(tmp_path: Path) -> None:
+    bars = sound_bars(300)
+    bars.loc[150, "high"] *= 1.01
+    bars.loc[250, "low"] *= 0.99
+    assert reactions(read_bars(save(bars, tmp_path, ".parquet"))) == []
+
+
 @pytest.mark.parametrize(("length", "found"), [(12, False), (13, True), (30, True)])
 def test_a_flat_run_is_warned_of(tmp_path: Path, length: int, found: bool) -> None:
     bars = BARS.copy()
@@ -361,8 +412,47 @@ def test_an_interval_that_is_asked_for_must_be_the_file_s(tmp_path: Path) -> Non
     path = save(BARS, tmp_path)
     pd.testing.assert_frame_equal(read_bars(path, interval="1h").bars, BARS)
     pd.testing.assert_frame_equal(read_bars(path, interval=pd.Timedelta("60min")).bars, BARS)
-    message = "holds bars of 0 days 01:00:00, not of 0 days 00:05:00. Bring the right file"
+    message = "holds bars of 1 h, not of 5 min. Bring the right file"
     assert message in refusal_of(path, interval="5min")
+
+
+@pytest.mark.parametrize("step", [1, 100, 999])
+def test_bars_of_less_than_a_second_are_refused_as_times_cut_short(tmp_path: Path, step: int) -> None:
+    epochs = 1_700_000_000_000 + step * np.arange(48)
+    path = save(BARS.assign(timestamp=epochs), tmp_path, ".parquet")
+    message = refusal_of(path)
+    assert message.startswith(f"{path}, row 2, column 'timestamp': 2023-11-14 22:13:20.")
+    assert f"comes {step / 1000:g} s after the bar before it, as most do; bars are never" in message
+    seconds = BARS.assign(timestamp=1_700_000_000 + np.arange(48))
+    assert read_bars(save(seconds, tmp_path, ".parquet")).report.interval_seconds == 1
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("named", "file", "asked", "warned"),
+    [
+        ("BTC/USDT", "BTCUSDT", None, False),
+        ("btc_usdt", "BTCUSDT", "BTCUSDT", False),
+        ("BTCUSDT", "BTC_USDT-1h", None, False),
+        ("BTC/USDT", "BTC_USDT-1h", "BTC_USDT-1H", False),
+        ("BTC/USDT", "bars of bitcoin", None, False),
+        ("ETH/USDT", "bars", "ETHUSDT", False),
+        ("ETH/USDT", "BTCUSDT", "ETHUSDT", False),
+        ("ETH/USDT", "BTCUSDT", None, True),
+        ("ETH/USDT", "BTC_USDT-1h", None, True),
+        ("BTC", "ETHBTC", None, True),
+        ("BTC/USDT", "BTCUSDT", "ETHUSDT", True),
+    ],
+)
+def test_a_file_that_says_it_holds_another_symbol_is_warned_of(
+    tmp_path: Path, named: str, file: str, asked: str | None, warned: bool, suffix: str
+) -> None:
+    path = save(BARS.assign(symbol=named), tmp_path, suffix, file)
+    result = read_bars(path, symbol=asked)
+    pd.testing.assert_frame_equal(result.bars, BARS)
+    assert reactions(result) == [("warned", "other symbol", ())] * warned
+    if warned:
+        assert named in result.report.findings[0].message
 
 
 @pytest.mark.parametrize("interval", ["soon", "", "0h", "-1h", "1 fortnight", "NaT", "1e300s"])
@@ -537,3 +627,18 @@ def test_real_funding_rates_are_paid_in_full(tmp_path: Path) -> None:
     assert len(inside) > 5_000
     assert bars["funding_rate"].sum() == pytest.approx(inside.sum(), rel=1e-12)
     assert (bars["funding_rate"] != 0).sum() <= len(inside)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (1, "1 s"),
+        (300, "5 min"),
+        (3_600, "1 h"),
+        (86_400, "1 d"),
+        (118_800, "1 d 9 h"),
+        (0.5, "less than 1 s"),
+    ],
+)
+def test_a_duration_is_said_in_its_own_units(seconds: float, said: str) -> None:
+    assert duration(int(seconds * 1e9)) == said

@@ -1,5 +1,6 @@
 """Funding rates and splits: files that stand beside the bars, and what they do to them."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -176,15 +177,75 @@ def test_factors_for_prices_that_are_adjusted_already_are_refused(tmp_path: Path
     assert "Correct AAPL.splits.csv, or set market.accept_jumps" in message
 
 
-def test_a_jump_on_another_day_than_the_splits_is_warned_of(tmp_path: Path) -> None:
+def test_a_jump_that_no_split_explains_is_refused_unless_accepted(tmp_path: Path) -> None:
     raw, adjusted = split_bars()
     crash = np.where(np.arange(40) < 20, 1.0, 0.5)
     for name in PRICES:
         raw[name], adjusted[name] = raw[name] * crash, adjusted[name] * crash
     save_side(SPLITS, tmp_path, "splits", symbol="AAPL")
-    result = read_bars(save(raw, tmp_path, ".parquet", "AAPL"))
+    path = save(raw, tmp_path, ".parquet", "AAPL")
+    with pytest.raises(BarsRejected) as refusal:
+        read_bars(path)
+    assert str(refusal.value).startswith(f"{path}, row 21, column 'open': ")
+    assert "a split that AAPL.splits.csv lacks, a reused symbol, or an error. Add the" in str(refusal.value)
+    result = read_bars(path, policy=IngestPolicy(accept_jumps=True))
     pd.testing.assert_frame_equal(result.bars, adjusted)
     assert [(f.kind, f.rows) for f in result.report.findings] == [("splits", ()), ("jump", (21,))]
+
+
+@pytest.mark.parametrize(
+    ("days", "reaction", "message"),
+    [
+        (["2024-01-16", "2024-02-01"], "repaired", "2 within the bars"),
+        (["2023-06-01", "2024-02-01"], "repaired", "1 within the bars"),
+        (["2024-02-01", "2024-08-01"], "repaired", "1 within the bars and 1 after the last bar"),
+        (["2024-08-01", "2024-09-01"], "repaired", "2 after the last bar"),
+        (["2022-08-01", "2024-01-01"], "warned", "none of the 2 split(s) of BTCUSDT.splits.csv lies within"),
+    ],
+)
+def test_only_the_splits_within_the_bars_are_counted(
+    tmp_path: Path, days: list[str], reaction: str, message: str
+) -> None:
+    factors = pd.DataFrame({"date": days, "factor": [4.0, 1.5]})
+    save_side(factors, tmp_path, "splits")
+    path = save(sound_bars(40, freq="1D", start="2024-01-01"), tmp_path, ".parquet")
+    finding = read_bars(path, policy=IngestPolicy(accept_jumps=True)).report.findings[0]
+    assert (finding.kind, finding.reaction) == ("splits", reaction)
+    assert message in finding.message
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("ratios", [("4:1", "3:2"), ("4/1", "3/2"), (" 4 : 1", "1.5"), ("8:2", "1.5:1")])
+def test_a_factor_may_be_written_as_a_ratio(tmp_path: Path, ratios: tuple[str, str], suffix: str) -> None:
+    raw, adjusted = split_bars()
+    save_side(SPLITS.assign(factor=ratios), tmp_path, "splits", suffix, "AAPL")
+    pd.testing.assert_frame_equal(read_bars(save(raw, tmp_path, ".parquet", "AAPL")).bars, adjusted)
+
+
+@pytest.mark.parametrize("midnight", ["", " 00:00:00-05:00"])
+def test_days_without_a_split_in_yfinance_s_actions_are_left_out(tmp_path: Path, midnight: str) -> None:
+    raw, adjusted = split_bars()
+    days = [f"2024-{day}{midnight}" for day in ("01-05", "01-16", "02-01", "02-03")]
+    actions = pd.DataFrame(
+        {"Date": days, "Dividends": [0.1, 0, 0, 0.1], "Stock Splits": [0.0, 4.0, 1.5, 0.0]}
+    )
+    save_side(actions, tmp_path, "splits", symbol="AAPL")
+    path = save(raw, tmp_path, ".parquet", "AAPL")
+    pd.testing.assert_frame_equal(read_bars(path).bars, adjusted)
+    save_side(actions.assign(**{"Stock Splits": 0.0}), tmp_path, "splits", symbol="AAPL")
+    with pytest.raises(BarsRejected, match=r"a split that AAPL\.splits\.csv lacks"):
+        read_bars(path)
+
+
+def test_binance_s_own_dump_of_rates_is_read(tmp_path: Path) -> None:
+    late = RATES["timestamp"].astype("datetime64[ms, UTC]").astype("int64") + 5  # as some of theirs are
+    rates = RATES["funding_rate"]
+    for frame in (
+        pd.DataFrame({"calc_time": late, "funding_interval_hours": 8, "last_funding_rate": rates}),
+        pd.DataFrame({"symbol": "BTCUSDT", "fundingTime": late, "fundingRate": rates, "markPrice": 1.0}),
+    ):
+        save_side(frame, tmp_path, "funding")
+        assert read_bars(save(BARS, tmp_path)).bars["funding_rate"][::8].tolist() == rates[1:7].tolist()
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.sampled_from([2.0, 4.0, 0.5])), unique_by=lambda s: s[0]))
@@ -227,7 +288,12 @@ BROKEN = {
         SPLITS.assign(factor=[-2.0, 2.0]),
         "row 1, column 'factor': -2.* positive",
     ),
-    "a factor in words": ("splits", SPLITS.assign(factor=["4:1", "2"]), "row 1, column 'factor': 4:1 is no"),
+    "a factor in words": (
+        "splits",
+        SPLITS.assign(factor=["four", "2"]),
+        "row 1, column 'factor': four is no",
+    ),
+    "a ratio to 0": ("splits", SPLITS.assign(factor=["2", "4:0"]), "row 2, column 'factor': 4:0 is no"),
     "no factor": (
         "splits",
         SPLITS.assign(factor=[2.0, None]),
@@ -273,9 +339,13 @@ def test_a_broken_side_file_is_refused_by_its_own_name(tmp_path: Path, broken: s
         read_bars(path, policy=IngestPolicy(quarantine_dir=quarantine))
     assert str(refusal.value).startswith(str(side))
     assert "\n" not in str(refusal.value)
-    report = (quarantine / "BTCUSDT.csv.report.json").read_text()
-    assert side.name in report
-    assert '"rejected"' in report
+    for guilty in (path, side):
+        assert (quarantine / guilty.name).read_bytes() == guilty.read_bytes()
+        report = json.loads((quarantine / f"{guilty.name}.report.json").read_text())
+        assert report["file"] == str(guilty)
+        assert [f["message"] for f in report["findings"] if f["reaction"] == "rejected"] == [
+            str(refusal.value)
+        ]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -121,6 +121,9 @@ FORMS = (
     "%Y%m%dT%H%M%S",
     "%Y%m%dT%H%M%SZ",
     "%Y%m%d %H:%M",
+    "%Y%m%d %H%M",
+    "%Y%m%d%H%M",
+    "%Y%m%d%H%M%S",
     "%Y.%m.%d %H:%M:%S",
     "%Y/%m/%d %H:%M",
     "%d.%m.%Y %H:%M:%S.%f",
@@ -131,6 +134,9 @@ FORMS = (
     "%m-%d-%Y %I:%M:%S %p",
     "%d-%b-%Y %H:%M:%S",
     "%b %d, %Y %H:%M",
+    "%B %d, %Y %H:%M",
+    "%d %b %Y %H:%M",
+    "%d %B %Y %H:%M:%S",
     "%Y-%m-%d %H:%M:%S UTC",
     "%d.%m.%Y %H:%M:%S.000 GMT+0000",
 )
@@ -154,39 +160,86 @@ def test_a_time_is_read_in_every_form_that_is_clear(form: str, minutes: list[int
     pd.testing.assert_index_equal(times, pd.DatetimeIndex(moments).as_unit("ns"))
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("kind", ["str", "int64", "float64"])
+@pytest.mark.parametrize("form", ["%Y%m%d%H%M", "%Y%m%d%H%M%S"])
+@pytest.mark.parametrize("freq", ["1min", "1h", "1D"])
+def test_a_calendar_time_written_in_digits_is_no_epoch(
+    tmp_path: Path, freq: str, form: str, kind: str, suffix: str
+) -> None:
+    bars = sound_bars(freq=freq)
+    frame = bars.assign(timestamp=bars["timestamp"].dt.strftime(form).astype(kind))
+    path = save(frame, tmp_path, suffix)
+    if freq != "1D":
+        with pytest.raises(BarsRejected, match="has a time of day but no time zone"):
+            read_bars(path)
+    result = read_bars(path, policy=IngestPolicy(time_zone="UTC"))
+    pd.testing.assert_frame_equal(result.bars, bars)
+    assert [finding.kind for finding in result.report.findings] == ["time zone"] * (freq != "1D")
+
+
+@pytest.mark.parametrize("freq", ["1min", "5min", "1h", "1D"])
+@pytest.mark.parametrize("start", ["1975-09-20", "1976-01-20", "1976-05-31", "1977-02-01", "1999-12-31"])
+def test_an_epoch_of_twelve_digits_stays_one(tmp_path: Path, start: str, freq: str) -> None:
+    bars = sound_bars(60, freq=freq, start=start)
+    epochs = bars["timestamp"].astype("datetime64[ms, UTC]").astype("int64")
+    for suffix in (".csv", ".parquet"):
+        result = read_bars(save(bars.assign(timestamp=epochs), tmp_path, suffix))
+        pd.testing.assert_frame_equal(result.bars, bars)
+        assert [finding.message for finding in result.report.findings] == ["times are epochs in ms"]
+
+
+def test_a_half_among_calendar_times_in_digits_is_refused() -> None:
+    message = refusal_of([202401010000.0, 202401010100.5, 202401010200.0], kind=pa.float64())
+    assert message.startswith("A.csv, row 2, column 'when': ")
+    assert "is not a time like the others" in message
+
+
 def test_days_months_and_noon_without_leading_zeros_are_read() -> None:
     expected = ["2024-01-02 00:05", "2024-01-02 12:05", "2024-01-13 13:05"]
     assert_times(["1/2/2024 12:05 AM", "1/2/2024 12:05 pm", "1/13/2024 1:05 PM"], expected, zone="UTC")
     assert_times(["2.1.2024 0:05", "2.1.2024 12:05", "13.1.2024 13:05"], expected, zone="UTC")
 
 
+NO_DAY, NO_CLOCK, NO_YEAR = (
+    "is no day of the calendar",
+    "is no time of day",
+    "is no time between 1800 and 2250",
+)
 IMPOSSIBLE = [
-    ("2024-02-30", "2024-02-28"),
-    ("2023-02-29", "2023-02-28"),
-    ("2024-13-01", "2024-12-01"),
-    ("2024-00-10", "2024-01-10"),
-    ("2024-01-00", "2024-01-10"),
-    ("1799-12-31", "2024-01-01"),
-    ("9999-12-31", "2024-01-01"),
-    ("0001-01-01", "2024-01-01"),
-    ("2024-01-01T24:00Z", "2024-01-01T23:00Z"),
-    ("2024-01-01T12:60Z", "2024-01-01T12:59Z"),
-    ("2024-01-01T12:00:60Z", "2024-01-01T12:00:59Z"),
-    ("1/13/2024 13:05 PM", "1/13/2024 1:05 PM"),
-    ("1/13/2024 0:05 AM", "1/13/2024 1:05 PM"),
-    ("31.02.2024", "29.02.2024"),
-    ("32.01.2024", "31.01.2024"),
-    ("Foo 13, 2024", "Feb 13, 2024"),
-    ("20240230", "20240229"),
+    ("2024-02-30", "2024-02-28", NO_DAY),
+    ("2023-02-29", "2023-02-28", NO_DAY),
+    ("2024-13-01", "2024-12-01", "has month 13, which does not exist"),
+    ("2024-00-10", "2024-01-10", "has month 0, which does not exist"),
+    ("2024-01-00", "2024-01-10", NO_DAY),
+    ("1799-12-31", "2024-01-01", NO_YEAR),
+    ("9999-12-31", "2024-01-01", NO_YEAR),
+    ("0001-01-01", "2024-01-01", NO_YEAR),
+    ("2024-01-01T24:00Z", "2024-01-01T23:00Z", NO_CLOCK),
+    ("2024-01-01T12:60Z", "2024-01-01T12:59Z", NO_CLOCK),
+    ("2024-01-01T12:00:60Z", "2024-01-01T12:00:59Z", NO_CLOCK),
+    ("1/13/2024 13:05 PM", "1/13/2024 1:05 PM", NO_CLOCK),
+    ("1/13/2024 0:05 AM", "1/13/2024 1:05 PM", NO_CLOCK),
+    ("31.02.2024", "29.02.2024", NO_DAY),
+    ("32.01.2024", "31.01.2024", NO_DAY),
+    ("03.13.2021", "03.12.2021", "has month 13, which does not exist"),
+    ("13/13/2024", "13/12/2024", "has month 13, which does not exist"),
+    ("Foo 13, 2024", "Feb 13, 2024", "names no month"),
+    ("1 Foo 2024", "1 February 2024", "names no month"),
+    ("20240230", "20240229", NO_DAY),
+    ("202413010000", "202412310000", "has month 13, which does not exist"),
+    ("20240101246000", "20240101235900", NO_CLOCK),
 ]
 
 
-@pytest.mark.parametrize(("impossible", "possible"), IMPOSSIBLE)
+@pytest.mark.parametrize(("impossible", "possible", "problem"), IMPOSSIBLE)
 @pytest.mark.parametrize("row", [1, 2, 4])
-def test_a_time_that_there_is_not_is_refused_by_row(impossible: str, possible: str, row: int) -> None:
+def test_a_time_that_there_is_not_is_refused_by_row(
+    impossible: str, possible: str, problem: str, row: int
+) -> None:
     values = [possible] * 4
     values[row - 1] = impossible
-    start = f"A.csv, row {row}, column 'when': '{impossible}' is no time between 1800 and 2250."
+    start = f"A.csv, row {row}, column 'when': '{impossible}' {problem}."
     assert refusal_of(values, zone="UTC").startswith(start)
     times_of([possible] * 4, zone="UTC")
 
@@ -242,7 +295,7 @@ def test_one_row_decides_between_day_and_month() -> None:
 
 def test_rows_that_decide_differently_are_refused() -> None:
     message = refusal_of(["13/04/2024", "14/04/2024", "04/15/2024"])
-    assert message.startswith("A.csv, row 3, column 'when': '04/15/2024' is no time")
+    assert message.startswith("A.csv, row 3, column 'when': '04/15/2024' has month 15, which does not exist")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -366,6 +419,32 @@ def test_an_hour_that_summer_time_skips_or_repeats_is_refused(hour: str) -> None
     assert message.startswith(
         f"A.csv, row 2, column 'when': '{hour}' does not exist or exists twice in Europe"
     )
+
+
+@pytest.mark.parametrize("freq", ["1h", "30min", "5min"])
+@pytest.mark.parametrize("descending", [False, True])
+def test_the_hour_that_autumn_repeats_is_told_apart_by_the_order_of_the_rows(
+    tmp_path: Path, freq: str, descending: bool
+) -> None:
+    bars = sound_bars(900, freq=freq, start="2024-10-26")
+    local = bars.assign(timestamp=bars["timestamp"].dt.tz_convert("Europe/Berlin").dt.tz_localize(None))
+    policy = IngestPolicy(time_zone="Europe/Berlin")
+    for suffix in (".csv", ".parquet"):
+        frame = local[::-1] if descending else local
+        result = read_bars(save(frame.reset_index(drop=True), tmp_path, suffix), policy=policy)
+        pd.testing.assert_frame_equal(result.bars, bars)
+        (finding,) = [f for f in result.report.findings if f.kind == "summer time"]
+        assert (finding.reaction, finding.count) == ("repaired", 2 * pd.Timedelta("1h") // pd.Timedelta(freq))
+
+
+def test_an_hour_that_comes_once_or_out_of_order_in_autumn_is_refused(tmp_path: Path) -> None:
+    bars = sound_bars(60, start="2024-10-26")
+    local = bars.assign(timestamp=bars["timestamp"].dt.tz_convert("Europe/Berlin").dt.tz_localize(None))
+    twice = np.flatnonzero(local["timestamp"] == pd.Timestamp("2024-10-27 02:00"))
+    assert len(twice) == 2
+    for frame in (local.drop(index=twice[0]), local.iloc[[*range(30, 60), *range(30)]]):
+        with pytest.raises(BarsRejected, match=r"'2024-10-27 02:00:00.* exists twice in Europe/Berlin"):
+            read_bars(save(frame, tmp_path, ".parquet"), policy=IngestPolicy(time_zone="Europe/Berlin"))
 
 
 @pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.timestamp("ms", "UTC"), pa.timestamp("us")])

@@ -21,6 +21,7 @@ from trading_assets.market.bars import symbol_of
 from trading_assets.market.exchange import ExchangeSource
 from trading_assets.market.history import update_file, update_funding
 from trading_assets.market.ingest import IngestResult, read_bars
+from trading_assets.market.report import duration
 
 
 def fetch(source: ExchangeSource, symbols: Sequence[str], since: pd.Timestamp | None) -> int:
@@ -83,7 +84,7 @@ def _show(result: IngestResult) -> None:
     facts = {
         "format": report.format,
         "layout": report.layout,
-        "interval": pd.Timedelta(report.interval_seconds, "s"),
+        "interval": duration(int(report.interval_seconds * 1e9)),
         "rows": f"{report.rows_kept:,}" + (f" ({left_out:,} left out)" if left_out else ""),
         "span": f"{times.iloc[0]} to {times.iloc[-1]}" if len(times) else "no bars",
     }

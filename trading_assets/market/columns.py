@@ -9,15 +9,19 @@ from dataclasses import dataclass
 ALIASES: dict[str, tuple[str, ...]] = {
     "timestamp": (
         "timestamp", "unix", "open_time", "opentime", "open time", "datetime", "date_time", "date",
-        "time", "gmt time", "utc time", "local time", "bar_time", "ts", "epoch", "__index_level_0__", "",
+        "time", "gmt time", "utc time", "time (utc)", "local time", "bar_time", "unix timestamp", "ts", "mts",
+        "t", "epoch", "datum", "zeit", "__index_level_0__", "",
     ),
-    "open": ("open", "o", "first", "open_price", "opening price"),
-    "high": ("high", "h", "max", "high_price"),
-    "low": ("low", "l", "min", "low_price"),
-    "close": ("close", "c", "last", "close_price", "price_close", "close/last"),
+    "open": ("open", "o", "first", "open_price", "opening price", "eröffnung", "eroeffnung", "erster"),
+    "high": ("high", "h", "max", "high_price", "hoch"),
+    "low": ("low", "l", "min", "low_price", "tief"),
+    "close": (
+        "close", "c", "last", "close_price", "price_close", "close/last", "schluss", "schlusskurs",
+    ),
+    # MetaTrader leaves `vol` empty for currencies, and so it comes after `tickvol`.
     "volume": (
-        "volume", "v", "vol", "vol.", "base_volume", "volume_base", "basevolume", "tickvol", "tick_volume",
-        "shares traded", "qty",
+        "volume", "v", "tickvol", "tick_volume", "vol", "vol.", "base_volume", "volume_base", "basevolume",
+        "shares traded", "qty", "volumen",
     ),
     "symbol": ("symbol", "ticker", "instrument", "pair"),
     "funding_rate": ("funding_rate", "fundingrate", "funding"),
@@ -31,8 +35,8 @@ BINANCE = (
 """The twelve columns of Binance's dumps, which come with and without a header."""
 
 PRICES = ("open", "high", "low", "close")
-_VOLUME_OF = re.compile(r"vol(ume)?[ _(]+[a-z0-9]{2,8}\)?")
-"""`Volume BTC`, `volume_(eth)`: the volume in one of the pair's currencies; the first one is the base."""
+_VOLUME_OF = re.compile(r"vol(?:ume)?[ _(]+([a-z]{2,8})\)?")
+"""`Volume BTC`, `volume_(eth)`: the volume in one of the pair's currencies."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,14 @@ class Columns:
     layout : str
     zone : str or None
         Zone that this layout is known to write its times in.
+    other_volumes : tuple of int
+        Columns that could be the volume as well as the one in `names`.
     """
 
     names: dict[str, int]
     layout: str
     zone: str | None = None
+    other_volumes: tuple[int, ...] = ()
 
 
 def normal(name: object) -> str:
@@ -64,21 +71,40 @@ def is_header(names: Sequence[str]) -> bool:
     return all(known & set(ALIASES[price]) for price in PRICES)
 
 
-def find_columns(header: Sequence[str], *, banner: str = "") -> Columns:
-    """Recognise the columns of a file by their names; what is not found is missing from `names`."""
+def find_columns(
+    header: Sequence[str], *, banner: str = "", row: Sequence[str] = (), file: str = ""
+) -> Columns:
+    """Recognise the columns of a file by their names; what is not found is missing from `names`.
+
+    The symbol in `row`, a row of the data, or else the name of the `file` tells the volume in the base
+    currency from the one in the quote currency.
+    """
     names = [normal(name) for name in header]
     found: dict[str, int] = {}
     for ours, aliases in ALIASES.items():
         position = next((names.index(alias) for alias in aliases if alias in names), None)
         if position is not None:
             found[ours] = position
-    volumes = [i for i, name in enumerate(names) if name == "volume" or _VOLUME_OF.fullmatch(name)]
+    symbol = row[found["symbol"]] if found.get("symbol", len(row)) < len(row) else file
+    volumes = _volumes(names, symbol.lower())
     if volumes:
         found["volume"] = volumes[0]
-    if "date" in names and "time" in names and found.get("timestamp") == names.index("date"):
-        found["clock"] = names.index("time")
+    for day, clock in (("date", "time"), ("datum", "zeit")):
+        if day in names and clock in names and found.get("timestamp") == names.index(day):
+            found["clock"] = names.index(clock)
     layout, zone = _layout(names, banner.lower())
-    return Columns(found, layout, zone)
+    return Columns(found, layout, zone, tuple(volumes[1:]))
+
+
+def _volumes(names: Sequence[str], symbol: str) -> list[int]:
+    """Columns that can be the volume, the likeliest first; only that one where the symbol decides it."""
+    exact = [names.index(alias) for alias in ALIASES["volume"] if alias in names]
+    currencies = {i: match[1] for i, name in enumerate(names) if (match := _VOLUME_OF.fullmatch(name))}
+    for i, currency in sorted(currencies.items(), key=lambda item: -len(item[1])):  # USDT before USD
+        # Three letters of the quote have to follow: AVGO begins with no currency of `vol_avg`.
+        if re.match(rf"{currency}[-_/ ]?[a-z]{{3}}", symbol):
+            return [i]
+    return exact + [i for i, currency in currencies.items() if currency not in symbol] or list(currencies)
 
 
 def _layout(names: Sequence[str], banner: str) -> tuple[str, str | None]:
@@ -87,7 +113,7 @@ def _layout(names: Sequence[str], banner: str) -> tuple[str, str | None]:
         return "CryptoDataDownload", "UTC"
     if {"open_time", "close_time"} <= known:
         return "Binance", "UTC"
-    if {"gmt time", "utc time"} & known:
+    if {"gmt time", "utc time", "time (utc)"} & known:
         return "Dukascopy", "UTC"
     if "adj close" in known or {"dividends", "stock splits"} <= known:
         return "yfinance", None

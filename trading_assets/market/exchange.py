@@ -279,9 +279,7 @@ def _ccxt() -> Any:
     try:
         return importlib.import_module("ccxt")
     except ImportError:
-        raise MarketError(
-            'Bars of exchanges need ccxt, which is not installed: pip install "trading-assets[ccxt]"'
-        ) from None
+        raise MarketError("Bars of exchanges need ccxt, which is not installed: pip install ccxt") from None
 
 
 def _to_bars(rows: list[list[float]]) -> pd.DataFrame:

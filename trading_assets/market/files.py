@@ -103,7 +103,33 @@ def read_file(path: Path, report: IngestReport) -> RawBars:
 
 
 def _unpack(data: bytes, report: IngestReport) -> tuple[bytes, str]:
-    """Undo gzip or zip."""
+    """Undo gzip or zip; refuses what else a file is packed with."""
+    data, packing = _unzipped(data, report)
+    packed = next((name for name, (at, magic) in _PACKED.items() if data.startswith(magic, at)), None)
+    if packed is not None:
+        report.reject(
+            "packed", f"is packed with {packed}, which is not read", "Unpack it, or use gzip or zip."
+        )
+    if data.startswith(_OLD_OFFICE):
+        report.reject("spreadsheet", "is a spreadsheet or another document of Office", _AS_CSV)
+    return data, packing
+
+
+_PACKED = {
+    "bzip2": (0, b"BZh"),
+    "xz": (0, b"\xfd7zXZ\x00"),
+    "zstd": (0, b"\x28\xb5\x2f\xfd"),
+    "lz4": (0, b"\x04\x22\x4d\x18"),
+    "7z": (0, b"7z\xbc\xaf\x27\x1c"),
+    "rar": (0, b"Rar!\x1a\x07"),
+    "tar": (257, b"ustar"),
+}
+"""Where they have which bytes."""
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_AS_CSV = "Open it and save it as CSV."
+
+
+def _unzipped(data: bytes, report: IngestReport) -> tuple[bytes, str]:
     if not data or data.isspace():
         report.reject("empty", "is empty", _AGAIN)
     if data[:2] == b"\x1f\x8b":
@@ -115,6 +141,8 @@ def _unpack(data: bytes, report: IngestReport) -> tuple[bytes, str]:
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 names = [n for n in archive.namelist() if not n.endswith("/") and "__MACOSX" not in n]
+                if "[Content_Types].xml" in names:
+                    report.reject("spreadsheet", "is a spreadsheet (.xlsx)", _AS_CSV)
                 if len(names) != 1:
                     report.reject(
                         "several files",
@@ -136,7 +164,7 @@ def _unpack(data: bytes, report: IngestReport) -> tuple[bytes, str]:
 
 
 def _from_table(table: pa.Table, report: IngestReport) -> RawBars:
-    columns = find_columns(table.column_names)
+    columns = find_columns(table.column_names, file=Path(report.file).name)
     _require(columns, table.column_names, report)
     if table.num_rows == 0:
         report.reject("empty", "holds no bars, only column names", _AGAIN)
@@ -262,7 +290,7 @@ def _find_header(head: list[str], delimiter: str, report: IngestReport) -> tuple
             break
         if is_header(names):
             return _below_header(lines, number, report)
-    return lines[0], 1, find_columns(lines[0])
+    return lines[0], 1, find_columns(lines[0], file=Path(report.file).name)
 
 
 def _is_row(fields: list[str]) -> bool:
@@ -292,7 +320,8 @@ def _below_header(
     banner = " ".join(" ".join(fields) for fields in lines[:number])
     if number:
         report.repaired("banner", f"{number} line(s) before the column names left out: {listed([banner])}")
-    return names, end, find_columns(names, banner=banner)
+    row = lines[end] if end < len(lines) else []
+    return names, end, find_columns(names, banner=banner, row=row, file=Path(report.file).name)
 
 
 def _require(columns: Columns, header: list[str], report: IngestReport) -> None:
@@ -309,6 +338,9 @@ def _require(columns: Columns, header: list[str], report: IngestReport) -> None:
     twice = next((name for name, count in counts.items() if count > 1 and name in needed), None)
     if twice is not None:
         report.reject("column twice", f"has the column '{twice}' more than once", "Keep one of them.")
+    if columns.other_volumes:
+        taken, *others = (header[i] for i in (columns.names["volume"], *columns.other_volumes))
+        report.warned("volume", f"'{taken}' is taken as the volume, not {listed(others)}", (), taken)
 
 
 def _after_lines(data: bytes, lines: int) -> int:
@@ -334,6 +366,9 @@ def _parse(
         for line in data[start : start + 100_000].decode("utf-8", "replace").split("\n")[:_HEAD_LINES]
         if line
     ]
+    surplus = bool(head) and all(len(fields) == len(names) + 1 and not fields[-1] for fields in head)
+    if surplus:  # rows that end in a delimiter
+        unique.append(f"{len(names)}")
     prices = [fields[positions[name]] for fields in head for name in PRICES if positions[name] < len(fields)]
     decimal = _decimal_mark([pa.array(prices, pa.string())], delimiter)
     bad_rows: list[pacsv.InvalidRow] = []
@@ -355,9 +390,12 @@ def _parse(
             ),
         )
 
+    if surplus:
+        chosen.append(unique[-1])
     text = dict.fromkeys(chosen, pa.string())
     quick = {unique[position]: pa.float64() for name, position in positions.items() if name not in _TEXTS}
     quick |= {unique[positions[name]]: pa.string() for name in ("symbol", "clock") if name in positions}
+    quick |= dict.fromkeys(unique[len(names) :], pa.string())
     time_type, zone = _time_type(head[0] if head else [], positions)
     quick[unique[positions["timestamp"]]] = time_type
     try:
@@ -376,19 +414,52 @@ def _parse(
         read(text, threads=False)  # only so the rows are counted
         row = bad_rows[0]
         kind = "short" if row.actual_columns < row.expected_columns else "long"
+        others = "first rows have" if surplus else "column names are"
         report.reject(
             f"{kind} row",
-            f"has {row.actual_columns} fields where the column names are {row.expected_columns}",
+            f"has {row.actual_columns} fields where the {others} {row.expected_columns}",
             "Mend or remove the row; a last row that is cut off means that the file is.",
             rows=[bad.number or 0 for bad in bad_rows],
             value=f"'{row.text}'",
         )
+    if surplus:
+        _refuse_surplus(table.column(unique[-1]), report)
     if decimal == ",":
         report.repaired("decimal comma", "numbers are written with a decimal comma")
     raw = {ours: table.column(unique[position]) for ours, position in positions.items()}
     header = {ours: names[position] for ours, position in positions.items()}
     rows = np.arange(1, table.num_rows + 1)
-    return _without_headers(RawBars(raw, columns.zone, header, rows, decimal), report)
+    return _without_dollars(
+        _without_headers(RawBars(raw, columns.zone, header, rows, decimal), report), report
+    )
+
+
+def _refuse_surplus(column: Column, report: IngestReport) -> None:
+    """What stands after the last column that has a name."""
+    filled = np.flatnonzero(pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(column), ""), False))
+    if len(filled):
+        report.reject(
+            "long row",
+            "stands in a column without a name",
+            "Name the column, or remove the value.",
+            rows=filled + 1,
+            value=f"'{column[int(filled[0])].as_py()}'",
+        )
+    report.repaired("trailing delimiter", "every row ends in a delimiter that the column names do not have")
+
+
+def _without_dollars(raw: RawBars, report: IngestReport) -> RawBars:
+    """Prices without the dollar sign, where every one of them has it."""
+    prices = {name: raw.columns[name] for name in PRICES}
+    if not all(pa.types.is_string(price.type) for price in prices.values()):
+        return raw
+    texts = {name: pc.utf8_ltrim_whitespace(price) for name, price in prices.items()}
+    if not all(pc.all(pc.starts_with(text, "$")).as_py() for text in texts.values()):
+        return raw
+    report.repaired("dollar sign", "prices are written with a dollar sign")
+    return replace(
+        raw, columns=raw.columns | {name: pc.utf8_slice_codeunits(t, 1) for name, t in texts.items()}
+    )
 
 
 def _decimal_mark(prices: list[Column], delimiter: str) -> str:
@@ -449,7 +520,8 @@ def _judge_last_line(end: bytes, delimiter: str, report: IngestReport, row: int)
         usual = others[0]
     elif len(others) >= 20:  # decimals that are not of one length are rarely as short as half the shortest
         usual = min(others) / 2
-    torn = lasts[-1].endswith((".", ",", "-", "e", "+")) or (lasts[-1] == "" and any(lasts[:-1]))
+    emptied = lasts[-1] == "" and len(lasts) > 1 and all(lasts[:-1])
+    torn = lasts[-1].endswith((".", ",", "-", "e", "+")) or emptied
     if torn or last < usual:
         report.reject(
             "truncated",

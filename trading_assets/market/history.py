@@ -13,6 +13,7 @@ import pandas as pd
 from trading_assets.errors import MarketError
 from trading_assets.market.bars import COLUMNS, check_bars, check_symbol, symbol_of
 from trading_assets.market.exchange import ExchangeSource
+from trading_assets.market.report import duration
 from trading_assets.market.side_files import side_file
 from trading_assets.market.sources import BarSource
 from trading_assets.registry.tables import digest_table, read_table, write_table
@@ -160,10 +161,11 @@ def _refuse_other_files(path: Path, symbol: str) -> None:
 def _read_old(path: Path, interval: str | None) -> pd.DataFrame:
     old = _read_own(path, COLUMNS)
     if interval is not None and len(old) > 1:
-        found = old["timestamp"].diff().median()
+        found = pd.Timedelta(old["timestamp"].diff().median())
         if found != pd.Timedelta(interval):
             raise MarketError(
-                f"{path} holds bars of {found}, not of {interval}; move it away, or ask for those."
+                f"{path} holds bars of {duration(found.value)}, not of {interval}; "
+                "move it away, or ask for those."
             )
     return old
 

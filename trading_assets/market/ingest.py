@@ -19,7 +19,7 @@ from trading_assets.errors import BarsRejected, MarketError
 from trading_assets.market.bars import COLUMNS, check_symbol, symbol_of
 from trading_assets.market.columns import PRICES
 from trading_assets.market.files import RawBars, read_file
-from trading_assets.market.report import Finding, IngestReport, listed
+from trading_assets.market.report import Finding, IngestReport, duration, listed
 from trading_assets.market.sessions import closed_between
 from trading_assets.market.side_files import (
     LARGEST_RATE,
@@ -37,7 +37,9 @@ LARGEST = 1e15
 """No price or volume is larger; 1e308 stands for a missing value somewhere upstream."""
 SPLIT_SIZED = 1.45
 """A jump by this factor between a close and the next open: 3:2 is the smallest common split."""
-SPIKE_SIGMAS, SPIKE_WINDOW = 10.0, 240
+SPIKE_SIGMAS, WICK_SIGMAS = 10.0, 15.0
+"""Liquidations make wicks of more than 10 deviations in sound hours of crypto, hardly any of more than 15."""
+SPIKE_WINDOW, SPIKE_MIN = 240, 30
 FLAT_RUN = 12
 CORRECT = "Correct or remove the row."
 
@@ -95,7 +97,7 @@ def read_bars(
     ------
     BarsRejected
         What cannot be repaired, with file, row, column, value and remedy. With `policy.quarantine_dir`
-        the file is copied there, with the report beside it.
+        the file is copied there, with the report beside it; so is a side file that is at fault.
     MarketError
         When there is no such file, symbol or interval.
     SettingsError
@@ -111,6 +113,9 @@ def read_bars(
     except BarsRejected as rejection:
         if policy.quarantine_dir is not None:
             _quarantine(path, policy.quarantine_dir, report, str(rejection))
+            if isinstance(rejection.report, IngestReport) and rejection.report is not report:
+                side = Path(rejection.report.file)
+                _quarantine(side, policy.quarantine_dir, rejection.report, str(rejection))
         raise
     return IngestResult(bars, report)
 
@@ -130,7 +135,8 @@ def _read(
 ) -> pd.DataFrame:
     raw = read_file(path, report)
     report.rows_read = len(raw)
-    raw = _of_symbol(raw, symbol, report)
+    own = symbol or symbol_of(path) or path.stem
+    raw = _of_symbol(raw, symbol, symbol or symbol_of(path), report)
     values = {name: _numbers(raw, name, report) for name in PRICES}
     values["volume"] = _numbers_or_0(raw, "volume", report)
     if "funding_rate" in raw.columns:
@@ -143,9 +149,9 @@ def _read(
     bars = _enclose(bars, policy, report)
     length = _interval(bars, interval, report)
     report.interval_seconds = length / 1e9
-    bars = _without_unfinished_bar(bars, length, now, report)
+    if len(bars.times) > 1 or interval is not None:
+        bars = _without_unfinished_bar(bars, length, now, report)
     _check_gaps(bars, length, policy, report)
-    own = symbol or symbol_of(path) or path.stem
     bars = _adjust_for_splits(bars, side_file(path, own, "splits"), policy, report)
     _warn_of_oddities(bars, report)
     if (funding := side_file(path, own, "funding")) is not None:
@@ -163,8 +169,8 @@ def _read(
     return frame[[*COLUMNS, *(name for name in frame if name not in COLUMNS)]]
 
 
-def _of_symbol(raw: RawBars, symbol: str | None, report: IngestReport) -> RawBars:
-    """The rows of one symbol, where the file names them."""
+def _of_symbol(raw: RawBars, symbol: str | None, own: str | None, report: IngestReport) -> RawBars:
+    """The rows of one symbol, where the file names them; `own` is the one they are taken for."""
     if "symbol" not in raw.columns:
         return raw
     names, header = raw.columns["symbol"].cast(pa.string()), raw.header["symbol"]
@@ -173,6 +179,10 @@ def _of_symbol(raw: RawBars, symbol: str | None, report: IngestReport) -> RawBar
         report.reject("no symbol", "the symbol is missing", CORRECT, rows=unnamed, column=header)
     there = [str(name) for name in pc.unique(names).to_pylist()]
     if len(there) == 1:
+        if own is not None and not _same_symbol(there[0], own):
+            report.warned(
+                "other symbol", f"the file says {listed(there)}; it is read as {own}", column=header
+            )
         return raw
     wanted = _SEPARATORS.sub("", symbol) if symbol else None
     chosen = [name for name in there if _SEPARATORS.sub("", name.upper()) == wanted]
@@ -188,6 +198,13 @@ def _of_symbol(raw: RawBars, symbol: str | None, report: IngestReport) -> RawBar
 
 
 _SEPARATORS = re.compile(r"[-_/ ]")
+
+
+def _same_symbol(name: str, symbol: str) -> bool:
+    """BTC/USDT is BTCUSDT, and so is BTC_USDT-1H, which only has more."""
+    parts = _SEPARATORS.split(symbol)
+    runs = {"".join(parts[i:j]) for i in range(len(parts)) for j in range(i + 1, len(parts) + 1)}
+    return _SEPARATORS.sub("", name.upper()) in runs
 
 
 def _numbers(raw: RawBars, name: str, report: IngestReport) -> Floats:
@@ -349,12 +366,22 @@ def _interval(bars: _Bars, wanted: pd.Timedelta | None, report: IngestReport) ->
     if wanted is not None and found != wanted.value:
         report.reject(
             "interval",
-            f"holds bars of {pd.Timedelta(found)}, not of {wanted}",
+            f"holds bars of {duration(found)}, not of {duration(wanted.value)}",
             "Bring the right file, or leave the interval to be found.",
+        )
+    if found < 10**9:
+        close = int((np.diff(bars.times) == found).argmax()) + 1
+        report.reject(
+            "interval",
+            f"comes {found / 1e9:g} s after the bar before it, as most do; bars are never that short",
+            "Write times as ISO 8601 with a zone, or as an epoch with all of its digits.",
+            rows=bars.rows[close],
+            column=bars.header["timestamp"],
+            value=_time(bars.times[close]),
         )
     odd = np.flatnonzero((bars.times - bars.times[0]) % found != 0)
     if len(odd) and found <= DAY:
-        report.warned("off the grid", f"times that are no multiple of {pd.Timedelta(found)}", bars.rows[odd])
+        report.warned("off the grid", f"times that are no multiple of {duration(found)}", bars.rows[odd])
     return found
 
 
@@ -372,10 +399,17 @@ def _refuse_future(bars: _Bars, now: int, report: IngestReport) -> None:
 
 
 def _without_unfinished_bar(bars: _Bars, interval: int, now: int, report: IngestReport) -> _Bars:
-    if len(bars.times) > 1 and bars.times[-1] + interval > now:
-        report.repaired("unfinished bar", "the last bar is still open and was left out", bars.rows[-1])
-        return bars.take(np.arange(len(bars.times) - 1))
-    return bars
+    closed = int(np.searchsorted(bars.times, now - interval, side="right"))
+    if closed == len(bars.times):
+        return bars
+    if closed == 0:
+        report.reject(
+            "empty",
+            f"holds no bar that has closed: the first one ends at {_time(bars.times[0] + interval)}",
+            "Read the file again when a bar has closed.",
+        )
+    report.repaired("unfinished bar", "the last bar is still open and was left out", bars.rows[closed:])
+    return bars.take(np.arange(closed))
 
 
 def _check_gaps(bars: _Bars, interval: int, policy: IngestPolicy, report: IngestReport) -> None:
@@ -391,7 +425,7 @@ def _check_gaps(bars: _Bars, interval: int, policy: IngestPolicy, report: Ingest
         place = int(too_long[0])
         report.reject(
             "gap",
-            f"comes {pd.Timedelta(int(missing[place - 1]))} after the end of the bar before it "
+            f"comes {duration(missing[place - 1])} after the end of the bar before it "
             f"(row {bars.rows[place - 1]}; allowed: {policy.max_gap_days:g} days)",
             "Bring the bars between, cut the file, or raise market.max_gap_days.",
             rows=bars.rows[too_long],
@@ -399,20 +433,18 @@ def _check_gaps(bars: _Bars, interval: int, policy: IngestPolicy, report: Ingest
             value=_time(bars.times[place]),
         )
     hint = "" if policy.calendar else "; market.calendar tells nights and holidays from gaps"
-    report.warned(
-        "gap", f"bars missing before these, at most {pd.Timedelta(longest)}{hint}", bars.rows[after]
-    )
+    report.warned("gap", f"bars missing before these, at most {duration(longest)}{hint}", bars.rows[after])
 
 
 def _adjust_for_splits(bars: _Bars, file: Path | None, policy: IngestPolicy, report: IngestReport) -> _Bars:
-    """Divide prices before each split by its factor; without factors a jump of that size is refused."""
+    """Divide prices before each split by its factor; a jump of that size without a factor is refused."""
     divisor = np.ones(len(bars.times))
     if file is not None:
         at, factors = read_side_file(file, "splits", policy.time_zone or "UTC")
         divisor = split_factors(bars.times, at, factors)
         values = {name: bars.values[name] / divisor for name in PRICES}
         bars = replace(bars, values={**bars.values, **values, "volume": bars.values["volume"] * divisor})
-        report.repaired("splits", f"{len(at)} split(s) of {file.name} taken out of prices and volume")
+        _report_splits(bars.times, at, file, report)
     if (bars.values["close"] <= 0).any() or (bars.values["open"] <= 0).any():
         return bars
     ratio = bars.values["open"][1:] / bars.values["close"][:-1]
@@ -420,22 +452,22 @@ def _adjust_for_splits(bars: _Bars, file: Path | None, policy: IngestPolicy, rep
     if not jumps.any():
         return bars
     at_split = jumps & (divisor[1:] != divisor[:-1])
-    if file is None:
-        remedy = (
-            "Put the factors beside the file (SYMBOL.splits.csv: date, factor), "
-            "or set market.accept_jumps if the price really moved so."
-        )
-        problem = "a split, a reused symbol, or an error"
-    else:
-        remedy = f"Correct {file.name}, or set market.accept_jumps if the price really moved so."
-        problem = f"a split of {file.name} does not fit, or the prices are adjusted already"
-    refused = jumps if file is None else at_split
-    if refused.any() and not policy.accept_jumps:
+    refused = at_split if at_split.any() else jumps
+    if not policy.accept_jumps:
+        if file is None:
+            problem = "a split, a reused symbol, or an error"
+            mend = "Put the factors beside the file (SYMBOL.splits.csv: date, factor)"
+        elif at_split.any():
+            problem = f"a split of {file.name} does not fit, or the prices are adjusted already"
+            mend = f"Correct {file.name}"
+        else:
+            problem = f"a split that {file.name} lacks, a reused symbol, or an error"
+            mend = f"Add the factor to {file.name}"
         first = int(refused.argmax()) + 1
         report.reject(
             "split-sized jump",
             f"is {ratio[first - 1]:.4g} times the close before it: {problem}",
-            remedy,
+            f"{mend}, or set market.accept_jumps if the price really moved so.",
             rows=bars.rows[1:][refused],
             column=bars.header["open"],
             value=f"{bars.values['open'][first]:.10g}",
@@ -446,18 +478,32 @@ def _adjust_for_splits(bars: _Bars, file: Path | None, policy: IngestPolicy, rep
     return bars
 
 
-def _warn_of_oddities(bars: _Bars, report: IngestReport) -> None:
-    """Spikes and flat runs: possible, and worth a look."""
-    close = bars.values["close"]
-    if len(close) < 3 or (close <= 0).any():
+def _report_splits(times: NDArray[np.int64], at: NDArray[np.int64], file: Path, report: IngestReport) -> None:
+    within = int(((at > times[0]) & (at <= times[-1])).sum())
+    later = int((at > times[-1]).sum())
+    if within + later == 0:
+        report.warned("splits", f"none of the {len(at)} split(s) of {file.name} lies within the bars")
         return
-    returns = pd.Series(np.diff(np.log(close)))
-    usual = returns.rolling(SPIKE_WINDOW, min_periods=30).std().shift()
-    spikes = np.flatnonzero((returns.abs() > SPIKE_SIGMAS * usual) & (usual > 0)) + 1
+    counts = [(within, "within the bars"), (later, "after the last bar")]
+    found = " and ".join(f"{count} {where}" for count, where in counts if count)
+    report.repaired("splits", f"split(s) of {file.name} taken out of prices and volume: {found}")
+
+
+def _warn_of_oddities(bars: _Bars, report: IngestReport) -> None:
+    """Spikes, wicks and flat runs: possible, and worth a look."""
+    close = bars.values["close"]
+    if len(close) < 3 or (bars.values["low"] <= 0).any():
+        return
+    returns = np.diff(np.log(close))
+    usual = _usual_move(returns)
+    spikes = np.flatnonzero(np.abs(returns) > SPIKE_SIGMAS * usual) + 1
     if len(spikes):
         report.warned("spike", f"moves of more than {SPIKE_SIGMAS:g} deviations", bars.rows[spikes], "close")
-    still = (bars.values["high"] == bars.values["low"]) & (np.diff(close, prepend=np.nan) == 0)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], still, [False]]).astype(int)))
+    _warn_of_wicks(bars, np.concatenate([usual[:1], usual]), report)
+    still = bars.values["high"] == bars.values["low"]
+    still[1:] &= close[1:] == close[:-1]
+    still[0] = False
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], still, [False]])))
     starts, stops = edges[::2], edges[1::2]
     long = stops - starts >= FLAT_RUN
     if long.any():
@@ -467,6 +513,27 @@ def _warn_of_oddities(bars: _Bars, report: IngestReport) -> None:
             bars.rows[starts[long]],
             "close",
         )
+
+
+def _usual_move(returns: Floats) -> Floats:
+    """Deviation of the returns before each; infinite where nothing moved, so that nothing stands out."""
+    usual = pd.Series(returns).rolling(SPIKE_WINDOW, min_periods=SPIKE_MIN).std().shift().to_numpy(copy=True)
+    # The first ones are judged by the first window that they are not part of, where there is one.
+    after = returns[SPIKE_MIN : SPIKE_MIN + SPIKE_WINDOW]
+    usual[:SPIKE_MIN] = np.std(after if len(after) >= SPIKE_MIN else returns, ddof=1)
+    usual[usual == 0] = np.inf
+    return usual
+
+
+def _warn_of_wicks(bars: _Bars, usual: Floats, report: IngestReport) -> None:
+    """`usual` as of each bar."""
+    # No wick is longer than its bar, and ln(1 + x) <= x: few bars are left to be measured.
+    wide = np.flatnonzero(bars.values["high"] > bars.values["low"] * (1 + WICK_SIGMAS * usual))
+    o, high, low, c = (bars.values[name][wide] for name in PRICES)
+    for name, wick in (("high", np.log(high / np.maximum(o, c))), ("low", np.log(np.minimum(o, c) / low))):
+        found = wide[wick > WICK_SIGMAS * usual[wide]]
+        if len(found):
+            report.warned("spike", f"wicks of more than {WICK_SIGMAS:g} deviations", bars.rows[found], name)
 
 
 def _quarantine(path: Path, folder: Path, report: IngestReport, reason: str) -> None:

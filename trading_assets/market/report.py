@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from trading_assets.errors import BarsRejected
@@ -143,3 +144,10 @@ def listed(names: Iterable[object], limit: int = 12) -> str:
 def _short(value: object, limit: int = 60) -> str:
     text = " ".join(str(value).split()) or repr(value)
     return text if len(text) <= limit else f"{text[:limit]}..."
+
+
+def duration(nanoseconds: int | np.int64) -> str:
+    """For messages: '1 d 9 h', '5 min'."""
+    parts = pd.Timedelta(int(nanoseconds)).components
+    units = {"d": parts.days, "h": parts.hours, "min": parts.minutes, "s": parts.seconds}
+    return " ".join(f"{value} {unit}" for unit, value in units.items() if value) or "less than 1 s"

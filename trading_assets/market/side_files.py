@@ -1,13 +1,14 @@
 """What belongs to bars and comes in files of its own: funding rates and split factors.
 
-`BTCUSDT.funding.parquet` (time, `funding_rate`) and `AAPL.splits.csv` (date, `factor`: 4 for 4:1) stand
-beside the bars of their symbol.
+`BTCUSDT.funding.parquet` (time, `funding_rate`) and `AAPL.splits.csv` (date, `factor`: 4 or 4:1) stand
+beside the bars of their symbol. Binance's dumps of rates and yfinance's actions are read as they are.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,12 +29,21 @@ Kind = Literal["funding", "splits"]
 KINDS: tuple[Kind, ...] = ("funding", "splits")
 LARGEST_RATE = 1.0
 """No funding rate is further from 0; what is may be meant in percent."""
+# Times stay text, which keeps the zone of yfinance's midnights.
+_AS_TEXT = pacsv.ConvertOptions(timestamp_parsers=["%%"])
 _READERS: dict[str, Callable[[Any], pa.Table]] = {
     ".parquet": pq.read_table,
     ".feather": pafeather.read_table,
-    ".csv": pacsv.read_csv,
+    ".csv": partial(pacsv.read_csv, convert_options=_AS_TEXT),
 }
-_VALUES = {"funding": ALIASES["funding_rate"], "splits": ("factor", "split", "ratio", "stock splits")}
+_TIMES = (*ALIASES["timestamp"], "calc_time", "fundingtime")
+_ACTIONS = "stock splits"
+"""yfinance's column, which is 0 on the days of dividends."""
+_VALUES = {
+    "funding": (*ALIASES["funding_rate"], "last_funding_rate"),
+    "splits": ("factor", "split", "ratio", _ACTIONS),
+}
+_RATIO = r"^\s*(\d+\.?\d*)\s*[:/]\s*(\d+\.?\d*)\s*$"
 
 
 def side_file(bars: Path, symbol: str, kind: Kind) -> Path | None:
@@ -54,7 +64,7 @@ def read_side_file(path: Path, kind: Kind, zone: str | None) -> tuple[Times, NDA
     except (OSError, ValueError, pa.ArrowException) as error:
         problem = " ".join(str(error).split())
         report.reject("unreadable", f"cannot be read: {problem}", "Copy or download the file again.")
-    time = next((alias for alias in ALIASES["timestamp"] if alias in columns), None)
+    time = next((alias for alias in _TIMES if alias in columns), None)
     value = next((alias for alias in _VALUES[kind] if alias in columns), None)
     if time is None or value is None or table.num_rows == 0:
         report.reject(
@@ -64,8 +74,15 @@ def read_side_file(path: Path, kind: Kind, zone: str | None) -> tuple[Times, NDA
             "Rename or add the columns.",
         )
     rows = np.arange(1, table.num_rows + 1)
+    values = _numbers(columns[value], kind)
+    if value == _ACTIONS:
+        report.layout = "yfinance"
+        chosen = values != 0
+        columns = {name: columns[name].filter(pa.array(chosen)) for name in (time, value)}
+        values, rows = values[chosen], rows[chosen]
+        if len(rows) == 0:
+            return np.array([], dtype=np.int64), values
     times = read_times(RawBars({"timestamp": columns[time]}, None, {"timestamp": time}, rows), zone, report)
-    values = np.array(pd.to_numeric(columns[value].to_pandas(), errors="coerce"), dtype=np.float64)
     bad = ~np.isfinite(values) | ((values <= 0) if kind == "splits" else (np.abs(values) > LARGEST_RATE))
     if bad.any():
         report.reject(
@@ -89,6 +106,16 @@ def read_side_file(path: Path, kind: Kind, zone: str | None) -> tuple[Times, NDA
             value=str(pd.Timestamp(int(times[twice[0]]))),
         )
     return times, values
+
+
+def _numbers(column: Any, kind: Kind) -> NDArray[np.float64]:
+    """NaN where there is none; of splits 4:1 and 4/1 are 4."""
+    written = column.to_pandas()
+    numbers = pd.to_numeric(written, errors="coerce")
+    if kind == "splits" and numbers.isna().any():
+        ratio = written.astype(str).str.extract(_RATIO).astype(float)
+        numbers = numbers.fillna(ratio[0] / ratio[1])
+    return np.array(numbers, dtype=np.float64)
 
 
 def funding_of_bars(

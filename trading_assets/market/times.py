@@ -34,18 +34,24 @@ _DATES = (
     r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)",
     r"(?P<day>\d\d?)\.(?P<month>\d\d?)\.(?P<year>\d{4})",
     r"(?P<either>\d\d?)[/-](?P<other>\d\d?)[/-](?P<year>\d{4})",
-    r"(?P<word>[A-Za-z]{3}) (?P<day>\d\d?), (?P<year>\d{4})",
-    r"(?P<day>\d\d?)-(?P<word>[A-Za-z]{3})-(?P<year>\d{4})",
+    r"(?P<word>[A-Za-z]{3,9}) (?P<day>\d\d?), (?P<year>\d{4})",
+    r"(?P<day>\d\d?)[- ](?P<word>[A-Za-z]{3,9})[- ](?P<year>\d{4})",
 )
 """`either` and `other` are day and month, or month and day; the whole file has to decide."""
 _CLOCKS = (
     r"(?:[T ](?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?"
     r"(?: (?P<half>[AP]M))?)?",
     r"[T ](?P<hour>\d\d?)-(?P<half>[AP]M)",
-    r"[T ](?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)",
+    r"[T ](?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)?",
 )
 _FORMS = tuple(f"(?i)^{date}{clock}$" for date in _DATES for clock in _CLOCKS)
-_MONTHS = pa.array(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
+_NAMES = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
+    "november", "december",
+)  # fmt: skip
+_MONTHS = pa.array([*(name[:3] for name in _NAMES), *_NAMES])
+_DIGITS = r"^(1[89]|2[0-2])\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])[0-5]\d([0-5]\d)?$"
+"""`YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`."""
 _SAMPLE = 1_000
 """Rows by which the form of all is chosen."""
 
@@ -121,9 +127,18 @@ def _from_epochs(column: _Column, own_zone: str | None, zone: str | None) -> Tim
     """Seconds, milli-, micro- or nanoseconds, told apart row by row by the number of digits."""
     values = column.values
     epochs = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
-    if np.mean((epochs >= 1800_01_01) & (epochs <= 2250_12_31)) > 0.5:
-        days = pc.replace_substring_regex(values.cast(pa.string()), r"\.0*$", "")
-        return _from_text(replace(column, values=days), own_zone, zone)
+    sample = epochs[:: max(1, len(epochs) // _SAMPLE)]
+    if any(_mostly(sample, 1800 * 10**more, 2251 * 10**more) for more in (8, 10)):
+        # Floats of 12 digits would be written 2.0240131e+11.
+        exact = values.cast(pa.decimal128(38, 4), safe=False) if pa.types.is_floating(values.type) else values
+        digits = _without_point(exact)
+        # As ms, 12 such digits lie in 1975 to 1977, where one epoch in 200 has a month, a day, an hour and a
+        # minute; in a file of times written so, all have. As ms, 14 such digits lie beyond the year 2500.
+        if pc.mean(pc.match_substring_regex(digits, _DIGITS)).as_py() > 0.5:
+            wall = _wall_times(column, pc.replace_substring_regex(digits, r"^(\d{8})(\d+)$", r"\1 \2"))
+            return _localised(wall, column, own_zone, zone)
+    if _mostly(sample, 1800_01_01, 2250_12_31):
+        return _from_text(replace(column, values=_without_point(values)), own_zone, zone)
     bad = ~((epochs >= 1e8) & (epochs < 1e20))
     if bad.any():
         column.refuse(bad, "not a time", "is not a time (an epoch has 9 digits or more)")
@@ -137,6 +152,15 @@ def _from_epochs(column: _Column, own_zone: str | None, zone: str | None) -> Tim
         "epoch", f"times are epochs in {' and '.join(found)}", column.rows if len(found) > 1 else ()
     )
     return times
+
+
+def _mostly(numbers: NDArray[np.float64], low: float, high: float) -> bool:
+    return bool(np.mean((numbers >= low) & (numbers <= high)) > 0.5)
+
+
+def _without_point(numbers: Any) -> Any:
+    """Whole numbers as the text of their digits."""
+    return pc.replace_substring_regex(numbers.cast(pa.string()), r"\.0*$", "")
 
 
 def _from_timestamps(column: _Column, own_zone: str | None, zone: str | None) -> Times:
@@ -211,8 +235,11 @@ def _wall_times(column: _Column, text: Any) -> Times:
         readings.append((days * DAY + clock, valid & possible))
     fitting = [times for times, valid in readings if valid.all()]
     if not fitting:
-        bad = min((~valid for _, valid in readings), key=np.count_nonzero)
-        column.refuse(bad, "not a time", f"is no time between {_YEARS[0]} and {_YEARS[1]}")
+        bad, way = min(
+            ((~valid, way) for (_, valid), way in zip(readings, ways, strict=True)),
+            key=lambda reading: np.count_nonzero(reading[0]),
+        )
+        column.refuse(bad, "not a time", _why_impossible(parts.slice(int(bad.argmax()), 1), *way))
     if (differ := fitting[0] != fitting[-1]).any():
         problem = "can be day/month or month/day, and no row of the file decides it"
         column.refuse(differ, "ambiguous date", problem, "Write dates as YYYY-MM-DD.")
@@ -245,17 +272,32 @@ def _time_of_day(parts: Any) -> tuple[Times, Mask]:
 
 def _days(parts: Any, day: str, month: str) -> tuple[Times, Mask]:
     """Days since 1970, and whether there is such a day."""
-    if parts.type.get_field_index("word") >= 0:
-        names = pc.utf8_lower(pc.struct_field(parts, "word"))
-        months = pc.fill_null(pc.index_in(names, value_set=_MONTHS), -1).to_numpy().astype(np.int64)
-    else:
-        months = _integers(parts, month) - 1
+    months = _months(parts, month)
     years, day_of_month = _integers(parts, "year"), _integers(parts, day)
     first = ((years - 1970) * 12 + months).astype("datetime64[M]")
     days = first.astype("datetime64[D]") + (day_of_month - 1)
     valid = (months >= 0) & (months < 12) & (days.astype("datetime64[M]") == first)
     valid &= (years >= _YEARS[0]) & (years < _YEARS[1])
     return days.astype(np.int64), valid
+
+
+def _months(parts: Any, month: str) -> Times:
+    """From 0; -1 for a word that is no month."""
+    if parts.type.get_field_index("word") < 0:
+        return _integers(parts, month) - 1
+    known = pc.index_in(pc.utf8_lower(pc.struct_field(parts, "word")), value_set=_MONTHS)
+    found = pc.fill_null(known, -1).to_numpy().astype(np.int64)
+    return np.where(found < 0, -1, found % 12)
+
+
+def _why_impossible(row: Any, day: str, month: str) -> str:
+    """Of a single row that is no time."""
+    if not 0 <= (number := int(_months(row, month)[0])) < 12:
+        words = row.type.get_field_index("word") >= 0
+        return "names no month" if words else f"has month {number + 1}, which does not exist"
+    if not _YEARS[0] <= _integers(row, "year")[0] < _YEARS[1]:
+        return f"is no time between {_YEARS[0]} and {_YEARS[1]}"
+    return "is no time of day" if _days(row, day, month)[1].all() else "is no day of the calendar"
 
 
 def _localised(wall: Times, column: _Column, own_zone: str | None, zone: str | None) -> Times:
@@ -286,9 +328,26 @@ def _to_utc(wall: Times, column: _Column, own_zone: str | None, zone: str | None
     local = pd.DatetimeIndex(wall).tz_localize(info, ambiguous="NaT", nonexistent="NaT")
     bad = np.asarray(local.isna())
     if bad.any():
+        if (told_apart := _by_order(wall, info)) is not None:
+            message = "the hour that comes twice in autumn told apart by the order of the rows"
+            report.repaired("summer time", message, column.rows[bad])
+            return told_apart
         problem = f"does not exist or exists twice in {chosen} (summer time)"
         column.refuse(bad, "no such time", problem, "Write times in UTC.")
     return np.asarray(local.tz_convert("UTC").asi8, dtype=np.int64)
+
+
+def _by_order(wall: Times, zone: ZoneInfo) -> Times | None:
+    """UTC where the rows, rising or falling throughout, show both of the hours that autumn has twice."""
+    for step in (1, -1):
+        try:
+            local = pd.DatetimeIndex(wall[::step]).tz_localize(zone, ambiguous="infer")
+        except ValueError:
+            continue
+        times = np.asarray(local.tz_convert("UTC").asi8, dtype=np.int64)
+        if (np.diff(times) >= 0).all():
+            return times[::step]
+    return None
 
 
 def _are_dates(wall: Times, offset: Times, report: IngestReport) -> bool:
