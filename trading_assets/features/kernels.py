@@ -106,6 +106,12 @@ def _clip(value: float, limit: float) -> float:
     return min(max(value, -limit), limit)
 
 
+@inner
+def _wilder(index: float, n: float, share: float) -> float:
+    """Weight of a new value in Wilder's average, which starts with the mean of the first `n`."""
+    return share if index >= n else 1 / index
+
+
 # Returns and momentum
 
 
@@ -134,13 +140,13 @@ def return_z_ema(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array)
 @kernel
 def rsi(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
     """Wilder's index with his seed, the mean of the first `n` moves. State: gain, loss."""
-    n, gain, loss = p[0], state[0], state[1]
+    n, share, gain, loss = p[0], 1 / p[0], state[0], state[1]
     for t in range(lo, hi):
         if x[INDEX, t] > 0:
             move = x[CLOSE, t] - x[CLOSE, t - 1]
-            k = min(x[INDEX, t], n)
-            gain += (max(move, 0.0) - gain) / k
-            loss += (max(-move, 0.0) - loss) / k
+            weight = _wilder(x[INDEX, t], n, share)
+            gain += (max(move, 0.0) - gain) * weight
+            loss += (max(-move, 0.0) - loss) * weight
         total = gain + loss
         out[t - lo] = gain / total if total > 0 else 0.5
     state[0], state[1] = gain, loss
@@ -270,14 +276,13 @@ def trend_correlation(x: Array, lo: int, hi: int, state: Array, out: Array, p: A
 @kernel
 def adx(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
     """Wilder's average directional index / 100. State: up and down movement, index."""
-    n, up, down, index = p[0], state[0], state[1], state[2]
+    n, share, up, down, index = p[0], 1 / p[0], state[0], state[1], state[2]
     for t in range(lo, hi):
         if x[INDEX, t] > 0:
             rise, fall = x[HIGH, t] - x[HIGH, t - 1], x[LOW, t - 1] - x[LOW, t]
-            up += (rise if rise > fall and rise > 0 else 0.0) - up / n
-            down += (fall if fall > rise and fall > 0 else 0.0) - down / n
-            k = min(x[INDEX, t], n)
-            index += (_ratio(abs(up - down), up + down) - index) / k
+            up += (rise if rise > fall and rise > 0 else 0.0) - up * share
+            down += (fall if fall > rise and fall > 0 else 0.0) - down * share
+            index += (_ratio(abs(up - down), up + down) - index) * _wilder(x[INDEX, t], n, share)
         out[t - lo] = index
     state[0], state[1], state[2] = up, down, index
 
@@ -516,10 +521,10 @@ def yang_zhang(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -
 @kernel
 def atr(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
     """Wilder's average true range over the close."""
-    n, mean = p[0], state[0]
+    n, share, mean = p[0], 1 / p[0], state[0]
     for t in range(lo, hi):
         if x[INDEX, t] > 0:
-            mean += (_true_range(x, t) - mean) / min(x[INDEX, t], n)
+            mean += (_true_range(x, t) - mean) * _wilder(x[INDEX, t], n, share)
         out[t - lo] = mean / x[CLOSE, t]
     state[0] = mean
 

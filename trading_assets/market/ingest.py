@@ -361,8 +361,11 @@ def _interval(bars: _Bars, wanted: pd.Timedelta | None, report: IngestReport) ->
     """The commonest distance of bars in nanoseconds, which must be the one that was asked for."""
     if len(bars.times) < 2:
         return int(wanted.value) if wanted is not None else DAY
-    distances, counts = np.unique(np.diff(bars.times), return_counts=True)
-    found = int(distances[counts.argmax()])
+    steps = np.diff(bars.times)
+    found = int(steps[0])
+    if 2 * np.count_nonzero(steps == found) <= len(steps):
+        distances, counts = np.unique(steps, return_counts=True)
+        found = int(distances[counts.argmax()])
     if wanted is not None and found != wanted.value:
         report.reject(
             "interval",
@@ -370,7 +373,7 @@ def _interval(bars: _Bars, wanted: pd.Timedelta | None, report: IngestReport) ->
             "Bring the right file, or leave the interval to be found.",
         )
     if found < 10**9:
-        close = int((np.diff(bars.times) == found).argmax()) + 1
+        close = int((steps == found).argmax()) + 1
         report.reject(
             "interval",
             f"comes {found / 1e9:g} s after the bar before it, as most do; bars are never that short",
