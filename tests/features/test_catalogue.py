@@ -132,8 +132,8 @@ def test_what_is_unknown_is_refused_with_what_comes_close_to_it() -> None:
     assert "'slop'" in (text := refusal(parameters={"slop": ((7,),)}))
     assert "Did you mean slope" in text
     assert "features.timeframe_names" in refusal(timeframe_names=("rsi_15",))
-    assert "features.names is empty" in refusal(names=())
-    assert "features.names is empty" in refusal(names=("body", "!body"))
+    assert "features.names chooses no feature" in refusal(names=())
+    assert "features.names chooses no feature" in refusal(names=("body", "!body"))
 
 
 @pytest.mark.parametrize(
