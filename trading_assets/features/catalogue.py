@@ -222,7 +222,9 @@ def select(feature_set: FeatureSet) -> list[Column]:
         raise SettingsError(_not_there(f"features.parameters names '{unknown[0]}'", unknown[0], _BY_NAME))
     chosen = _matching(offered, feature_set.names, "features.names")
     if not chosen:
-        raise SettingsError("features.names chooses no feature; begin with '*' to choose from the whole catalogue.")
+        raise SettingsError(
+            "features.names chooses no feature; begin with '*' to choose from the whole catalogue."
+        )
     frames = sorted(set(feature_set.timeframes), key=timeframe_seconds)
     larger = [Column(column.indicator, column.parameters, frame) for frame in frames for column in offered]
     if not frames:
