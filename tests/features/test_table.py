@@ -162,6 +162,15 @@ def test_a_table_may_begin_with_no_bars_or_few(some: pd.DataFrame, start: int, t
         assert grown.interval == whole.interval
 
 
+def test_a_table_that_took_a_gap_for_the_interval_is_not_continued(some: pd.DataFrame) -> None:
+    """Of a few bars one may not see how long bars are, and so which larger ones there can be."""
+    times = pd.date_range("2018-01-01", periods=N, freq="h", tz="UTC", unit="ns")
+    bars = some.assign(timestamp=times).iloc[[0, 3, *range(6, 300)]]
+    begun = compute_features(bars.iloc[:2])
+    with pytest.raises(MarketError, match="10800 s apart, most of the 294 new ones 3600 s; compute it anew"):
+        append_features(begun, bars.iloc[2:])
+
+
 def test_appending_nothing_changes_nothing(some: pd.DataFrame, batch: FeatureTable) -> None:
     same = append_features(append_features(batch, some.iloc[:0]), some.iloc[N:])
     assert_same_bits(values(same), values(batch))

@@ -77,7 +77,7 @@ class FeatureStream:
         engine = self._engine
         last = engine.last_time if engine else -np.inf
         self._bar[:, 0] = numbers
-        if not (
+        if not (  # as `make_sense`, which takes longer for one bar than its features do
             numbers[0] > last
             and min(numbers[1:5]) > 0
             and numbers[2] >= numbers[3]

@@ -142,19 +142,28 @@ def choose_columns(bars: pd.DataFrame, feature_set: FeatureSet) -> tuple[list[Co
 def append_features(table: FeatureTable, new_bars: pd.DataFrame) -> FeatureTable:
     """The table continued by `new_bars`; equal bit for bit to computing all bars at once.
 
-    Costs what the new bars cost: the rows that are there are shared with `table`, which stays as it is.
+    Costs what the new bars cost: the rows that are there are shared with `table`, which stays as it is. How
+    long bars are was settled by the bars of the table (`interval`): a few with gaps are too few.
 
     Raises
     ------
     MarketError
-        When `new_bars` do not come after the bars of the table, or hold what no bar can.
+        When `new_bars` do not come after the bars of the table, hold what no bar can, or are more than
+        those and of another interval.
     """
     engine = Engine(list(table.columns), table.interval, table.state.arrays)
     if ("funding_rate" in new_bars) != table.state.funding:
         raise MarketError("Bars with and without a funding_rate cannot be one table; compute it anew.")
-    interval = table.interval or bar_seconds(
-        np.concatenate([np.array([engine.last_time] * (engine.seen > 0)), to_rows(new_bars)[0]])
-    )
+    interval = table.interval
+    if interval == 0 or len(new_bars) > len(table):
+        seen = [engine.last_time] * (engine.seen > 0)
+        found = bar_seconds(np.concatenate([np.array(seen), to_rows(new_bars)[0]]))
+        if interval not in {0, found}:
+            raise MarketError(
+                f"The bars of the table are {interval:g} s apart, most of the {len(new_bars)} new ones "
+                f"{found:g} s; compute it anew."
+            )
+        interval = found
     rows, buffer = len(table) + len(new_bars), table._buffer
     if buffer.used != len(table) or rows > buffer.values.shape[1]:
         buffer = _Buffer(len(table.columns), _roomy(rows))
