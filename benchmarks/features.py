@@ -13,7 +13,6 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 
 from benchmarks.pandas_features import pandas_features
+from benchmarks.timing import header, medians, row, show
 from trading_assets.config.settings import FeatureSet
 from trading_assets.features.stream import FeatureStream
 from trading_assets.features.table import append_features, compute_features
@@ -46,20 +46,6 @@ def minute_bars(n: int) -> pd.DataFrame:
     return bars
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def medians(repeats: int, *works: Callable[[], object]) -> list[float]:
-    """Median seconds of each, taken in turns so that a busy moment meets all alike."""
-    for work in works:
-        work()
-    taken = [[seconds(work) for work in works] for _ in range(repeats)]
-    return [statistics.median(column) for column in zip(*taken, strict=True)]
-
-
 def peak_memory(n: int) -> float:
     """GB at most in a process that loads `n` bars and computes their features."""
     with tempfile.TemporaryDirectory() as folder:
@@ -76,15 +62,6 @@ def _peak(path: Path) -> float:
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1e6
 
 
-def row(work: str, ours: str, peer: str, ratio: float | None, goal: str) -> None:
-    shown = "-" if ratio is None else f"{ratio:.2f}"
-    print(f"| {work} | {ours} | {peer} | {shown} | {goal} |", flush=True)
-
-
-def show(value: float) -> str:
-    return f"{value:.2f} s" if value >= 1 else f"{value * 1e3:.1f} ms"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--bars", type=int, default=1_000_000)
@@ -94,7 +71,7 @@ def main() -> None:
     pa.set_cpu_count(1)
     bars = minute_bars(n)
     print(f"{n:,} minute bars, medians of {repeats}")
-    print("| work | ours | peer | ratio | goal |\n| --- | --- | --- | --- | --- |")
+    header()
 
     with tempfile.TemporaryDirectory() as name:
         for kind, stamps in (

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -12,10 +12,18 @@ from trading_assets.simulation.baselines import buy_and_hold
 from trading_assets.validation.metrics import (
     EDGE_T,
     alpha_t_statistic,
+    annual_return,
+    annual_volatility,
+    calmar_ratio,
+    conditional_value_at_risk,
+    downside_risk,
     evaluate,
     max_drawdown,
+    omega_ratio,
     sharpe_ratio,
+    sortino_ratio,
     t_statistic,
+    value_at_risk,
     verdict,
 )
 
@@ -23,6 +31,9 @@ from trading_assets.validation.metrics import (
 MIXED = np.array([np.nan, 1, 10, -4, 2, 3, 2, 1, -10]) / 100
 POSITIVE = np.array([1, 2, 1, 1, 1, 1, 1, 1, 1]) / 100
 NEGATIVE = np.array([0, -6, -7, -1, -9, -2, -6, -8, -5]) / 100
+MONTHLY = np.array([0, 1, 10, -4, 2, 3, 2, 1, -10]) / 100
+DAILY = {"periods_per_year": 252}
+NO_RETURNS = np.array([])
 
 
 @pytest.mark.parametrize(
@@ -45,6 +56,103 @@ def test_sharpe_ratio_of_a_constant_gain_is_infinite_and_of_a_single_return_unde
 def test_sharpe_ratio_is_of_the_return_in_excess_of_the_risk_free_rate():
     shifted = sharpe_ratio(POSITIVE + 0.003, periods_per_year=252, risk_free=0.003)
     assert shifted == pytest.approx(52.915026221291804, abs=1e-8)
+
+
+def test_the_risk_free_rate_may_differ_from_period_to_period():
+    rates = np.linspace(0.001, 0.009, 9)
+    shifted = sharpe_ratio(POSITIVE + rates, risk_free=rates, **DAILY)
+    assert shifted == pytest.approx(52.915026221291804, abs=1e-8)
+    with pytest.raises(ValueError, match=r"risk_free has shape \(3,\), the returns \(9,\); give a number"):
+        sharpe_ratio(POSITIVE, risk_free=rates[:3], **DAILY)
+
+
+@pytest.mark.parametrize(
+    ("measure", "returns", "periods", "expected"),
+    [
+        (sortino_ratio, MIXED, 252, 2.605531251673693),
+        (sortino_ratio, NEGATIVE, 252, -13.532743075043401),
+        (sortino_ratio, MONTHLY, 12, 0.53605626741889756),
+        (annual_return, MIXED, 252, 1.9135925373194231),
+        (annual_volatility, MIXED, 252, 0.9136465399704637),
+        (calmar_ratio, MIXED, 252, 19.135925373194233),
+        (downside_risk, MONTHLY, 12, 0.1243650540411842),
+    ],
+)
+def test_annualised_measures_match_empyrical(measure, returns, periods, expected):
+    # Values of empyrical-reloaded's own test-suite (golden.md, performance metrics).
+    assert measure(returns, periods_per_year=periods) == pytest.approx(expected, abs=1e-8)
+
+
+@settings(deadline=None)  # the first call imports empyrical
+@given(
+    returns=arrays(
+        np.float64,
+        st.integers(2, 60),
+        elements=st.floats(-0.3, 0.3).map(lambda value: round(value, 6)) | st.just(np.nan),
+    ),
+    level=st.floats(-0.05, 0.05).map(lambda value: round(value, 6)),
+    cutoff=st.floats(0, 1),
+)
+def test_every_measure_is_empyricals_on_returns_with_gaps(returns, level, cutoff):
+    peer = pytest.importorskip("empyrical")
+    assume(np.isfinite(returns).any())
+    known, year = returns[np.isfinite(returns)], {"annualization": 365}
+    ours_and_peers = [
+        (annual_return(returns, periods_per_year=365), peer.annual_return(returns, **year)),
+        (annual_volatility(returns, periods_per_year=365), peer.annual_volatility(returns, **year)),
+        (
+            downside_risk(returns, periods_per_year=365, required_return=level),
+            peer.downside_risk(returns, required_return=level, **year),
+        ),
+        (max_drawdown(returns), peer.max_drawdown(returns)),
+        (calmar_ratio(returns, periods_per_year=365), peer.calmar_ratio(returns, **year)),
+        (
+            omega_ratio(returns, required_return=level),
+            peer.omega_ratio(returns, required_return=level, annualization=1),
+        ),
+        # empyrical has no answer where a value is missing, which is skipped here as everywhere else.
+        (value_at_risk(returns, cutoff), peer.value_at_risk(known, cutoff)),
+        (conditional_value_at_risk(returns, cutoff), peer.conditional_value_at_risk(returns, cutoff)),
+    ]
+    if np.ptp(known) > 0:
+        ours_and_peers += [
+            (
+                sharpe_ratio(returns, periods_per_year=365, risk_free=level),
+                peer.sharpe_ratio(returns, risk_free=level, **year),
+            ),
+            (
+                sortino_ratio(returns, periods_per_year=365, required_return=level),
+                peer.sortino_ratio(returns, required_return=level, **year),
+            ),
+        ]
+    for ours, theirs in ours_and_peers:
+        assert ours == pytest.approx(theirs, rel=1e-8, abs=1e-10, nan_ok=True)
+
+
+def test_measures_of_nothing_are_undefined():
+    for measure in (sharpe_ratio, sortino_ratio, downside_risk, annual_return, annual_volatility):
+        assert np.isnan(measure(NO_RETURNS, **DAILY))
+    for measure in (omega_ratio, value_at_risk, conditional_value_at_risk):
+        assert np.isnan(measure(NO_RETURNS))
+    assert np.isnan(calmar_ratio(POSITIVE, **DAILY))  # no drawdown
+    assert np.isnan(omega_ratio(POSITIVE))
+    assert sortino_ratio(POSITIVE, **DAILY) == np.inf
+    assert np.isnan(sortino_ratio(np.zeros(5), **DAILY))
+
+
+def test_who_lost_everything_has_an_annual_return_of_minus_one():
+    assert annual_return(np.array([0.5, -1.0, 0.5]), **DAILY) == -1.0
+    assert annual_return(np.array([0.5, -1.5]), **DAILY) == -1.0
+
+
+def test_value_at_risk_is_a_percentile_and_its_condition_the_mean_of_the_worst():
+    # 21 returns -0.10 to 0.10: the 5 % percentile is the second worst, the worst two average -0.095.
+    returns = np.linspace(-0.1, 0.1, 21)
+    assert value_at_risk(returns) == pytest.approx(-0.09, abs=1e-12)
+    assert conditional_value_at_risk(returns) == pytest.approx(-0.095, abs=1e-12)
+    for measure in (value_at_risk, conditional_value_at_risk):
+        with pytest.raises(ValueError, match="cutoff is 5; expected a share of the returns, 0 to 1"):
+            measure(returns, cutoff=5)
 
 
 @pytest.mark.parametrize(

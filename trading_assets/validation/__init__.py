@@ -1,4 +1,4 @@
-"""Eras, purged folds, cost-aware metrics."""
+"""Eras, purged splits, cost-aware metrics and thresholds, and how much of a backtest is luck."""
 
 from trading_assets.lazy import lazy_exports
 
@@ -6,7 +6,42 @@ __getattr__ = lazy_exports(
     __name__,
     {
         "eras": ("Era", "Eras", "border", "make_eras"),
-        "splits": ("PurgedKFold", "assert_no_leakage"),
-        "metrics": ("alpha_t_statistic", "evaluate", "max_drawdown", "sharpe_ratio", "verdict"),
+        "folds": ("Folds", "make_folds"),
+        "splits": (
+            "BlockingTimeSeriesSplit",
+            "CombinatorialPurgedCV",
+            "PurgedKFold",
+            "PurgedSplitter",
+            "PurgedTimeSeriesSplit",
+            "assert_no_leakage",
+        ),
+        "metrics": (
+            "alpha_t_statistic",
+            "annual_return",
+            "annual_volatility",
+            "calmar_ratio",
+            "conditional_value_at_risk",
+            "downside_risk",
+            "evaluate",
+            "max_drawdown",
+            "omega_ratio",
+            "sharpe_ratio",
+            "sortino_ratio",
+            "t_statistic",
+            "value_at_risk",
+            "verdict",
+        ),
+        "positions": ("TradingFigures", "TradingMetrics"),
+        "thresholds": ("OptimalThreshold", "optimal_threshold"),
+        "overfitting": (
+            "BacktestOverfitting",
+            "bootstrap_interval",
+            "deflated_sharpe_ratio",
+            "expected_maximum_sharpe",
+            "minimum_backtest_length",
+            "minimum_track_record_length",
+            "probabilistic_sharpe_ratio",
+            "probability_of_backtest_overfitting",
+        ),
     },
 )

@@ -1,0 +1,331 @@
+"""Whether a Sharpe ratio survives its length, its shape, and the number of trials it was chosen from.
+
+Sharpe ratios are per period (not annualised); skewness and raw kurtosis (3 for a normal) are of the returns.
+Sources, all by Bailey and Lopez de Prado, [3] and [4] with Borwein and Zhu:
+[1] The Sharpe Ratio Efficient Frontier, 2012. [2] The Deflated Sharpe Ratio, 2014.
+[3] Pseudo-Mathematics and Financial Charlatanism, 2014. [4] The Probability of Backtest Overfitting, 2015.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+NORMAL = NormalDist()
+EULER = float(np.euler_gamma)
+MAX_BLOCKS = 20
+"""Of which half can be chosen in 184,756 ways; two more blocks make it four times as many."""
+CHUNK = 1_024
+"""Halves scored at a time, so that what they need stays in the processor's cache."""
+
+
+def probabilistic_sharpe_ratio(
+    sharpe: float, n_observations: int, *, skew: float = 0.0, kurtosis: float = 3.0, benchmark: float = 0.0
+) -> float:
+    """The probability that the true Sharpe ratio exceeds `benchmark` ([1], equation 11; with T - 1).
+
+    Parameters
+    ----------
+    sharpe, benchmark : float
+        Per period.
+    n_observations : int
+        Returns from which `sharpe` was estimated, at least 2.
+    skew, kurtosis : float
+        Of the returns; kurtosis raw.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than 2 observations, or the kurtosis is below what any distribution of that skew
+        has (as an excess kurtosis often is).
+    """
+    if n_observations < 2:
+        raise ValueError(f"n_observations is {n_observations}; expected at least 2.")
+    distance = (sharpe - benchmark) * math.sqrt(n_observations - 1)
+    deviation = math.sqrt(_variance_factor(sharpe, skew, kurtosis))
+    if deviation == 0:
+        return 0.5 if distance == 0 else float(distance > 0)
+    return NORMAL.cdf(distance / deviation)
+
+
+def expected_maximum_sharpe(n_trials: int, variance: float) -> float:
+    """The largest Sharpe ratio to expect of `n_trials` independent trials without skill ([2], equation 1).
+
+    Parameters
+    ----------
+    n_trials : int
+    variance : float
+        Of the trials' Sharpe ratios, in the units (per period, or a year) that the answer is wanted in.
+    """
+    if n_trials < 1:
+        raise ValueError(f"n_trials is {n_trials}; expected at least 1, counting everything that was tried.")
+    if variance < 0:
+        raise ValueError(f"variance is {variance}; expected the trials' variance, 0 or more.")
+    if n_trials == 1:
+        return 0.0
+    quantile, further = (-NORMAL.inv_cdf(1 / (n_trials * divisor)) for divisor in (1, math.e))
+    return math.sqrt(variance) * ((1 - EULER) * quantile + EULER * further)
+
+
+def deflated_sharpe_ratio(
+    sharpe: float,
+    n_observations: int,
+    *,
+    n_trials: int,
+    trial_variance: float,
+    skew: float = 0.0,
+    kurtosis: float = 3.0,
+) -> float:
+    """The probability that the best of `n_trials` has a true Sharpe ratio above 0 ([2], equation 2).
+
+    `probabilistic_sharpe_ratio` against `expected_maximum_sharpe`; `trial_variance` is that of the trials'
+    Sharpe ratios per period. With one trial it is the probabilistic Sharpe ratio.
+    """
+    benchmark = expected_maximum_sharpe(n_trials, trial_variance)
+    return probabilistic_sharpe_ratio(
+        sharpe, n_observations, skew=skew, kurtosis=kurtosis, benchmark=benchmark
+    )
+
+
+def minimum_track_record_length(
+    sharpe: float,
+    *,
+    benchmark: float = 0.0,
+    skew: float = 0.0,
+    kurtosis: float = 3.0,
+    confidence: float = 0.95,
+) -> float:
+    """Observations from which on `sharpe` exceeds `benchmark` with `confidence` ([1], equation 13).
+
+    In periods, those that both Sharpe ratios are of; infinite where `sharpe` is not above `benchmark`.
+    """
+    _check_confidence(confidence)
+    factor = _variance_factor(sharpe, skew, kurtosis)
+    if sharpe <= benchmark:
+        return math.inf
+    return 1 + factor * (NORMAL.inv_cdf(confidence) / (sharpe - benchmark)) ** 2
+
+
+def minimum_backtest_length(n_trials: int, target_sharpe: float) -> float:
+    """Years below which `n_trials` without skill are expected to reach `target_sharpe` ([3], theorem 2).
+
+    Parameters
+    ----------
+    n_trials : int
+        Independent configurations tried.
+    target_sharpe : float
+        Annualised, positive.
+    """
+    if target_sharpe <= 0:
+        raise ValueError(f"target_sharpe is {target_sharpe}; expected an annualised Sharpe ratio above 0.")
+    return (expected_maximum_sharpe(n_trials, 1.0) / target_sharpe) ** 2
+
+
+@dataclass(frozen=True)
+class BacktestOverfitting:
+    """What choosing the best strategy in one half of the periods gave in the other half.
+
+    Attributes
+    ----------
+    pbo : float
+        Share of the choices whose strategy is at or below the median out of sample (logit <= 0).
+    probability_of_loss : float
+        Share of the choices whose strategy has a negative metric out of sample.
+    degradation_slope : float
+        Of the chosen strategy's metric out of sample regressed on that in sample: negative where the better
+        backtest is the worse strategy. NaN where the metric in sample never varies.
+    logits : ndarray of shape (n_choices,)
+        Log odds of the chosen strategy's relative rank out of sample.
+    chosen : ndarray of shape (n_choices,), int64
+        The best strategy in sample.
+    in_sample, out_of_sample : ndarray of shape (n_choices,)
+        The chosen strategy's metric, per period.
+    """
+
+    pbo: float
+    probability_of_loss: float
+    degradation_slope: float
+    logits: Floats
+    chosen: Rows
+    in_sample: Floats
+    out_of_sample: Floats
+
+
+def probability_of_backtest_overfitting(
+    returns: ArrayLike, *, n_blocks: int = 16, metric: str = "sharpe"
+) -> BacktestOverfitting:
+    """Probability of backtest overfitting by combinatorially symmetric cross-validation ([4]).
+
+    Every half of the blocks is in sample once, the other half out of sample. A half's metrics follow from
+    sums over its blocks, so that all halves are two matrix products. Ties share their mean rank.
+
+    Parameters
+    ----------
+    returns : array-like of shape (n_periods, n_strategies)
+        Of all strategies that were tried, not only of the good ones.
+    n_blocks : int
+        Even, 2 to 20; contiguous and near equal.
+    metric : {"sharpe", "mean"}
+        A strategy that does not vary has a Sharpe ratio of 0.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than 2 strategies, returns that are not finite, fewer periods than blocks (twice
+        as many for a Sharpe ratio), or an odd number of blocks.
+    """
+    table = np.asarray(returns, dtype=float)
+    if table.ndim != 2 or table.shape[1] < 2:
+        raise ValueError(f"returns have shape {table.shape}; expected (n_periods, at least 2 strategies).")
+    if not np.isfinite(table).all():
+        row, column = np.argwhere(~np.isfinite(table))[0]
+        raise ValueError(
+            f"The return of strategy {column} in period {row} is {table[row, column]}; expected finite "
+            "returns (0 where a strategy does nothing)."
+        )
+    if metric not in {"sharpe", "mean"}:
+        raise ValueError(f"metric is {metric!r}; expected 'sharpe' or 'mean'.")
+    least = 1 if metric == "mean" else 2
+    most = min(MAX_BLOCKS, len(table) // least)
+    if n_blocks % 2 or not 2 <= n_blocks <= most:
+        raise ValueError(
+            f"n_blocks is {n_blocks}; expected an even number, 2 to {most} for {len(table)} periods."
+        )
+    inside = _score_halves(table, n_blocks, metric)
+    # Halves come in lexicographic order, in which the last one is what the first one leaves, and so on.
+    outside = inside[::-1]
+    chosen = inside.argmax(axis=1)
+    each = np.arange(len(inside))
+    in_sample, out_of_sample = inside[each, chosen], outside[each, chosen]
+    below, up_to = (
+        np.count_nonzero(compare(outside, out_of_sample[:, None]), axis=1)
+        for compare in (np.less, np.less_equal)
+    )
+    rank = (below + up_to + 1) / 2
+    logits = np.log(rank / (table.shape[1] + 1 - rank))
+    deviation, answer = in_sample - in_sample.mean(), out_of_sample - out_of_sample.mean()
+    spread = deviation @ deviation
+    return BacktestOverfitting(
+        pbo=float((logits <= 0).mean()),
+        probability_of_loss=float((out_of_sample < 0).mean()),
+        degradation_slope=float(deviation @ answer / spread) if spread > 0 else math.nan,
+        logits=logits,
+        chosen=chosen,
+        in_sample=in_sample,
+        out_of_sample=out_of_sample,
+    )
+
+
+def bootstrap_interval(
+    returns: ArrayLike,
+    statistic: Callable[[Floats], float],
+    *,
+    confidence: float = 0.95,
+    n_resamples: int = 1_000,
+    block: float | None = None,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile interval of a statistic by the stationary bootstrap (Politis and Romano, 1994).
+
+    Parameters
+    ----------
+    returns : array-like of shape (n_periods,)
+    statistic : callable
+        Of a resampled series, in the units the interval is wanted in.
+    confidence : float
+        Between 0 and 1; what is left is shared by both tails.
+    n_resamples : int
+    block : float, optional
+        Mean length of a block in periods, at least 1; by default Politis and White's (2004) estimate, as
+        `arch.bootstrap.optimal_block_length` has it.
+    seed : int
+        The same seed gives the same interval.
+
+    Returns
+    -------
+    tuple of (low, high)
+
+    Raises
+    ------
+    ValueError
+        When returns are not finite, fewer than 2 or not one series, or another argument is out of range.
+    ImportError
+        Without `arch`.
+    """
+    try:
+        from arch.bootstrap import StationaryBootstrap, optimal_block_length
+    except ImportError:
+        raise ImportError("The bootstrap needs arch, which is not installed: pip install arch") from None
+    series = np.asarray(returns, dtype=float)
+    if series.ndim != 1 or len(series) < 2 or not np.isfinite(series).all():
+        raise ValueError(
+            f"returns have shape {series.shape} and {np.count_nonzero(~np.isfinite(series))} values that are "
+            "not finite; expected one series of at least 2 finite returns."
+        )
+    _check_confidence(confidence)
+    if n_resamples < 1:
+        raise ValueError(f"n_resamples is {n_resamples}; expected at least 1.")
+    if block is None:
+        # A series without variation has no estimate, and any block does for it.
+        estimate = float(optimal_block_length(series)["stationary"].iloc[0]) if np.ptp(series) > 0 else 1.0
+        block = max(estimate, 1.0) if math.isfinite(estimate) else 1.0
+    if not block >= 1:
+        raise ValueError(f"block is {block}; expected a mean length of at least 1 period, or None.")
+    resampling = StationaryBootstrap(block, series, seed=seed)  # type: ignore[arg-type] # any mean will do
+    values = resampling.apply(lambda sample: np.asarray(statistic(sample)), n_resamples)
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _score_halves(table: Floats, n_blocks: int, metric: str) -> Floats:
+    """The metric of every strategy in every half of the blocks, shape (n_halves, n_strategies)."""
+    # A half is a number of n_blocks bits, block 0 the highest; falling numbers are lexicographic choices.
+    halves = np.arange(2**n_blocks - 1, -1, -1)
+    halves = halves[np.bitwise_count(halves) == n_blocks // 2]
+    bits = np.arange(n_blocks - 1, -1, -1)
+    # The first `longer` blocks have one period more, as numpy.array_split cuts them.
+    size, longer = divmod(len(table), n_blocks)
+    lengths = size + (np.arange(n_blocks) < longer)
+    firsts = np.cumsum(lengths) - lengths
+    sums = np.add.reduceat(table, firsts)
+    # Squares are taken from a strategy's own mean: those of a large mean would cancel in the variance.
+    centre = table.mean(axis=0)
+    squares = np.add.reduceat((table - centre) ** 2, firsts)
+    scores = np.empty((len(halves), table.shape[1]))
+    for first in range(0, len(halves), CHUNK):
+        picked = (halves[first : first + CHUNK, None] >> bits & 1).astype(float)
+        count = (picked @ lengths)[:, None]
+        mean = picked @ sums / count
+        if metric == "sharpe":
+            square = picked @ squares / count
+            variance = square - (mean - centre) ** 2
+            # Less is what rounding leaves where a strategy idles through a half, or is constant.
+            varies = variance > 1e-12 * square + 1e-24 * centre**2
+            deviation = np.sqrt(np.where(varies, variance * count / (count - 1), np.inf))
+            mean /= deviation
+        scores[first : first + CHUNK] = mean
+    return scores
+
+
+def _variance_factor(sharpe: float, skew: float, kurtosis: float) -> float:
+    """T times the variance of a Sharpe ratio's estimate: 1 - skew SR + (kurtosis - 1) / 4 SR^2 ([1])."""
+    least = 1 + skew**2
+    if kurtosis < least * (1 - 1e-9):
+        raise ValueError(
+            f"kurtosis is {kurtosis} with skew {skew}; expected the raw kurtosis (3 for a normal), which is "
+            f"at least 1 + skew^2 = {least:g}. Add 3 to an excess kurtosis."
+        )
+    return max(1 - skew * sharpe + (kurtosis - 1) / 4 * sharpe**2, 0.0)
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}; expected between 0 and 1, such as 0.95.")

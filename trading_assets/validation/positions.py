@@ -1,0 +1,144 @@
+"""What a series of positions earned on a series of returns, net of costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trading_assets.validation.metrics import calmar_ratio, max_drawdown, sharpe_ratio, sortino_ratio
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TradingFigures:
+    """What a series of positions earned; fractions of a constant capital, annualised where said.
+
+    Attributes
+    ----------
+    net_return, gross_return : float
+        Compounded over all bars, after and before costs.
+    mean_net, mean_gross : float
+        Mean a bar.
+    net_sharpe, gross_sharpe, net_sortino, net_calmar : float
+        Annualised.
+    max_drawdown : float
+        Of the net returns, as a negative fraction.
+    turnover : float
+        Mean absolute change of position a bar.
+    exposure : float
+        Mean absolute position.
+    trades : int
+        Bars in which the position changed.
+    hit_rate : float
+        Share of the bars with a position whose net return is positive; NaN without a position.
+    profit_factor : float
+        Sum of the net gains over that of the net losses; infinite without a loss, NaN without either.
+    costs : float
+        Sum of the costs.
+    cost_share : float
+        Costs as a share of the sum of gross returns; NaN where that is not positive.
+    """
+
+    net_return: float
+    gross_return: float
+    mean_net: float
+    mean_gross: float
+    net_sharpe: float
+    gross_sharpe: float
+    net_sortino: float
+    net_calmar: float
+    max_drawdown: float
+    turnover: float
+    exposure: float
+    trades: int
+    hit_rate: float
+    profit_factor: float
+    costs: float
+    cost_share: float
+
+
+@dataclass(frozen=True)
+class TradingMetrics:
+    """Figures of positions net of costs: position[t] earns returns[t], and a change of it pays.
+
+    The first position is entered from flat; the last one is not closed.
+
+    Parameters
+    ----------
+    fee_bps, slippage_bps : float
+        Basis points of the change of position, each 0 or more.
+    periods_per_year : float
+        Bars a year, to annualise by.
+    """
+
+    fee_bps: float
+    slippage_bps: float
+    periods_per_year: float
+
+    def __post_init__(self) -> None:
+        check_costs(self.fee_bps, self.slippage_bps)
+        if self.periods_per_year <= 0:
+            raise ValueError(f"periods_per_year is {self.periods_per_year}; expected more than 0.")
+
+    def evaluate(self, positions: Floats, returns: Floats) -> TradingFigures:
+        """The figures of `positions` (shape (n_bars,), fractions of capital, signed) on `returns` (the same).
+
+        Raises
+        ------
+        ValueError
+            When the two differ in shape, are empty, or hold a value that is not finite.
+        """
+        held, market = np.asarray(positions, dtype=float), np.asarray(returns, dtype=float)
+        if held.shape != market.shape or held.ndim != 1 or len(held) == 0:
+            raise ValueError(
+                f"positions have shape {held.shape}, returns {market.shape}; expected one of each a bar."
+            )
+        for name, values in (("positions", held), ("returns", market)):
+            check_finite(name, values)
+        change = np.abs(np.diff(held, prepend=0.0))
+        gross, costs = held * market, change * (self.fee_bps + self.slippage_bps) / 1e4
+        net = gross - costs
+        gains, losses = net[net > 0].sum(), -net[net < 0].sum()
+        per_year = self.periods_per_year
+        return TradingFigures(
+            net_return=float(np.prod(1 + net) - 1),
+            gross_return=float(np.prod(1 + gross) - 1),
+            mean_net=float(net.mean()),
+            mean_gross=float(gross.mean()),
+            net_sharpe=sharpe_ratio(net, periods_per_year=per_year),
+            gross_sharpe=sharpe_ratio(gross, periods_per_year=per_year),
+            net_sortino=sortino_ratio(net, periods_per_year=per_year),
+            net_calmar=calmar_ratio(net, periods_per_year=per_year),
+            max_drawdown=max_drawdown(net),
+            turnover=float(change.mean()),
+            exposure=float(np.abs(held).mean()),
+            trades=int(np.count_nonzero(change)),
+            hit_rate=float((net[held != 0] > 0).mean()) if held.any() else float("nan"),
+            profit_factor=float(np.inf) if gains > 0 == losses else _ratio(gains, losses),
+            costs=float(costs.sum()),
+            cost_share=_ratio(costs.sum(), gross.sum()),
+        )
+
+
+def check_costs(fee_bps: float, slippage_bps: float) -> None:
+    """Raise `ValueError` unless both are basis points of 0 or more."""
+    for name, value in (("fee_bps", fee_bps), ("slippage_bps", slippage_bps)):
+        if not 0 <= value < np.inf:
+            raise ValueError(f"{name} is {value}; expected basis points of traded notional, 0 or more.")
+
+
+def check_finite(name: str, values: Floats) -> None:
+    """Raise `ValueError` that names the first bar whose value is not finite."""
+    wrong = ~np.isfinite(values)
+    if wrong.any():
+        raise ValueError(
+            f"{name} hold {values[wrong][0]} at bar {wrong.argmax()}, and {wrong.sum()} values that are not "
+            "finite in all; leave those bars out, or say what they earned (0 where nothing did)."
+        )
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else float("nan")
