@@ -2,114 +2,404 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from copy import deepcopy
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from trading_assets.execution.networks import EDGE, make_calibrator
+from trading_assets.forecasters.calibration_error import (
+    brier_score,
+    require_outcomes,
+    require_probabilities,
+    require_rows,
+    require_weights,
+    require_within,
+)
 
 Floats = NDArray[np.float64]
-Calibrator = dict[str, Any]
-"""JSON form, read by `execution.networks.make_calibrator`; floats survive JSON exactly."""
+Loss = Callable[[Floats], tuple[float, Floats, Floats]]
+"""From coefficients to a convex loss, its gradient and its Hessian."""
+TOLERANCE = 1e-10
+"""A fit ends when the mean gradient of its rows is this share of one row's standard deviation at first."""
+FLAT = 1e-13
+"""Directions whose curvature is this share of the largest are left alone: columns there say the same."""
+MAX_STEPS = 100
+BLOCK = 8_192
+"""Rows that are taken at once, so that what comes in between stays in the cache."""
 
 
-def fit_isotonic(p: Floats, y: Floats) -> Calibrator:
-    """Knots of the best non-decreasing step function, joined by lines."""
-    model = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(p, y)
-    return {
-        "form": "isotonic",
-        "method": "isotonic",
-        "x": model.X_thresholds_.tolist(),
-        "y": model.y_thresholds_.tolist(),
-    }
+class Calibrator(ABC):
+    """Learns what happens when a forecaster says p.
+
+    Attributes
+    ----------
+    parameters_ : dict
+        What was learnt, in numbers and lists that JSON keeps exactly.
+    """
+
+    form: ClassVar[str]
+    """What `execution.networks.make_calibrator` does with the parameters."""
+    method: ClassVar[str]
+    keys: ClassVar[frozenset[str]]
+    """Names of the parameters."""
+    parameters_: dict[str, Any]
+
+    def fit(self, p: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn from forecasts that were made without knowing `y`, such as out-of-fold predictions.
+
+        Parameters
+        ----------
+        p : array of shape (n,)
+            Probability of 1; for `TemperatureCalibrator` probabilities of shape (n, n_classes).
+        y : array of shape (n,)
+            What happened: 0 or 1, or the number of the class.
+        sample_weight : array of shape (n,), optional
+            A row of weight 2 counts as two rows.
+
+        Raises
+        ------
+        ValueError
+            When lengths differ, p leaves 0 to 1 or is NaN, y is of one class only, or a weight is negative.
+        """
+        p = self._require(p)
+        y = require_outcomes(y, len(p), 2 if p.ndim == 1 else p.shape[1])
+        weight = require_weights(sample_weight, len(p))
+        counted = y if weight.all() else y[weight > 0]
+        if (counted == counted[0]).all():
+            raise ValueError(
+                f"y is {counted[0]:.0f} in all {len(counted)} rows of positive weight; {type(self).__name__} "
+                "needs two classes at least. Fit on a longer span."
+            )
+        self.parameters_ = self._fit(p, y, weight)
+        return self
+
+    def transform(self, p: ArrayLike) -> Floats:
+        """Calibrated probabilities, of the shape of `p`, by the function that the trading box applies."""
+        tree = self.to_json()
+        return np.asarray(make_calibrator(tree)(self._require(p)), dtype=np.float64)
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that `execution.networks.make_calibrator` and `calibrator_from_json` read."""
+        if not hasattr(self, "parameters_"):
+            raise ValueError(f"This {type(self).__name__} was not fitted; call fit(p, y) first.")
+        return {"form": self.form, "method": self.method, **deepcopy(self.parameters_)}
+
+    def _require(self, p: ArrayLike) -> Floats:
+        return require_probabilities(p)
+
+    @abstractmethod
+    def _fit(self, p: Floats, y: Floats, weight: Floats) -> dict[str, Any]: ...
 
 
-def fit_platt(p: Floats, y: Floats) -> Calibrator:
-    """Logistic regression on the log-odds, with Platt's smoothed targets (Platt 1999)."""
-    n_up, n_down = y.sum(), (1 - y).sum()
-    targets = np.where(y > 0, (n_up + 1) / (n_up + 2), 1 / (n_down + 2))
-    (slope,), intercept = _logistic(np.log(_inside(p) / (1 - _inside(p)))[:, None], targets)
-    return {"form": "logistic", "method": "platt", "a": slope, "b": slope, "c": intercept}
+class IsotonicCalibrator(Calibrator):
+    """Knots of the best non-decreasing step function, joined by lines (Zadrozny and Elkan 2002)."""
+
+    form = "isotonic"
+    method = "isotonic"
+    keys = frozenset({"x", "y"})
+
+    def _fit(self, p: Floats, y: Floats, weight: Floats) -> dict[str, Any]:
+        model = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(p, y, weight)
+        return {"x": model.X_thresholds_.tolist(), "y": model.y_thresholds_.tolist()}
 
 
-def fit_beta(p: Floats, y: Floats) -> Calibrator:
-    """Kull, Silva Filho and Flach (2017): logistic regression on (ln p, -ln(1 - p)), both slopes >= 0."""
-    columns = np.column_stack([np.log(_inside(p)), -np.log1p(-_inside(p))])
-    slopes, intercept = _logistic(columns, y)
-    if min(slopes) < 0:
-        keep = int(np.argmax(slopes))
-        (slope,), intercept = _logistic(columns[:, [keep]], y)
-        slopes = [max(slope, 0.0) if i == keep else 0.0 for i in range(2)]
-    return {"form": "logistic", "method": "beta", "a": slopes[0], "b": slopes[1], "c": intercept}
+class PlattCalibrator(Calibrator):
+    """`platt_scaling` of the log-odds: sigmoid(a ln(p / (1 - p)) + c)."""
+
+    form = "logistic"
+    method = "platt"
+    keys = frozenset({"a", "b", "c"})
+
+    def _fit(self, p: Floats, y: Floats, weight: Floats) -> dict[str, Any]:
+        log_p, minus_log_rest = _logs(p)
+        slope, intercept = platt_scaling(log_p + minus_log_rest, y, weight)
+        return {"a": slope, "b": slope, "c": intercept}
 
 
-METHODS: Mapping[str, Callable[[Floats, Floats], Calibrator]] = {
-    "isotonic": fit_isotonic,
-    "platt": fit_platt,
-    "beta": fit_beta,
+class BetaCalibrator(Calibrator):
+    """sigmoid(a ln p - b ln(1 - p) + c), a and b >= 0 (Kull, Silva Filho and Flach 2017).
+
+    Logistic regression without a penalty; a slope that comes out negative is set to 0 and the rest fitted
+    again. Where p parts the classes perfectly no finite fit exists; the slopes are then as steep as it takes
+    to say the outcomes to about ten digits.
+    """
+
+    form = "logistic"
+    method = "beta"
+    keys = frozenset({"a", "b", "c"})
+
+    def _fit(self, p: Floats, y: Floats, weight: Floats) -> dict[str, Any]:
+        columns, kept = _logs(p), ["a", "b"]
+        while True:
+            *slopes, intercept = _logistic(columns, y, weight)
+            if min(slopes, default=0.0) >= 0:
+                return {"a": 0.0, "b": 0.0, **dict(zip(kept, slopes, strict=True)), "c": intercept}
+            worst = int(np.argmin(slopes))
+            columns = np.delete(columns, worst, axis=0)
+            del kept[worst]
+
+
+class TemperatureCalibrator(Calibrator):
+    """softmax(a ln p), one a >= 0 for all classes; 1 / a is the temperature (Guo et al. 2017).
+
+    For probabilities of shape (n, n_classes) of more than two classes.
+    """
+
+    form = "temperature"
+    method = "temperature"
+    keys = frozenset({"a"})
+
+    def _require(self, p: ArrayLike) -> Floats:
+        p = np.asarray(p, dtype=np.float64)
+        if p.ndim != 2 or p.shape[1] < 3:
+            raise ValueError(
+                f"p has shape {p.shape}; expected (n, n_classes) with three classes or more. "
+                f"Of two classes pass [:, 1] to one of {', '.join(CALIBRATORS)}."
+            )
+        require_within(p)
+        off = np.abs(p.sum(axis=1) - 1) > 1e-6
+        if off.any():
+            row = int(off.argmax())
+            raise ValueError(
+                f"p adds up to {p[row].sum():g} in row {row}, and {off.sum()} of {len(p)} rows do not add up "
+                "to 1. Divide each row by its sum."
+            )
+        return p
+
+    def _fit(self, p: Floats, y: Floats, weight: Floats) -> dict[str, Any]:
+        z = np.log(np.maximum(p, EDGE))
+        truth = z[np.arange(len(z)), y.astype(np.int64)]
+
+        def loss(a: Floats) -> tuple[float, Floats, Floats]:
+            scores = a * z
+            highest = scores.max(axis=1)
+            odds = np.exp(scores - highest[:, None])
+            total = odds.sum(axis=1)
+            q = odds / total[:, None]
+            mean = (q * z).sum(axis=1)
+            spread = (q * (z - mean[:, None]) ** 2).sum(axis=1)
+            value = weight @ (highest + np.log(total) - a * truth)
+            return float(value), np.array([weight @ (mean - truth)]), np.array([[weight @ spread]])
+
+        return {"a": max(float(_minimise(loss, np.zeros(1), float(weight.sum()))[0]), 0.0)}
+
+
+CALIBRATORS: Mapping[str, type[Calibrator]] = {
+    "isotonic": IsotonicCalibrator,
+    "platt": PlattCalibrator,
+    "beta": BetaCalibrator,
 }
+"""Of a binary probability, by name."""
 
 
-def calibrate(calibrator: Calibrator, p: Floats) -> Floats:
-    """Apply a calibrator to probabilities of shape (n,)."""
-    return np.asarray(make_calibrator(calibrator)(p), dtype=np.float64)
+def calibrator_from_json(tree: Mapping[str, Any]) -> Calibrator:
+    """The calibrator whose `to_json` is `tree`.
+
+    Raises
+    ------
+    ValueError
+        When the method is unknown, or the form or the parameters are not that method's.
+    """
+    kinds: dict[str, type[Calibrator]] = {**CALIBRATORS, "temperature": TemperatureCalibrator}
+    kind = kinds.get(tree.get("method", ""))
+    if kind is None:
+        raise ValueError(f"method must be one of {', '.join(kinds)}. Got {tree.get('method')!r} instead.")
+    names = {"form", "method", *kind.keys}
+    if set(tree) != names or tree["form"] != kind.form:
+        raise ValueError(
+            f"A {kind.method} calibrator has form {kind.form!r} and the keys {sorted(names)}. Got form "
+            f"{tree.get('form')!r} and {sorted(tree)}; store what to_json() returns."
+        )
+    calibrator = kind()
+    calibrator.parameters_ = {name: deepcopy(tree[name]) for name in tree if name in kind.keys}
+    return calibrator
+
+
+def cross_fit_calibrators(
+    p: ArrayLike,
+    y: ArrayLike,
+    fold: ArrayLike,
+    method: str,
+    sample_weight: ArrayLike | None = None,
+) -> dict[int, Calibrator]:
+    """For each fold the calibrator that was fitted on all others.
+
+    Parameters
+    ----------
+    p, y, sample_weight
+        As in `Calibrator.fit`, of shape (n,).
+    fold : array of int of shape (n,)
+        The fold each row was tested in; two folds at least.
+    method : {'isotonic', 'platt', 'beta'}
+
+    Raises
+    ------
+    ValueError
+        As `Calibrator.fit`; also for an unknown method, fewer than two folds, or one class outside a fold.
+    """
+    if method not in CALIBRATORS:
+        raise ValueError(f"method must be one of {', '.join(CALIBRATORS)}. Got {method!r} instead.")
+    y, p, weight = require_rows(y, p, sample_weight)
+    fold = _require_folds(fold, len(p))
+    fitted: dict[int, Calibrator] = {}
+    for k in np.unique(fold).tolist():
+        others = fold != k
+        try:
+            fitted[k] = CALIBRATORS[method]().fit(p[others], y[others], weight[others])
+        except ValueError as error:
+            raise ValueError(f"Without fold {k}: {error}") from error
+    return fitted
 
 
 def choose_calibrator(
-    p: Floats, y: Floats, fold: NDArray[np.int64], method: str = "best"
+    p: ArrayLike,
+    y: ArrayLike,
+    fold: ArrayLike,
+    method: str = "best",
+    sample_weight: ArrayLike | None = None,
 ) -> tuple[Calibrator, dict[str, float]]:
     """Fit the method with the lowest Brier score on folds it was not fitted on.
 
     Parameters
     ----------
-    p, y : ndarray of shape (n,)
+    p, y : array of shape (n,)
         Out-of-fold probabilities and what happened.
-    fold : ndarray of int of shape (n,)
+    fold : array of int of shape (n,)
         The fold each row was tested in.
     method : {'best', 'isotonic', 'platt', 'beta'}
+    sample_weight : array of shape (n,), optional
+        Counts in the fits and in the scores.
 
     Returns
     -------
-    calibrator : dict
+    calibrator : Calibrator
         Fitted on all rows.
     scores : dict of str to float
-        Cross-fitted Brier score of every method and of `none`.
+        Cross-fitted Brier score of every method, and that of the forecasts as they are under `none`.
     """
-    scores = {"none": brier_score(y, p)}
-    for name, fit in METHODS.items():
+    if method not in {"best", *CALIBRATORS}:
+        raise ValueError(f"method must be one of best, {', '.join(CALIBRATORS)}. Got {method!r} instead.")
+    y, p, weight = require_rows(y, p, sample_weight)
+    fold = _require_folds(fold, len(p))
+    scores = {"none": brier_score(y, p, weight)}
+    for name in CALIBRATORS:
         held_out = np.empty_like(p)
-        for k in np.unique(fold):
-            held_out[fold == k] = calibrate(fit(p[fold != k], y[fold != k]), p[fold == k])
-        scores[name] = brier_score(y, held_out)
-    best = min(METHODS, key=lambda name: scores[name]) if method == "best" else method
-    return METHODS[best](p, y), scores
+        for k, calibrator in cross_fit_calibrators(p, y, fold, name, weight).items():
+            held_out[fold == k] = calibrator.transform(p[fold == k])
+        scores[name] = brier_score(y, held_out, weight)
+    best = min(CALIBRATORS, key=lambda name: scores[name]) if method == "best" else method
+    return CALIBRATORS[best]().fit(p, y, weight), scores
 
 
-def brier_score(y: Floats, p: Floats) -> float:
-    """Mean squared distance of probabilities to outcomes."""
-    return float(np.mean((p - y) ** 2))
+def platt_scaling(
+    scores: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> tuple[float, float]:
+    """Slope and intercept of P(y = 1) = sigmoid(slope * score + intercept), after Platt (1999).
+
+    Logistic regression without a penalty on smoothed targets: (n_up + 1) / (n_up + 2) for 1 and
+    1 / (n_down + 2) for 0, counts being sums of weights. Platt's own A and B are the negatives.
+
+    Parameters
+    ----------
+    scores : array of shape (n,)
+        Any finite numbers, taken as given.
+    y : array of shape (n,)
+        0 or 1, both present.
+    sample_weight : array of shape (n,), optional
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim != 1 or not np.isfinite(scores).all():
+        raise ValueError(
+            f"scores have shape {scores.shape}; expected (n,), all finite. Leave out the others."
+        )
+    y = require_outcomes(y, len(scores))
+    weight = require_weights(sample_weight, len(scores))
+    n_up, n_down = weight @ y, weight @ (1 - y)
+    if not (n_up and n_down):
+        raise ValueError(
+            f"y has {n_up:g} ups and {n_down:g} downs by weight; Platt scaling needs both. "
+            "Fit on a longer span."
+        )
+    targets = np.where(y > 0, (n_up + 1) / (n_up + 2), 1 / (n_down + 2))
+    slope, intercept = _logistic(scores[None], targets, weight)
+    return slope, intercept
 
 
-def expected_calibration_error(y: Floats, p: Floats, *, n_bins: int = 15) -> float:
-    """Mean distance of confidence to frequency over bins of equal width, weighted by their rows."""
-    bins = np.minimum((p * n_bins).astype(int), n_bins - 1)
-    counts = np.bincount(bins, minlength=n_bins)
-    gaps = np.abs(np.bincount(bins, p - y, n_bins))
-    return float(gaps[counts > 0].sum() / len(y))
+def _require_folds(fold: ArrayLike, n_rows: int) -> NDArray[np.int64]:
+    fold = np.asarray(fold)
+    if fold.shape != (n_rows,) or fold.dtype.kind not in "iu" or (fold == fold[0]).all():
+        raise ValueError(
+            f"fold has shape {fold.shape} and type {fold.dtype}, {len(np.unique(fold))} folds; expected an "
+            f"integer for each of the {n_rows} rows of p, and two folds at least."
+        )
+    return fold.astype(np.int64)
 
 
-def _inside(p: Floats) -> Floats:
-    return np.clip(p, EDGE, 1 - EDGE)
+def _logs(p: Floats) -> Floats:
+    """ln p and -ln(1 - p), shape (2, n); in place, for memory that is new costs more than the logarithms."""
+    logs = np.empty((2, len(p)))
+    np.clip(p, EDGE, 1 - EDGE, out=logs[0])
+    np.negative(logs[0], out=logs[1])
+    np.log1p(logs[1], out=logs[1])
+    np.negative(logs[1], out=logs[1])
+    np.log(logs[0], out=logs[0])
+    return logs
 
 
-def _logistic(columns: Floats, targets: Floats) -> tuple[list[float], float]:
-    """Unregularised logistic regression on targets between 0 and 1."""
-    model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000)
-    both = np.concatenate([columns, columns])
-    answers = np.repeat([1, 0], len(columns))
-    model.fit(both, answers, np.concatenate([targets, 1 - targets]))
-    return model.coef_[0].tolist(), float(model.intercept_[0])
+def _logistic(columns: Floats, targets: Floats, weight: Floats) -> list[float]:
+    """Slopes and intercept of a logistic regression without a penalty.
+
+    Columns are of shape (n_columns, n), targets between 0 and 1.
+    """
+    total = float(weight.sum())
+    centers = columns @ weight / total
+    X = np.ones((len(columns) + 1, len(targets)))
+    np.subtract(columns, centers[:, None], out=X[:-1])
+    widths = np.array([np.sqrt(weight @ (x * x) / total) for x in X[:-1]])
+    widths = np.where(widths > 1e-12 * np.abs(centers), widths, np.inf)  # a constant column has no slope
+    X[:-1] /= widths[:, None]
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(targets), BLOCK)]
+
+    def loss(coefficients: Floats) -> tuple[float, Floats, Floats]:
+        value, gradient, hessian = 0.0, np.zeros(len(X)), np.zeros((len(X), len(X)))
+        for block in blocks:
+            x, w, t = X[:, block], weight[block], targets[block]
+            eta = coefficients @ x
+            rest = np.exp(-np.abs(eta))
+            sure = 1 / (1 + rest)  # sigmoid(|eta|)
+            value += float(w @ (np.maximum(eta, 0) - t * eta - np.log(sure)))
+            gradient += x @ (w * (0.5 + np.copysign(sure - 0.5, eta) - t))
+            hessian += x * (w * rest * sure * sure) @ x.T
+        return value, gradient, hessian
+
+    mean = weight @ targets / total
+    base_rate = np.array([0.0] * len(columns) + [np.log(mean / (1 - mean))])
+    solution = _minimise(loss, base_rate, total)
+    slopes = solution[:-1] / widths
+    return [*slopes.tolist(), float(solution[-1] - slopes @ centers)]
+
+
+def _minimise(function: Loss, start: Floats, total: float) -> Floats:
+    """Newton's method, with steps halved until the loss does not rise.
+
+    `start` ignores the forecasts; `total` is the weight of all rows.
+    """
+    x, (loss, gradient, hessian) = start, function(start)
+    small = TOLERANCE * np.sqrt(np.diag(hessian) * total)
+    for _ in range(MAX_STEPS):
+        if (np.abs(gradient) <= small).all():
+            break
+        step = np.linalg.lstsq(hessian, gradient, rcond=FLAT)[0]
+        noise = 1e-12 * abs(loss)
+        while not (new := function(x - step))[0] <= loss + noise:
+            step /= 2
+        stuck = new[0] > loss - noise and np.abs(new[1]).max() > np.abs(gradient).max() / 2
+        x, (loss, gradient, hessian) = x - step, new
+        if stuck:  # rounding allows no more
+            break
+    return x
