@@ -7,10 +7,9 @@ import pytest
 
 from trading_assets.agents.observations import AgentMarket
 from trading_assets.agents.ppo import actor_weights, run_policy, train_ppo
+from trading_assets.config import load_settings
 from trading_assets.config.settings import (
-    CNNLSTMSettings,
     CostSettings,
-    LightGBMSettings,
     PPOSettings,
     RiskSettings,
     Settings,
@@ -18,9 +17,8 @@ from trading_assets.config.settings import (
 from trading_assets.execution.networks import ActorNet
 from trading_assets.features.labels import forward_return
 from trading_assets.features.table import compute_features
+from trading_assets.forecasters import FORECASTERS, forecaster_class
 from trading_assets.forecasters.base import ModelAdapter
-from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
-from trading_assets.forecasters.lightgbm import LightGBMForecaster
 from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.market.bars import to_matrix
 from trading_assets.market.synthetic import Design, SyntheticMarket
@@ -34,9 +32,8 @@ SEEDS = range(5)
 
 
 def forecaster(kind: str) -> ModelAdapter:
-    if kind == "lightgbm":
-        return LightGBMForecaster(0, **LightGBMSettings().model_dump())
-    return CNNLSTMForecaster(0, **CNNLSTMSettings().model_dump())
+    """As the demo's profile has it."""
+    return forecaster_class(kind)(0, **getattr(load_settings("demo", "SYN-MEMORY"), kind).model_dump())
 
 
 @cache
@@ -59,19 +56,20 @@ def share_of_bayes(kind: str, design: Design, seed: int) -> float:
     return float((accuracy - 0.5) / (np.maximum(p, 1 - p).mean() - 0.5))
 
 
-@pytest.mark.parametrize("kind", ["lightgbm", "cnn_lstm"])
+@pytest.mark.parametrize("kind", FORECASTERS)
 def test_forecasters_find_what_past_prices_say(kind: str) -> None:
     assert np.mean([share_of_bayes(kind, "price", seed) for seed in SEEDS]) >= 0.95
 
 
-def test_the_cnn_lstm_remembers_what_one_bar_s_features_do_not_hold() -> None:
-    sequence = np.mean([share_of_bayes("cnn_lstm", "memory", seed) for seed in SEEDS])
+@pytest.mark.parametrize("kind", ["gru", "cnn_lstm"])
+def test_a_sequence_model_remembers_what_one_bar_s_features_do_not_hold(kind: str) -> None:
+    sequence = np.mean([share_of_bayes(kind, "memory", seed) for seed in SEEDS])
     trees = np.mean([share_of_bayes("lightgbm", "memory", seed) for seed in SEEDS])
-    assert sequence >= 0.90
+    assert sequence >= 0.93  # .950 and .951 were seen; what has to be reached is .90
     assert sequence >= trees + 0.10
 
 
-@pytest.mark.parametrize("kind", ["lightgbm", "cnn_lstm"])
+@pytest.mark.parametrize("kind", FORECASTERS)
 def test_no_forecaster_beats_chance_where_there_is_nothing_to_find(kind: str) -> None:
     right, n = 0.0, 0
     for seed in range(10):

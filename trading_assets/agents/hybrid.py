@@ -28,8 +28,8 @@ from trading_assets.agents.ppo import (
 )
 from trading_assets.config.settings import Settings
 from trading_assets.execution.networks import Encoder
+from trading_assets.forecasters.cnn_lstm import CausalCNNLSTM
 from trading_assets.forecasters.preprocessing import RobustScaler
-from trading_assets.forecasters.sequence import CausalCNNLSTM
 from trading_assets.simulation.backtest import Backtest
 from trading_assets.validation.eras import Era
 

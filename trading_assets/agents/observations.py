@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.config.settings import Settings
+from trading_assets.execution.networks import PROBABILITIES
 from trading_assets.simulation.backtest import make_rules
 from trading_assets.validation.eras import Era, Eras
 
@@ -34,6 +35,11 @@ class AgentMarket:
     stage1: F32
     eras: Eras
     rules: F64
+
+    @property
+    def probability(self) -> F64:
+        """Mean of the forecasters' calibrated probabilities of up, shape (n_bars,)."""
+        return np.asarray(self.stage1[:, -len(PROBABILITIES) :].mean(axis=1, dtype=np.float64))
 
     @classmethod
     def make(cls, bars: F64, stage1: F32, eras: Eras, settings: Settings) -> AgentMarket:

@@ -19,6 +19,7 @@ from trading_assets.progress import report
 from trading_assets.simulation.backtest import Backtest, backtest
 from trading_assets.simulation.environments import TARGETS, TradingVecEnv
 from trading_assets.validation.eras import Era
+from trading_assets.validation.metrics import sharpe_ratio
 
 Weights = dict[str, torch.Tensor]
 History = list[dict[str, float]]
@@ -136,7 +137,9 @@ class KeepBest(BaseCallback):
         result = self.validate()
         equity = float(result.equity[-1])
         trades = int(np.count_nonzero(np.diff(result.targets, prepend=0.0)))
-        self.history.append({"steps": self.num_timesteps, "equity": equity, "trades": trades})
+        sharpe = sharpe_ratio(result.returns, periods_per_year=1) if result.returns.any() else 0.0
+        row = {"steps": self.num_timesteps, "equity": equity, "trades": trades, "sharpe per bar": sharpe}
+        self.history.append(row)
         if self._best is None or equity > self.history[self._best[0]]["equity"]:
             state = self.model.policy.state_dict()
             # Actor and critic share one extractor; Stable-Baselines3 lists it under three names.

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from trading_assets.execution.networks import EDGE, Encoder, PolicyNetwork, Weights, sub
+from trading_assets.execution.networks import EDGE, GRU, Encoder, PolicyNetwork, Weights, sub
 
 ONNX_OPSET = 17
 
@@ -103,13 +103,62 @@ class _Encoder(nn.Module):
     def forward(self, z: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         n, h = self.past, self.hidden
         window = torch.cat([state[:n], z])
-        features = torch.relu(torch.mv(self.conv, window) + self.conv_bias)
+        features = torch.tanh(torch.mv(self.conv, window) + self.conv_bias)
         joint = torch.cat([features, state[n : n + h]])
         gates = torch.mv(self.gates, joint) + self.gates_bias
         keep = torch.sigmoid(gates[h : 2 * h])
         cell = keep * state[n + h :] + torch.sigmoid(gates[:h]) * torch.tanh(gates[2 * h : 3 * h])
         hidden = torch.sigmoid(gates[3 * h :]) * torch.tanh(cell)
         return hidden, torch.cat([window[self.n_inputs :], hidden, cell])
+
+
+class _GRU(nn.Module):
+    layer: torch.Tensor
+    layer_bias: torch.Tensor
+    inputs: torch.Tensor
+    inputs_bias: torch.Tensor
+    past: torch.Tensor
+    past_bias: torch.Tensor
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__()
+        step = GRU(weights)
+        self.hidden, self.state_size = step.hidden, step.state_size
+        for name in ("layer", "layer_bias", "inputs", "inputs_bias", "past", "past_bias"):
+            self.register_buffer(name, _tensor(getattr(step, name)))
+
+    def forward(self, z: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        h = self.hidden
+        features = torch.tanh(torch.mv(self.layer, z) + self.layer_bias)
+        new = torch.mv(self.inputs, features) + self.inputs_bias
+        old = torch.mv(self.past, state) + self.past_bias
+        gates = torch.sigmoid(new[: 2 * h] + old[: 2 * h])
+        candidate = torch.tanh(new[2 * h :] + gates[:h] * old[2 * h :])
+        hidden = candidate + gates[h:] * (state - candidate)
+        return hidden, hidden
+
+
+class _SequenceModel(nn.Module):
+    columns: torch.Tensor
+
+    def __init__(self, about: Mapping[str, Any], weights: Weights, encoder: _Encoder | _GRU) -> None:
+        super().__init__()
+        self.register_buffer("columns", torch.tensor(about["columns"]))
+        self.scaler, self.encoder = _Scaler(sub(weights, "scaler")), encoder
+        self.head = nn.Linear(encoder.hidden, 1)
+        self.head.weight.data = _tensor(weights["head.weight"])
+        self.head.bias.data = _tensor(weights["head.bias"])
+        self.calibrator = _Calibrator(about["calibrator"])
+
+    def inputs(self, features: torch.Tensor) -> torch.Tensor:
+        z: torch.Tensor = self.scaler(features[self.columns])
+        return z
+
+    def forward(
+        self, z: torch.Tensor, state: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        hidden, moved = self.encoder(z, state)
+        return hidden, self.calibrator(torch.sigmoid(self.head(hidden).double()[0])), moved
 
 
 class _Member(nn.Module):
@@ -143,20 +192,16 @@ class _Member(nn.Module):
 class PolicyGraph(nn.Module):
     """(features, account, state) -> (probabilities of the targets, state moved on)."""
 
-    columns: torch.Tensor
-
     def __init__(self, architecture: Mapping[str, Any], weights: Weights) -> None:
         super().__init__()
         self.tree_scaler = _Scaler(sub(weights, "lightgbm.scaler"))
         self.trees = _Trees(sub(weights, "lightgbm.trees"))
         self.tree_calibrator = _Calibrator(architecture["lightgbm"]["calibrator"])
-        self.register_buffer("columns", torch.tensor(architecture["cnn_lstm"]["columns"]))
-        self.scaler = _Scaler(sub(weights, "cnn_lstm.scaler"))
-        self.encoder = _Encoder(sub(weights, "cnn_lstm.encoder"))
-        self.head = nn.Linear(self.encoder.hidden, 1)
-        self.head.weight.data = _tensor(weights["cnn_lstm.head.weight"])
-        self.head.bias.data = _tensor(weights["cnn_lstm.head.bias"])
-        self.calibrator = _Calibrator(architecture["cnn_lstm"]["calibrator"])
+        parts = {name: sub(weights, name) for name in ("gru", "cnn_lstm")}
+        gru, encoder = _GRU(sub(parts["gru"], "encoder")), _Encoder(sub(parts["cnn_lstm"], "encoder"))
+        self.gru = _SequenceModel(architecture["gru"], parts["gru"], gru)
+        self.cnn_lstm = _SequenceModel(architecture["cnn_lstm"], parts["cnn_lstm"], encoder)
+        self.split, self.state_size = encoder.state_size, encoder.state_size + gru.state_size
         n = len(architecture["features"])
         self.members = nn.ModuleList(
             _Member(sub(weights, f"members.{m['name']}"), float(m["weight"]), n)
@@ -168,13 +213,12 @@ class PolicyGraph(nn.Module):
     def forward(
         self, features: torch.Tensor, account: torch.Tensor, state: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        z = self.scaler(features[self.columns])
-        end = self.encoder.state_size
-        hidden, moved = self.encoder(z, state[:end])
+        z, end = self.cnn_lstm.inputs(features), self.state_size
+        hidden, p_cnn_lstm, moved = self.cnn_lstm(z, state[: self.split])
+        _, p_gru, moved_gru = self.gru(self.gru.inputs(features), state[self.split : end])
         p_trees = self.tree_calibrator(torch.sigmoid(self.trees(self.tree_scaler(features))))
-        p_sequence = self.calibrator(torch.sigmoid(self.head(hidden).double()[0]))
-        market = torch.cat([features, hidden, torch.stack([p_trees, p_sequence]).float()])
-        states, total = [moved], torch.zeros(1, dtype=torch.float64)
+        market = torch.cat([features, hidden, torch.stack([p_trees, p_gru, p_cnn_lstm]).float()])
+        states, total = [moved, moved_gru], torch.zeros(1, dtype=torch.float64)
         for member in self.members:
             part = state[end : end + member.state_size]
             end += member.state_size

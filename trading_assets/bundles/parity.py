@@ -16,7 +16,7 @@ from trading_assets.config.settings import CNNLSTMSettings
 from trading_assets.errors import ArtifactError
 from trading_assets.execution.loader import RUNTIMES, open_runtime
 from trading_assets.execution.networks import Encoder
-from trading_assets.forecasters.sequence import CausalCNNLSTM
+from trading_assets.forecasters.cnn_lstm import CausalCNNLSTM
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

@@ -67,11 +67,9 @@ def check_bundle(
     n_features = len(stage1.architecture["features"])
     features = np.ascontiguousarray(market.stage1[shown, :n_features])
     accounts = _random_accounts(len(features))
-    network = stage1.network
-    inputs = network.scaler(features[:, network.columns])
-    arguments = dict(stage1.architecture["cnn_lstm"]["parameters"])
-    arguments.pop("seed")
-    parameters = CNNLSTMSettings(**arguments)
+    cnn_lstm = stage1.network.cnn_lstm
+    inputs = cnn_lstm.scaler(features[:, cnn_lstm.columns])
+    parameters = CNNLSTMSettings(**stage1.architecture["cnn_lstm"]["settings"])
     trained = np.zeros((len(features), len(TARGETS)))
     for name, policy in policies.items():
         encoder = encoder_weights(policy.weights) or sub(stage1.weights, "cnn_lstm.encoder")

@@ -7,11 +7,12 @@ from rich.table import Table
 
 from trading_assets.cli.display import GROUPS
 from trading_assets.cli.home import open_instance, registered_symbols
-from trading_assets.config.paths import artifacts_dir
+from trading_assets.config.paths import artifacts_dir, ledger_file
 from trading_assets.defs.planning import plan
 from trading_assets.defs.resources import Workspace
 from trading_assets.errors import TradingAssetsError
 from trading_assets.registry.artifacts import ArtifactRef
+from trading_assets.registry.ledger import TrialLedger
 from trading_assets.registry.store import CATEGORIES, ArtifactStore
 
 
@@ -66,6 +67,30 @@ def show_models(*, every_version: bool) -> int:
                     _headline(ref),
                 )
     Console().print(table if table.row_count else "Nothing is trained yet; see 'trading-assets demo'.")
+    return 0
+
+
+def show_trials(symbols: list[str]) -> int:
+    """Everything that was tried on symbols (all without names): what their Sharpe ratios are deflated by."""
+    console, ledger = Console(), TrialLedger(ledger_file())
+    rows = [row for row in ledger.rows() if row["symbol"] in symbols or not symbols]
+    if not rows:
+        console.print("Nothing was tried yet.")
+    for symbol, target in dict.fromkeys((row["symbol"], row["target"]) for row in rows):
+        tried = ledger.count(symbol, target).n_trials
+        title = f"{symbol}, {target}: {tried} tried"
+        table = Table("step", "method", "seed", "looked at", "Sharpe a bar", "started (UTC)", title=title)
+        table.title_justify, table.box = "left", None
+        for row in ledger.rows(symbol, target):
+            table.add_row(
+                row["name"],
+                row["method"][:8],
+                str(row["seed"]),
+                str(row["alternatives"]),
+                "-" if row["sharpe"] is None else f"{row['sharpe']:+.4f}",
+                row["started_at"][:16].replace("T", " "),
+            )
+        console.print(table)
     return 0
 
 

@@ -79,6 +79,10 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--all", action="store_true", help="every version")
     models.set_defaults(run=_models)
 
+    trials = commands.add_parser("trials", help="what was tried, by which Sharpe ratios are deflated")
+    trials.add_argument("symbols", nargs="*", metavar="SYMBOL", help="default: all")
+    trials.set_defaults(run=_trials)
+
     automation = commands.add_parser("automation", help="retrain_sensor and the weekly schedule")
     automation.add_argument("action", choices=["on", "off", "status"])
     automation.set_defaults(run=_automation)
@@ -127,6 +131,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         ("--n-splits", "folds.n_splits"),
         ("--embargo", "folds.embargo"),
         ("--seed", "seed"),
+        ("--optimize", "search.trials"),
     ):
         parser.add_argument(name, dest=setting, metavar="N", help=f"the setting {setting}")
     parser.add_argument(
@@ -254,6 +259,12 @@ def _models(options: argparse.Namespace) -> int:
     from trading_assets.cli.inspect import show_models
 
     return show_models(every_version=options.all)
+
+
+def _trials(options: argparse.Namespace) -> int:
+    from trading_assets.cli.inspect import show_trials
+
+    return show_trials(options.symbols)
 
 
 def _automation(options: argparse.Namespace) -> int:

@@ -18,13 +18,14 @@ import dagster as dg
 from trading_assets.cli.display import Display
 from trading_assets.cli.home import open_instance, registered_symbols
 from trading_assets.cli.results import print_results
-from trading_assets.config.paths import artifacts_dir
+from trading_assets.config.paths import THREADS, artifacts_dir
 from trading_assets.definitions import build_defs
 from trading_assets.defs.assets import STEPS
 from trading_assets.defs.jobs import REFRESH
 from trading_assets.defs.materialise import REBUILD_TAG, watch
-from trading_assets.defs.planning import plan, to_run, with_ancestors
+from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace
+from trading_assets.defs.steps import with_ancestors
 from trading_assets.registry.store import ArtifactStore
 
 HEAVY = [
@@ -85,6 +86,8 @@ def _run_all(
     request: TrainRequest, selections: dict[str, list[str]], goals: list[str] | None
 ) -> dict[str, str]:
     """One process a symbol, at most `max_workers` at once; what failed, with its message."""
+    at_once = min(request.max_workers, len(selections))
+    os.environ.setdefault(THREADS, str(max(len(os.sched_getaffinity(0)) // at_once, 1)))
     context = multiprocessing.get_context("forkserver")
     trains = any(name not in REFRESH for names in selections.values() for name in names)
     context.set_forkserver_preload(["trading_assets.definitions", *(HEAVY if trains else [])])

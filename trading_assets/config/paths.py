@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from trading_assets.errors import SettingsError
+
 DATA_DIR = "TRADING_ASSETS_DATA_DIR"
 MARKET_DIR = "TRADING_ASSETS_MARKET_DIR"
 PROFILE = "TRADING_ASSETS_PROFILE"
+DEVICE = "TRADING_ASSETS_DEVICE"
+"""Where torch computes: auto, cpu, mps, cuda, cuda:N."""
+THREADS = "TRADING_ASSETS_THREADS"
+TRACE_DIR = "TRADING_ASSETS_TRACE_DIR"
 
 
 def data_dir() -> Path:
@@ -22,6 +28,25 @@ def market_dir() -> Path:
 
 def artifacts_dir() -> Path:
     return data_dir() / "artifacts"
+
+
+def ledger_file() -> Path:
+    """The ledger of trials; nothing in this project ever deletes from it."""
+    return data_dir() / "ledger" / "trials.sqlite"
+
+
+def trace_dir() -> Path | None:
+    """Folder that profiles of torch trainings are written to; nothing is profiled without it."""
+    folder = os.environ.get(TRACE_DIR)
+    return Path(folder).absolute() if folder else None
+
+
+def threads() -> int:
+    """Threads that one step may use for independent work such as folds; results do not depend on it."""
+    given = os.environ.get(THREADS, "1")
+    if not given.isdigit() or int(given) < 1:
+        raise SettingsError(f"{THREADS} is '{given}'; expected a whole number from 1 on.")
+    return int(given)
 
 
 def quarantine_dir() -> Path:

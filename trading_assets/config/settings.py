@@ -92,7 +92,69 @@ class FoldSettings(Section):
         return self
 
 
-class LightGBMSettings(Section):
+class Winsorise(Section):
+    """Clip every column at two quantiles of the training rows."""
+
+    step: Literal["winsorise"] = "winsorise"
+    lower: Annotated[float, Field(ge=0, lt=0.5)] = 0.005
+    upper: Annotated[float, Field(gt=0.5, le=1)] = 0.995
+
+
+class RobustScale(Section):
+    """Centre on the median, divide by the interquartile range over 1.349, clip."""
+
+    step: Literal["robust_scale"] = "robust_scale"
+    limit: Positive = 5.0
+
+
+class Standardise(Section):
+    """Centre on the mean, divide by the standard deviation, clip."""
+
+    step: Literal["standardise"] = "standardise"
+    limit: Positive = 5.0
+
+
+class QuantileTransform(Section):
+    """Replace values by their rank among the training rows."""
+
+    step: Literal["quantile"] = "quantile"
+    n_quantiles: Annotated[int, Field(ge=2, le=10_000)] = 200
+    output: Literal["normal", "uniform"] = "normal"
+
+
+class FractionalDifference(Section):
+    """Difference of a fractional order, a weighted sum of the last bars."""
+
+    step: Literal["fractional_difference"] = "fractional_difference"
+    order: Annotated[float, Field(gt=0, le=2)] = 0.4
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    """Weights below it are cut off; they decide how many bars are needed."""
+
+
+class PrincipalComponents(Section):
+    """Project on the directions of largest variance."""
+
+    step: Literal["pca"] = "pca"
+    n_components: Count = 16
+
+
+PreprocessingStep = Annotated[
+    Winsorise | RobustScale | Standardise | QuantileTransform | FractionalDifference | PrincipalComponents,
+    Field(discriminator="step"),
+]
+
+
+class ForecasterSettings(Section):
+    """What every forecaster has."""
+
+    preprocessing: tuple[PreprocessingStep, ...] = (RobustScale(),)
+    early_stopping: Annotated[int, Field(ge=0)] = 0
+    """Looks at the held-out rows without improvement until training stops; 0 trains to the end."""
+    holdout: Share = 0.1
+    """Last share of the training rows that early stopping looks at, purged; not held out without it."""
+
+
+class LightGBMSettings(ForecasterSettings):
     n_estimators: Count = 150
     learning_rate: Positive = 0.03
     num_leaves: Annotated[int, Field(ge=2, le=255)] = 15
@@ -100,22 +162,69 @@ class LightGBMSettings(Section):
     colsample_bytree: Annotated[float, Field(gt=0, le=1)] = 0.5
     subsample: Annotated[float, Field(gt=0, le=1)] = 0.7
     reg_lambda: Annotated[float, Field(ge=0)] = 10.0
+    max_depth: Annotated[int, Field(ge=1, le=16)] = 6
+    """Bounds the steps from root to leaf, and with them the latency of a bundle."""
 
 
-class CNNLSTMSettings(Section):
-    channels: Count = 24
-    kernel_size: Annotated[int, Field(ge=2, le=32)] = 2
+class TrainingSettings(Section):
+    """How a torch module is fitted; see `forecasters.training`."""
+
+    batch_size: Count = 8
+    """Chunks (or pairs) of one optimiser step, over all processes."""
+    micro_batches: Count = 1
+    """Parts that a batch is computed in, one after the other, to save memory."""
+    learning_rate: Positive = 3e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    steps: Count = 400
+    """Optimiser steps of one fit."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    warm_up_steps: Annotated[int, Field(ge=0)] = 0
+    clip_norm: Positive = 1.0
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.985
+    """Kept of the running average of the weights in each step; 0 takes the last weights."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the forward pass; fp16 needs CUDA."""
+    evaluate_every: Count = 25
+    """Steps between two looks at the held-out rows."""
+    checkpoint_every: Count = 200
+
+
+class SequenceSettings(ForecasterSettings, TrainingSettings):
+    """A causal model trained on dense chunks of bars."""
+
+    inputs: Literal["sequence", "all"] = "sequence"
+    """The catalogue's stationary inputs for sequences, or all features."""
     hidden_size: Count = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     chunk: Count = 128
     """Bars of one training sequence that count towards the loss."""
-    burn_in: Count = 32
+    burn_in: Annotated[int, Field(ge=0)] = 32
     """Bars before them that only warm the state."""
-    batch_size: Count = 8
+    mirror: bool = False
+    """Show half of the chunks with rises as falls and the answer turned, so that what holds for the one is
+    learnt for the other; for answers that turn with the market, such as direction."""
+
+
+class GRUSettings(SequenceSettings):
+    channels: Count = 24
     learning_rate: Positive = 8e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1.0
-    steps: Count = 400
-    """Optimiser steps of one fit. A fixed number: stopping early on a noisy tail stopped too soon."""
+
+
+class CNNLSTMSettings(SequenceSettings):
+    channels: Count = 24
+    kernel_size: Annotated[int, Field(ge=2, le=32)] = 2
+    learning_rate: Positive = 8e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1.0
+
+
+class SearchSettings(Section):
+    """Search of a forecaster's hyperparameters on the purged folds."""
+
+    trials: Annotated[int, Field(ge=0)] = 0
+    """Parameter sets that are tried; 0 takes the settings as they are."""
+    workers: Count = 1
+    """Processes that try at once; with more than one the order of trials, and so the result, varies."""
 
 
 class CostSettings(Section):
@@ -191,7 +300,9 @@ class Settings(Section):
     labels: LabelSettings = LabelSettings()
     folds: FoldSettings = FoldSettings()
     lightgbm: LightGBMSettings = LightGBMSettings()
+    gru: GRUSettings = GRUSettings()
     cnn_lstm: CNNLSTMSettings = CNNLSTMSettings()
+    search: SearchSettings = SearchSettings()
     calibration: Literal["best", "isotonic", "platt", "beta"] = "best"
     costs: CostSettings = CostSettings()
     risk: RiskSettings = RiskSettings()

@@ -1,9 +1,11 @@
 """The one way an asset comes to be: find it by its recipe, or build it, and say what it is."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,9 +14,9 @@ from trading_assets import progress
 from trading_assets.config.paths import market_dir
 from trading_assets.defs.metadata import artifact_metadata
 from trading_assets.defs.resources import Workspace
-from trading_assets.defs.steps import SOURCE_FILE, STEPS, Step, Work
+from trading_assets.defs.steps import SOURCE_FILE, STEPS, TRIALS, Step, Work, trial_count, trials_of
 from trading_assets.errors import ArtifactError, TradingAssetsError
-from trading_assets.registry.artifacts import ArtifactRef
+from trading_assets.registry.artifacts import ArtifactRef, Built
 from trading_assets.registry.store import ArtifactStore
 
 REBUILD_TAG = "trading_assets/rebuild"
@@ -52,7 +54,13 @@ def materialise(context: dg.AssetExecutionContext, step: Step) -> dg.Materialize
         if step.reads_source:
             source = workspace.source.file(symbol)
             versions[SOURCE_FILE] = workspace.source.digest(symbol)
+        tried = trial_count(step, settings, symbol)
+        if step.reads_trials:
+            versions[TRIALS] = tried.digest
         rebuild = context.run.tags.get(REBUILD_TAG) == "true"
+        recipe = step.recipe(settings, symbol, versions)
+        checkpoints = workspace.store.root / "checkpoints" / recipe.digest
+        trials = trials_of(step, settings, symbol)
         work = partial(
             Work,
             settings=settings,
@@ -61,14 +69,24 @@ def materialise(context: dg.AssetExecutionContext, step: Step) -> dg.Materialize
             source_digest=versions.get(SOURCE_FILE, ""),
             previous=workspace.store.current(step.category, step.name, symbol),
             rebuild=rebuild,
+            checkpoints=checkpoints,
+            studies=workspace.store.root / "studies" / f"{step.name}@{symbol}.journal",
+            trials=trials,
+            tried=tried,
         )
+
+        def build(folder: Path) -> Built:
+            if not step.fits:
+                return step.build(work(folder), **refs)
+            with trials.trial() as trial:
+                built = step.build(work(folder), **refs)
+            if built.sharpe is not None:
+                trial.finish(built.sharpe, built.alternatives)
+            return built
+
         with progress.listen(lambda fraction, text: tell(step.name, "running", fraction, text)):
-            obtained = workspace.store.obtain(
-                step.recipe(settings, symbol, versions),
-                refs,
-                lambda folder: step.build(work(folder), **refs),
-                rebuild=rebuild,
-            )
+            obtained = workspace.store.obtain(recipe, refs, build, rebuild=rebuild)
+        shutil.rmtree(checkpoints, ignore_errors=True)
         metadata = artifact_metadata(obtained)
     except TradingAssetsError as error:
         tell(step.name, "failed", 0.0, str(error))
@@ -86,6 +104,15 @@ def materialise(context: dg.AssetExecutionContext, step: Step) -> dg.Materialize
         data_version=dg.DataVersion(obtained.ref.data_version),
         metadata=metadata,
         tags={"outcome": obtained.outcome.replace(" ", "_")},
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=name,
+                passed=check.passed,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=check.text,
+            )
+            for name, check in obtained.ref.summary.checks.items()
+        ],
     )
 
 

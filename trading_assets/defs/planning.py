@@ -6,7 +6,7 @@ from typing import Literal
 
 from trading_assets.config import Settings
 from trading_assets.defs.assets import STEPS
-from trading_assets.defs.steps import SOURCE_FILE, Step
+from trading_assets.defs.steps import SOURCE_FILE, TRIALS, Step, trial_count, with_ancestors
 from trading_assets.market.sources import FolderSource
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.store import ArtifactStore
@@ -57,18 +57,6 @@ def to_run(planned: Iterable[Planned], goals: Iterable[str] | None = None) -> li
     return [p.step.name for p in planned if p.state != "fresh" and p.step.name in wanted]
 
 
-def with_ancestors(goals: Iterable[str]) -> set[str]:
-    """The goals and all they are made from."""
-    found: set[str] = set()
-    queue = list(goals)
-    while queue:
-        name = queue.pop()
-        if name not in found:
-            found.add(name)
-            queue += STEPS[name].inputs
-    return found
-
-
 def settings_digest(settings: Settings) -> str:
     """Digest of all settings; a change anywhere changes it."""
     return digest_json(settings.model_dump())
@@ -88,6 +76,8 @@ def _state(
     inputs = {name: versions[name] for name in step.inputs}
     if step.reads_source and source is not None:
         inputs[SOURCE_FILE] = source.digest(symbol)
+    if step.reads_trials:
+        inputs[TRIALS] = trial_count(step, settings, symbol).digest
     recipe = step.recipe(settings, symbol, inputs)
     if (known := store.find(recipe)) is not None:
         versions[step.name] = known.data_version

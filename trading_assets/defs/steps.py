@@ -4,16 +4,21 @@ From a step follows the recipe of its artifact, by which `materialise`, the comm
 agree on what is fresh.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trading_assets.config import Settings
+from trading_assets.config.paths import ledger_file
 from trading_assets.registry.artifacts import ArtifactRef, Built, Category, Recipe
+from trading_assets.registry.digests import digest_json
+from trading_assets.registry.ledger import TrialCount, TrialLedger, Trials
 
 SOURCE_FILE = "file"
 """Name under which a recipe holds the digest of the market file."""
+TRIALS = "trials"
+"""Name under which a recipe holds the digest of all that a report's subject was chosen among."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,14 @@ class Work:
     rebuild : bool
         Make everything anew; otherwise what can be continued from `previous` may be, if it comes out the
         same.
+    checkpoints : Path
+        Folder for what lets an interrupted build go on; emptied when the artifact is there.
+    studies : Path
+        Journal of the step's searches for the symbol, which outlives its artifacts.
+    trials : Trials
+        Where what the step tries, besides the fit it is, has to be counted.
+    tried : TrialCount
+        What was tried by the step's ancestors, for this target.
     """
 
     folder: Path
@@ -45,6 +58,10 @@ class Work:
     source_digest: str
     previous: ArtifactRef | None
     rebuild: bool
+    checkpoints: Path
+    studies: Path
+    trials: Trials
+    tried: TrialCount
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,11 @@ class Step:
     settings: tuple[str, ...]
     inputs: tuple[str, ...]
     reads_source: bool
+    reads_trials: bool
+    """The recipe holds what the ancestors tried on the symbol's target: one trial more makes it stale."""
+    fits: bool
+    """What it makes could have been chosen for what it earns: it counts as a trial."""
+    checks: tuple[str, ...]
     build: Callable[..., Built]
 
     def recipe(self, settings: Settings, symbol: str, inputs: Mapping[str, str]) -> Recipe:
@@ -75,6 +97,39 @@ class Step:
 
 STEPS: dict[str, Step] = {}
 """All steps in the order of the flow."""
+
+
+def trials_of(step: Step, settings: Settings, symbol: str) -> Trials:
+    """Where a step's trials are counted: by all that decides the fit but the bars and the seed."""
+    tree = settings.model_dump(mode="json")
+    floors = {
+        name: [STEPS[name].method, {p: _look_up(tree, p) for p in STEPS[name].settings if p != "seed"}]
+        for name in sorted(with_ancestors([step.name]))
+    }
+    ledger = TrialLedger(ledger_file())
+    return Trials(ledger, symbol, target_of(settings), step.name, digest_json(floors), settings.seed)
+
+
+def trial_count(step: Step, settings: Settings, symbol: str) -> TrialCount:
+    """What the step and its ancestors tried on what the settings ask of a symbol."""
+    return TrialLedger(ledger_file()).count(symbol, target_of(settings), with_ancestors([step.name]))
+
+
+def target_of(settings: Settings) -> str:
+    """What is forecast, for instance `direction over 24 bars`."""
+    return f"{settings.labels.kind} over {settings.labels.horizon} bars"
+
+
+def with_ancestors(goals: Iterable[str]) -> set[str]:
+    """The goals and all they are made from."""
+    found: set[str] = set()
+    queue = list(goals)
+    while queue:
+        name = queue.pop()
+        if name not in found:
+            found.add(name)
+            queue += STEPS[name].inputs
+    return found
 
 
 def _look_up(tree: Any, dotted: str) -> Any:

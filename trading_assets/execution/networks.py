@@ -71,10 +71,22 @@ class Trees:
 
 
 def make_calibrator(spec: Mapping[str, Any]) -> Callable[[Any], Any]:
-    """From a calibrator's JSON form to a function of a probability or an array of them."""
+    """From a calibrator's JSON form to a function of a probability or an array of them.
+
+    Only the form `temperature` is of several classes, which are the last axis.
+    """
     if spec["form"] == "isotonic":
         knots, values = np.array(spec["x"]), np.array(spec["y"])
         return lambda p: np.interp(p, knots, values)
+    if spec["form"] == "temperature":
+        power = spec["a"]
+
+        def softmax(p: Any) -> Any:
+            scores = power * np.log(np.maximum(p, EDGE))
+            odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
+            return odds / odds.sum(axis=-1, keepdims=True)
+
+        return softmax
     a, b, c = spec["a"], spec["b"], spec["c"]
 
     def logistic(p: Any) -> Any:
@@ -117,7 +129,7 @@ class Encoder:
         state[:n] = window[self.n_inputs :]
         features = self.conv @ window
         features += self.conv_bias
-        np.maximum(features, 0.0, out=joint[: self.channels])
+        np.tanh(features, out=joint[: self.channels])
         joint[self.channels :] = state[n : n + h]
         gates = self.gates @ joint
         gates += self.gates_bias
@@ -133,25 +145,67 @@ class Encoder:
         return hidden
 
 
+class GRU:
+    """A tanh layer and a gated recurrent unit, one bar at a time; memory: the hidden state."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.layer, self.layer_bias = weights["layer.weight"], weights["layer.bias"]
+        self.inputs, self.inputs_bias = weights["gru.weight_ih_l0"], weights["gru.bias_ih_l0"]
+        self.past, self.past_bias = weights["gru.weight_hh_l0"], weights["gru.bias_hh_l0"]
+        self.hidden = self.state_size = self.past.shape[1]
+
+    def __call__(self, z: F32, state: F32) -> F32:
+        """The hidden state (n_hidden,) after inputs `z` (n_inputs,); `state` is moved on in place."""
+        h = self.hidden
+        features = np.tanh(self.layer @ z + self.layer_bias)
+        new, old = self.inputs @ features + self.inputs_bias, self.past @ state + self.past_bias
+        gates = (np.tanh((new[: 2 * h] + old[: 2 * h]) * _HALF) + _ONE) * _HALF
+        candidate = np.tanh(new[2 * h :] + gates[:h] * old[2 * h :])
+        hidden: F32 = candidate + gates[h:] * (state - candidate)
+        state[:] = hidden
+        return hidden
+
+
+class SequenceModel:
+    """A forecaster that remembers: the inputs it takes from the features, its encoder, head, calibrator."""
+
+    def __init__(self, about: Mapping[str, Any], weights: Weights, encoder: Encoder | GRU) -> None:
+        self.columns = np.array(about["columns"])
+        self.scaler = Scaler(sub(weights, "scaler"))
+        self.encoder = encoder
+        self.head, self.head_bias = weights["head.weight"][0], weights["head.bias"][0]
+        self.calibrator = make_calibrator(about["calibrator"])
+
+    def inputs(self, x: F32) -> F32:
+        return self.scaler(x.take(self.columns))
+
+    def __call__(self, z: F32, state: F32) -> tuple[F32, float]:
+        """Hidden state and calibrated probability after the scaled inputs `z`; moves `state` on."""
+        hidden = self.encoder(z, state)
+        return hidden, self.calibrator(sigmoid(float(self.head @ hidden + self.head_bias)))
+
+
+PROBABILITIES = ("p_lightgbm", "p_gru", "p_cnn_lstm")
+"""Last columns of the stage-1 table."""
+
+
 class Forecasters:
-    """Stage 1 at the close of a bar: features, the encoder's hidden state, calibrated probabilities."""
+    """Stage 1 at the close of a bar: features, the CNN-LSTM's hidden state, calibrated probabilities."""
 
     def __init__(self, architecture: Mapping[str, Any], weights: Weights) -> None:
-        lightgbm, cnn_lstm = architecture["lightgbm"], architecture["cnn_lstm"]
         self.tree_scaler = Scaler(sub(weights, "lightgbm.scaler"))
         self.trees = Trees(sub(weights, "lightgbm.trees"))
-        self.tree_calibrator = make_calibrator(lightgbm["calibrator"])
-        self.columns = np.array(cnn_lstm["columns"])
-        self.scaler = Scaler(sub(weights, "cnn_lstm.scaler"))
-        self.encoder = Encoder(sub(weights, "cnn_lstm.encoder"))
-        self.head = weights["cnn_lstm.head.weight"][0]
-        self.head_bias = weights["cnn_lstm.head.bias"][0]
-        self.calibrator = make_calibrator(cnn_lstm["calibrator"])
-        self.state_size = self.encoder.state_size
-        self.width = len(architecture["features"]) + self.encoder.hidden + 2
+        self.tree_calibrator = make_calibrator(architecture["lightgbm"]["calibrator"])
+        parts = {name: sub(weights, name) for name in ("gru", "cnn_lstm")}
+        self.gru = SequenceModel(architecture["gru"], parts["gru"], GRU(sub(parts["gru"], "encoder")))
+        self.encoder = Encoder(sub(parts["cnn_lstm"], "encoder"))
+        self.cnn_lstm = SequenceModel(architecture["cnn_lstm"], parts["cnn_lstm"], self.encoder)
+        self._split = self.encoder.state_size
+        self.state_size = self._split + self.gru.encoder.state_size
+        self.width = len(architecture["features"]) + self.encoder.hidden + len(PROBABILITIES)
 
     def __call__(self, x: F32, state: F32, out: F32) -> F32:
-        """Fill `out` (width,) from the features `x`; return the encoder's scaled inputs."""
+        """Fill `out` (width,) from the features `x`; return the CNN-LSTM's scaled inputs."""
         raw = self.trees(self.tree_scaler(x))
         return self._fill(x, sigmoid(raw), state, out)
 
@@ -164,13 +218,12 @@ class Forecasters:
         return out
 
     def _fill(self, x: F32, p_trees: float, state: F32, out: F32) -> F32:
-        z = self.scaler(x.take(self.columns))
-        hidden = self.encoder(z, state)
-        p = sigmoid(float(self.head @ hidden + self.head_bias))
+        z = self.cnn_lstm.inputs(x)
+        hidden, p_cnn_lstm = self.cnn_lstm(z, state[: self._split])
+        _, p_gru = self.gru(self.gru.inputs(x), state[self._split :])
         out[: len(x)] = x
-        out[len(x) : -2] = hidden
-        out[-2] = self.tree_calibrator(p_trees)
-        out[-1] = self.calibrator(p)
+        out[len(x) : -3] = hidden
+        out[-3:] = self.tree_calibrator(p_trees), p_gru, p_cnn_lstm
         return z
 
 

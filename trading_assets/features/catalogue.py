@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from trading_assets.config.settings import FeatureSet
 from trading_assets.errors import SettingsError
@@ -44,8 +45,9 @@ class Indicator:
     needs : {'', 'volume', 'funding', 'range', 'day', 'week'}
         What a market must have for it: volume or funding that varies, highs above lows, bars shorter than
         a day or a week.
-    sequence : bool
-        Stationary and small enough in number to be an input of sequence models.
+    sequence : {'', 'odd', 'even'}
+        Stationary and small enough in number to be an input of sequence models; odd if it changes its sign
+        where rises become falls and falls rises.
     spans : bool
         Whether the parameters are whole numbers of bars.
     """
@@ -60,7 +62,7 @@ class Indicator:
     warm_up: Span
     unit: str = "1"
     needs: str = ""
-    sequence: bool = False
+    sequence: Literal["", "odd", "even"] = ""
     spans: bool = True
 
     def columns(self, parameters: Iterable[tuple[float, ...]]) -> list[Column]:
@@ -146,8 +148,8 @@ _A = Indicator
 
 CATALOGUE: tuple[Indicator, ...] = (
     _A("return", "returns", k.log_return, ((1,), (2,), (4,), (8,), (12,), (24,), (72,), (168,)), "ln(close[t] / close[t - {0}])", 0, _window, _window, "log"),
-    _A("return_z", "returns", k.return_z, ((),), "return / its EWMA deviation (0.95) before it, in +-3", 0, _none, lambda: 64, "sd", sequence=True),
-    _A("return_z_ema", "momentum", k.return_z_ema, ((5,), (10,), (32,)), "EMA of return_z, centred {0} bars back", 1, _none, lambda n: 64 + 8 * n, "sd", sequence=True),
+    _A("return_z", "returns", k.return_z, ((),), "return / its EWMA deviation (0.95) before it, in +-3", 0, _none, lambda: 64, "sd", sequence="odd"),
+    _A("return_z_ema", "momentum", k.return_z_ema, ((5,), (10,), (32,)), "EMA of return_z, centred {0} bars back", 1, _none, lambda n: 64 + 8 * n, "sd", sequence="odd"),
     _A("rsi", "momentum", k.rsi, ((14,), (28,)), "Wilder's RSI of {0} bars / 100, seeded with the mean of the first", 2, _one, lambda n: 10 * n),
     _A("macd_histogram", "momentum", k.macd_histogram, ((12, 26, 9),), "(EMA {0} - EMA {1} - its EMA {2}) / close, seeded with the first close", 3, _none, lambda _, n, m: 8 * n + 8 * m),
     _A("efficiency", "momentum", k.efficiency, ((24,), (96,)), "way / path of ln(close) in {0} bars (Kaufman), signed", 2, _window, _returns),
@@ -162,17 +164,17 @@ CATALOGUE: tuple[Indicator, ...] = (
     _A("below_high", "price position", k.below_high, ((168,),), "ln(close / highest high), {0} bars", 0, _window, _window, "log"),
     _A("above_low", "price position", k.above_low, ((168,),), "ln(close / lowest low), {0} bars", 0, _window, _window, "log"),
     _A("volatility", "volatility", k.volatility, ((24,), (96,)), "standard deviation of {0} returns", 3, _window, _returns, "log"),
-    _A("volatility_ratio", "volatility", k.volatility_ratio, ((24, 96),), "ln(volatility {0} / volatility {1})", 6, _second, _second_returns, "log", sequence=True),
+    _A("volatility_ratio", "volatility", k.volatility_ratio, ((24, 96),), "ln(volatility {0} / volatility {1})", 6, _second, _second_returns, "log", sequence="even"),
     _A("ewma_volatility", "volatility", k.ewma_volatility, ((),), "EWMA (0.95) deviation of returns", 0, _none, lambda: 64, "log"),
     _A("parkinson", "volatility", k.parkinson, ((24,),), "sqrt(mean ln(high / low)^2 / (4 ln 2)), {0} bars", 2, _window, _window, "log", needs="range"),
     _A("garman_klass", "volatility", k.garman_klass, ((24,),), "sqrt(mean(ln(high/low)^2 / 2 - (2 ln 2 - 1) ln(close/open)^2)), {0} bars", 2, _window, _window, "log", needs="range"),
     _A("rogers_satchell", "volatility", k.rogers_satchell, ((24,),), "sqrt(mean(ln(h/c) ln(h/o) + ln(l/c) ln(l/o))), {0} bars", 2, _window, _window, "log", needs="range"),
     _A("yang_zhang", "volatility", k.yang_zhang, ((24,),), "sqrt(overnight + k open-to-close + (1 - k) Rogers-Satchell), {0} bars", 6, _returns, _returns, "log", needs="range"),
     _A("atr", "volatility", k.atr, ((14,),), "Wilder's average true range of {0} bars / close, seeded with the mean of the first", 1, _one, lambda n: 24 * n),
-    _A("range_surprise", "volatility", k.range_surprise, ((50,),), "ln(ln(high / low)) - its EMA, centred {0} bars back, in +-4", 2, _none, lambda n: 5 * n, "log", needs="range", sequence=True),
+    _A("range_surprise", "volatility", k.range_surprise, ((50,),), "ln(ln(high / low)) - its EMA, centred {0} bars back, in +-4", 2, _none, lambda n: 5 * n, "log", needs="range", sequence="even"),
     _A("downside_share", "volatility", k.downside_share, ((48,),), "squared falls / squared returns, {0} bars", 3, _window, _returns),
     _A("jump_share", "volatility", k.jump_share, ((96,),), "1 - bipower variation / squared returns, {0} bars", 3, _returns, lambda n: n + 2),
-    _A("volume_surprise", "volume", k.volume_surprise, ((50,),), "ln(volume) - its EMA, centred {0} bars back, in +-4", 2, _none, lambda n: 5 * n, "log", needs="volume", sequence=True),
+    _A("volume_surprise", "volume", k.volume_surprise, ((50,),), "ln(volume) - its EMA, centred {0} bars back, in +-4", 2, _none, lambda n: 5 * n, "log", needs="volume", sequence="even"),
     _A("volume_z", "volume", k.volume_z, ((48,),), "z-score of ln(1 + volume) in {0} bars, in +-5", 3, _window, _window, "sd", needs="volume"),
     _A("volume_ratio", "volume", k.volume_ratio, ((12, 96),), "(a - b) / (a + b), a and b the mean volume of {0} and {1} bars", 4, _second, _second, "1", needs="volume"),
     _A("money_flow", "volume", k.money_flow, ((14,),), "money flow index of {0} bars / 100", 3, _returns, _returns, needs="volume"),
@@ -198,12 +200,13 @@ CATALOGUE: tuple[Indicator, ...] = (
 
 _BY_NAME: Mapping[str, Indicator] = {indicator.name: indicator for indicator in CATALOGUE}
 FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(indicator.family for indicator in CATALOGUE))
-SEQUENCE_NAMES: tuple[str, ...] = tuple(
-    column.name
+SEQUENCE_NAMES: Mapping[str, Literal["", "odd", "even"]] = {
+    column.name: indicator.sequence
     for indicator in CATALOGUE
     if indicator.sequence
     for column in indicator.columns(indicator.defaults)
-)
+}
+"""The inputs of sequence models, and whether each is odd or even."""
 
 
 def select(feature_set: FeatureSet) -> list[Column]:

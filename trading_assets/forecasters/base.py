@@ -1,86 +1,259 @@
-"""What every forecaster offers, and the check of its inputs that no subclass can forget."""
+"""What every forecaster offers, and the checks of its inputs that no subclass can forget."""
 
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Literal, Self
 
+import numba
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from trading_assets.errors import SchemaError
-from trading_assets.forecasters.preprocessing import RobustScaler
+from trading_assets.config.settings import ForecasterSettings
+from trading_assets.errors import ArtifactError, SchemaError, SettingsError, TradingAssetsError
+from trading_assets.execution.networks import make_calibrator
+from trading_assets.forecasters.calibration import Calibrator, calibrator_from_json
+from trading_assets.forecasters.preprocessing import PreprocessorManager
+from trading_assets.registry.digests import sha256_file
 
+F32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
+Kind = Literal["classification", "regression"]
+FORMAT = 1
+"""Of a model's folder."""
+NOT_FINITE = "A feature of the bar is not finite; start after the warm-up."
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a subclass is fitted on; all arrays cover all bars.
+
+    Attributes
+    ----------
+    Z : ndarray of shape (n_bars, n_inputs), float32
+        Preprocessed features.
+    y : ndarray of shape (n_bars,)
+        Number of the class, or the standardised value; NaN where unknown.
+    weight : ndarray of shape (n_bars,)
+        Mean 1 over `rows`.
+    rows : ndarray of int
+        Bars to learn from, in order; features and answers are known there.
+    held_out : ndarray of int
+        Later bars that only decide when to stop; empty without early stopping.
+    """
+
+    Z: F32
+    y: Floats
+    weight: Floats
+    rows: Rows
+    held_out: Rows
 
 
 class ModelAdapter(ABC):
-    """A binary forecaster with scikit-learn's protocol, for rows that are consecutive bars.
+    """A forecaster with scikit-learn's protocol, for rows that are consecutive bars.
+
+    Parameters
+    ----------
+    seed : int
+    task : {'classification', 'regression'}
+    **parameters
+        Fields of `Settings`; a misspelt one is refused.
 
     Attributes
     ----------
     classes_ : ndarray
-        Always [0, 1].
+        Sorted answers of a classification.
     feature_names_in_ : list of str
         Columns it was fitted on, in order; prediction refuses any other order.
+    preprocessor_ : PreprocessorManager
+    calibrator_ : Calibrator or None
+        Applied by `predict_proba`.
+    fold_calibrators_ : dict of int to Calibrator
+        Of each fold's out-of-fold predictions, fitted on the other folds.
+    training_ : dict
+        How the fit went: hardware, steps, losses; no part of what the model is.
+    n_threads : int
+        Threads that a fit may use; the result does not depend on it.
+    checkpoint : Path or None
+        File that lets an interrupted fit go on, where the model takes long enough to have one.
     """
 
-    classes_ = np.array([0, 1])
-    feature_names_in_: list[str]
-    preprocessor_: RobustScaler
+    kind: ClassVar[str]
+    Settings: ClassVar[type[ForecasterSettings]]
+    file: ClassVar[str]
+    """Of what `_save` writes."""
+    parallel: ClassVar[bool] = False
+    """Whether several may be fitted at once in threads of one process."""
+    classes_: NDArray[np.float64]
+    preprocessor_: PreprocessorManager
+    training_: dict[str, Any]
 
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """What the constructor needs to make an unfitted copy."""
+    def __init__(self, seed: int = 0, *, task: Kind = "classification", **parameters: Any) -> None:
+        if task not in {"classification", "regression"}:
+            raise SettingsError(f"task is {task!r}; expected 'classification' or 'regression'.")
+        self.settings = self.Settings(**parameters)
+        self.seed, self.task, self._given = seed, task, parameters
+        self.n_threads = 1
+        self.checkpoint: Path | None = None
+        self.calibrator_: Calibrator | None = None
+        self.fold_calibrators_: dict[int, Calibrator] = {}
 
-    def fit(self, X: pd.DataFrame, y: Floats, *, rows: Rows | None = None) -> Self:
-        """Fit scaling and model.
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Constructor arguments, all of them."""
+        fields = {name: info.default for name, info in self.Settings.model_fields.items()}
+        return {"seed": self.seed, "task": self.task, **fields, **self._given}
+
+    def set_params(self, **parameters: Any) -> Self:
+        self.__init__(**{**self.get_params(), **parameters})  # type: ignore[misc]
+        return self
+
+    def clone(self) -> Self:
+        """An unfitted copy."""
+        return type(self)(**self.get_params())
+
+    @property
+    def feature_names_in_(self) -> list[str]:
+        return self.preprocessor_.feature_names_in
+
+    @property
+    def _n_outputs(self) -> int:
+        """Of the raw score: one for a value or two classes, else one a class."""
+        return len(self.classes_) if self.task == "classification" and len(self.classes_) > 2 else 1
+
+    def fit(
+        self,
+        X: pd.DataFrame,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        rows: Rows | None = None,
+        label_end: Rows | None = None,
+    ) -> Self:
+        """Fit preprocessing and model.
 
         Parameters
         ----------
         X : DataFrame of shape (n_bars, n_features)
             Consecutive bars.
-        y : ndarray of shape (n_bars,)
-            0, 1, or NaN where the answer is not known.
+        y : array-like of shape (n_bars,)
+            Classes or values, NaN where the answer is not known.
+        sample_weight : array-like of shape (n_bars,), optional
+            How much each bar counts; only ratios matter.
         rows : ndarray of int, optional
             The bars that may be learnt from; all without it. Sequences do not reach over a hole.
-        """
-        rows = np.arange(len(X)) if rows is None else rows
-        rows = rows[np.isfinite(y[rows]) & np.isfinite(X.to_numpy()[rows]).all(axis=1)]
-        if len(np.unique(y[rows])) < 2:
-            raise SchemaError(
-                f"{type(self).__name__} needs both classes among its {len(rows)} training rows."
-            )
-        self.feature_names_in_ = list(X.columns)
-        self.preprocessor_ = RobustScaler.fit(X.to_numpy()[rows])
-        self._fit(self.preprocessor_.transform(X.to_numpy()), y, rows)
-        return self
-
-    def predict_proba(self, X: pd.DataFrame) -> Floats:
-        """Probabilities of shape (n_bars, 2) for consecutive bars.
+        label_end : ndarray of int of shape (n_bars,), optional
+            Last bar of each label; early stopping needs it to purge before its held-out rows.
 
         Raises
         ------
         SchemaError
-            When columns are missing, extra or in another order, or a value is NaN.
+            When answers or weights do not fit the rows, or too few classes are left.
         """
-        check_columns(self.feature_names_in_, X)
-        values = X.to_numpy()
-        if not np.isfinite(values).all():
-            bad = X.columns[~np.isfinite(values).all(axis=0)]
-            raise SchemaError(f"Values that are not finite in {', '.join(bad)}; start after the warm-up.")
-        up = self._predict(self.preprocessor_.transform(values))
-        return np.column_stack([1 - up, up])
+        y = np.asarray(y, dtype=np.float64)
+        weight = np.ones(len(X)) if sample_weight is None else np.array(sample_weight, float)
+        weight[np.isnan(weight)] = 0.0
+        for name, values in (("y", y), ("sample_weight", weight), ("label_end", label_end)):
+            if values is not None and len(values) != len(X):
+                raise SchemaError(f"{name} has {len(values)} rows, X has {len(X)}.")
+        wrong = (weight < 0) | np.isinf(weight)
+        if wrong.any():
+            raise SchemaError(f"sample_weight has {int(wrong.sum())} negative or infinite values.")
+        rows = np.arange(len(X)) if rows is None else np.sort(rows)
+        rows = rows[np.isfinite(y[rows]) & (weight[rows] > 0)]
+        train, held_out = self._hold_out(rows[_finite(X)[rows].all(axis=1)], label_end)
+        self.preprocessor_ = PreprocessorManager(self.settings.preprocessing).fit(X, train)
+        Z = self.preprocessor_.transform(X)
+        train = train[np.isfinite(Z[train]).all(axis=1)]
+        self._learn_answers(y[train])
+        answers = self._encode(y)
+        held_out = held_out[np.isfinite(answers[held_out]) & np.isfinite(Z[held_out]).all(axis=1)]
+        weight = weight / weight[train].mean()
+        self._fit(TrainingData(Z, answers, weight, train, held_out))
+        self.calibrator_, self.fold_calibrators_ = None, {}
+        return self
+
+    def predict_proba(self, X: pd.DataFrame, *, calibrated: bool = True) -> Floats:
+        """Probabilities of shape (n_bars, n_classes) for consecutive bars, calibrated where it can be.
+
+        Raises
+        ------
+        SchemaError
+            When columns are missing, extra, in another order or of another type, or a value is NaN.
+        """
+        if self.task != "classification":
+            raise SchemaError(f"This {type(self).__name__} forecasts a value; ask predict.")
+        return _behind_lookback(self._probabilities(self._scores(X), calibrated), len(X))
+
+    def predict_variants(self, variants: Sequence[pd.DataFrame]) -> Floats:
+        """Uncalibrated probabilities of the same bars in several versions, without the preprocessor's first
+        `lookback` bars: shape (n_variants, n_bars - lookback, n_classes)."""
+        Z = np.stack([self._prepare(X) for X in variants])
+        scores = self._predict_variants(Z).reshape(-1, self._n_outputs)
+        return self._probabilities(scores, calibrated=False).reshape(*Z.shape[:2], -1)
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        """The likeliest class or the value, shape (n_bars,)."""
+        scores = self._scores(X)
+        if self.task == "regression":
+            return _behind_lookback(self._values(scores), len(X))
+        return _behind_lookback(self.classes_[self._probabilities(scores).argmax(axis=1)], len(X))
+
+    def stream(self) -> Callable[[F32], Floats]:
+        """A function of one bar's features (n_features,), to be called bar after bar.
+
+        It gives what `predict_proba` (n_classes,) or `predict` (1,) give for the bar, after the bars it was
+        called with before. Names and order of the features are the caller's duty.
+        """
+        score = self._stream()
+        if self.task == "regression":
+            return lambda row: score(row) * self.scale_ + self.center_
+        calibrate = make_calibrator(self.calibrator_.to_json()) if self.calibrator_ else lambda p: p
+        if self._n_outputs > 1:
+            return lambda row: calibrate(self._probabilities(score(row)[None], calibrated=False)[0])
+
+        def push(row: F32) -> Floats:
+            up = calibrate(sigmoid_of(score(row)[0]))
+            return np.array([1 - up, up])
+
+        return push
+
+    def _stream(self) -> Callable[[F32], Floats]:
+        """A function from one bar's features to its raw score (n_outputs,), bar after bar."""
+        prepare, score = self.preprocessor_.stream(), self._stream_prepared()
+        lookback = self.preprocessor_.lookback
+        seen = 0
+
+        def push(row: F32) -> Floats:
+            nonlocal seen
+            if not np.isfinite(row).all():
+                raise SchemaError(NOT_FINITE)
+            z = prepare(row)
+            seen += 1
+            return score(z) if seen > lookback else np.full(self._n_outputs, np.nan)
+
+        return push
 
     @abstractmethod
-    def _fit(self, Z: NDArray[np.float32], y: Floats, rows: Rows) -> None: ...
+    def _fit(self, data: TrainingData) -> None: ...
 
     @abstractmethod
-    def _predict(self, Z: NDArray[np.float32]) -> Floats: ...
+    def _predict(self, Z: F32) -> Floats:
+        """Raw scores of shape (n_bars, n_outputs): log-odds, scores of the classes, or a value."""
+
+    def _predict_variants(self, Z: F32) -> Floats:
+        """`_predict` of several versions, from (n_variants, n_bars, n_inputs)."""
+        return np.stack([self._predict(z).reshape(-1, self._n_outputs) for z in Z])
+
+    @abstractmethod
+    def _stream_prepared(self) -> Callable[[F32], Floats]:
+        """A function from one bar's preprocessed features to its raw score (n_outputs,)."""
 
     @abstractmethod
     def _save(self, folder: Path) -> None: ...
@@ -89,36 +262,174 @@ class ModelAdapter(ABC):
     def _load(self, folder: Path) -> None: ...
 
     def save(self, folder: Path) -> None:
-        """Write the model, `features.json` and `preprocessor.json` into `folder`."""
-        (folder / "features.json").write_text(json.dumps(self.feature_names_in_))
-        (folder / "preprocessor.json").write_text(json.dumps(self.preprocessor_.to_json()))
-        (folder / "settings.json").write_text(json.dumps(self.settings()))
+        """Write everything `load` needs into an existing folder."""
+        for stale in folder.glob("calibrator*.json"):
+            stale.unlink()
         self._save(folder)
+        about = {
+            "format": FORMAT,
+            "kind": self.kind,
+            "seed": self.seed,
+            "task": self.task,
+            "settings": self.settings.model_dump(mode="json"),
+            "preprocessor": self.preprocessor_.digest,
+            "digest": sha256_file(folder / self.file),
+        }
+        if self.task == "classification":
+            about["classes"] = self.classes_.tolist()
+        else:
+            about["center"], about["scale"] = self.center_, self.scale_
+        _write(folder / "model.json", about)
+        _write(folder / "features.json", self.feature_names_in_)
+        _write(folder / "training.json", self.training_)
+        self.preprocessor_.save(folder)
+        if self.calibrator_ is not None:
+            _write(folder / "calibrator.json", self.calibrator_.to_json())
+        for fold, calibrator in self.fold_calibrators_.items():
+            _write(folder / f"calibrator_fold{fold}.json", calibrator.to_json())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """The fitted model that `save` wrote; predicts the same, bit for bit."""
-        model = cls(**json.loads((folder / "settings.json").read_bytes()))
-        model.feature_names_in_ = json.loads((folder / "features.json").read_bytes())
-        preprocessor = json.loads((folder / "preprocessor.json").read_bytes())
-        model.preprocessor_ = RobustScaler.from_json(preprocessor)
+        """The fitted model that `save` wrote; predicts the same, bit for bit.
+
+        Raises
+        ------
+        ArtifactError
+            When the folder holds another kind of model, or parts that are damaged, missing or do not belong
+            together.
+        """
+        try:
+            return cls._read_folder(folder)
+        except TradingAssetsError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+            raise ArtifactError(
+                f"{folder} does not hold all of a {cls.kind} ({type(error).__name__}: {error}); restore it, "
+                "or fit it again."
+            ) from error
+
+    @classmethod
+    def _read_folder(cls, folder: Path) -> Self:
+        about = _read(folder / "model.json")
+        if about["kind"] != cls.kind or about["format"] != FORMAT:
+            raise ArtifactError(
+                f"{folder} holds a {about['kind']} of format {about['format']}, expected a {cls.kind} of "
+                f"format {FORMAT}; forecasters.load_forecaster opens any kind."
+            )
+        if sha256_file(folder / cls.file) != about["digest"]:
+            # LightGBM ends the process when its file is damaged.
+            raise ArtifactError(f"{folder / cls.file} is not what was saved; restore it, or fit it again.")
+        model = cls(about["seed"], task=about["task"], **dict(cls.Settings(**about["settings"])))
+        model.preprocessor_ = PreprocessorManager.load(folder)
+        if model.preprocessor_.digest != about["preprocessor"]:
+            raise ArtifactError(
+                f"The preprocessor in {folder} is not the one that its model was fitted with."
+            )
+        if _read(folder / "features.json") != model.feature_names_in_:
+            raise ArtifactError(f"features.json in {folder} names other features than its preprocessor.")
+        if model.task == "classification":
+            model.classes_ = np.array(about["classes"])
+        else:
+            model.center_, model.scale_ = about["center"], about["scale"]
+        model.training_ = _read(folder / "training.json")
         model._load(folder)
+        if (folder / "calibrator.json").exists():
+            model.calibrator_ = calibrator_from_json(_read(folder / "calibrator.json"))
+        for path in sorted(folder.glob("calibrator_fold*.json")):
+            number = int(path.stem.removeprefix("calibrator_fold"))
+            model.fold_calibrators_[number] = calibrator_from_json(_read(path))
         return model
 
+    def _hold_out(self, rows: Rows, label_end: Rows | None) -> tuple[Rows, Rows]:
+        """Training rows and, for early stopping, the last share of them, purged in between."""
+        if not self.settings.early_stopping:
+            return rows, rows[:0]
+        if label_end is None:
+            raise SchemaError(
+                "Early stopping holds out the last rows and has to purge before them: give label_end."
+            )
+        if not len(rows):
+            return rows, rows
+        held_out = rows[-max(round(self.settings.holdout * len(rows)), 1) :]
+        train = rows[(rows < held_out[0]) & (label_end[rows] < held_out[0])]
+        return train, held_out
 
-def check_columns(expected: list[str], X: pd.DataFrame) -> None:
-    """Raise `SchemaError` naming the columns that are missing, extra or out of order."""
-    given = list(X.columns)
-    if given == expected:
-        return
-    missing = [name for name in expected if name not in given]
-    extra = [name for name in given if name not in expected]
-    if missing or extra:
-        raise SchemaError(
-            f"Missing columns: {', '.join(missing) or 'none'}; extra: {', '.join(extra) or 'none'}."
-        )
-    moved = next(i for i, name in enumerate(expected) if given[i] != name)
-    raise SchemaError(
-        f"Columns are in another order than in training: column {moved} is '{given[moved]}', "
-        f"expected '{expected[moved]}'."
-    )
+    def _learn_answers(self, y: Floats) -> None:
+        if self.task == "regression":
+            if len(y) < 2 or y.std() == 0:
+                raise SchemaError(f"{type(self).__name__} needs values that differ; {len(y)} rows are left.")
+            self.center_, self.scale_ = float(y.mean()), float(y.std())
+            return
+        self.classes_ = np.unique(y)
+        if len(self.classes_) < 2:
+            raise SchemaError(
+                f"{type(self).__name__} needs at least two classes among its {len(y)} training rows."
+            )
+
+    def _encode(self, y: Floats) -> Floats:
+        if self.task == "regression":
+            return (y - self.center_) / self.scale_
+        number = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1).astype(np.float64)
+        return np.where(self.classes_[number.astype(int)] == y, number, np.nan)
+
+    def _scores(self, X: pd.DataFrame) -> Floats:
+        """Raw scores of the bars from which on all that preprocessing looks back at is there."""
+        Z = self._prepare(X)
+        return self._predict(Z).reshape(-1, self._n_outputs) if len(Z) else np.empty((0, self._n_outputs))
+
+    def _prepare(self, X: pd.DataFrame) -> F32:
+        """Preprocessed features of the same bars."""
+        Z = self.preprocessor_.transform(X)
+        known = _finite(X)
+        if not known.all():
+            bad = [str(name) for name, column in zip(X.columns, known.T, strict=True) if not column.all()]
+            raise SchemaError(f"Values that are not finite in {', '.join(bad)}; start after the warm-up.")
+        return Z[self.preprocessor_.lookback :]
+
+    def _probabilities(self, scores: Floats, calibrated: bool = True) -> Floats:
+        if scores.shape[1] > 1:
+            odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+            p = odds / odds.sum(axis=1, keepdims=True)
+            return self.calibrator_.transform(p) if calibrated and self.calibrator_ else p
+        up = sigmoids_of(scores[:, 0])
+        if calibrated and self.calibrator_ is not None:
+            up = self.calibrator_.transform(up)
+        return np.column_stack([1 - up, up])
+
+    def _values(self, scores: Floats) -> Floats:
+        return scores[:, 0] * self.scale_ + self.center_
+
+
+@numba.njit(cache=True)
+def sigmoid_of(x: float) -> float:
+    """Of a number; one and many are computed alike, so that a stream and a batch agree to the last bit."""
+    return 0.5 + 0.5 * math.tanh(0.5 * x)
+
+
+@numba.njit(cache=True)
+def sigmoids_of(x: Floats) -> Floats:
+    out = np.empty(len(x))
+    for i in range(len(x)):
+        out[i] = sigmoid_of(x[i])
+    return out
+
+
+def _finite(X: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which values are finite; columns that are no numbers, which a preprocessor refuses, are left out."""
+    known: NDArray[np.bool_] = np.isfinite(X.select_dtypes(["number", "bool"]).to_numpy(dtype=np.float64))
+    return known
+
+
+def _behind_lookback(forecast: Floats, n_bars: int) -> Floats:
+    """The forecasts of the last bars, behind NaN where preprocessing looks back at bars not there."""
+    out = np.full((n_bars, *forecast.shape[1:]), np.nan)
+    out[n_bars - len(forecast) :] = forecast
+    return out
+
+
+def _write(path: Path, tree: Any) -> None:
+    path.write_text(json.dumps(tree, indent=1) + "\n")
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_bytes())

@@ -2,55 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.forecasters.base import Floats, ModelAdapter, Rows
+from trading_assets.config.settings import LightGBMSettings
+from trading_assets.errors import ArtifactError, SchemaError
+from trading_assets.forecasters.base import F32, NOT_FINITE, Floats, ModelAdapter, Rows, TrainingData
 
-MAX_DEPTH = 6
-"""Bounds the steps from root to leaf, and with them the latency of a bundle."""
+NOT_LIGHTGBMS = {"n_estimators", "preprocessing", "early_stopping", "holdout"}
 
 
 class LightGBMForecaster(ModelAdapter):
     """LightGBM on one bar's features; parameters as in `config.settings.LightGBMSettings`."""
 
+    kind = "lightgbm"
+    Settings = LightGBMSettings
+    file = "model.txt"
+    parallel = True
+    settings: LightGBMSettings
     booster_: lgb.Booster
 
-    def __init__(self, seed: int = 0, **parameters: Any) -> None:
-        self.seed = seed
-        self.parameters = parameters
-
-    def settings(self) -> dict[str, Any]:
-        return {"seed": self.seed, **self.parameters}
-
-    def _fit(self, Z: NDArray[np.float32], y: Floats, rows: Rows) -> None:
-        parameters = dict(self.parameters)
-        rounds = parameters.pop("n_estimators", 100)
+    def _fit(self, data: TrainingData) -> None:
         fixed = {
-            "objective": "binary",
-            "max_depth": MAX_DEPTH,
+            "objective": self._objective(),
+            "num_class": self._n_outputs,
             "subsample_freq": 1,
             "seed": self.seed,
             "deterministic": True,
             "force_col_wise": True,
-            "num_threads": 1,
+            "num_threads": self.n_threads,
             "verbosity": -1,
         }
-        data = lgb.Dataset(Z[rows], y[rows], feature_name=self.feature_names_in_)
-        self.booster_ = lgb.train({**parameters, **fixed}, data, rounds)
+        parameters = {**self.settings.model_dump(exclude=NOT_LIGHTGBMS), **fixed}
+        train, rounds = self._dataset(data, data.rows), self.settings.n_estimators
+        if len(data.held_out):
+            stop = lgb.early_stopping(self.settings.early_stopping, verbose=False)
+            held_out = self._dataset(data, data.held_out, reference=train)
+            booster = lgb.train(parameters, train, rounds, valid_sets=[held_out], callbacks=[stop])
+            best = booster.model_to_string(num_iteration=booster.best_iteration)
+            self.booster_ = lgb.Booster(model_str=best)
+        else:
+            self.booster_ = lgb.train(parameters, train, rounds)
+        self.training_ = {"device": {"name": "cpu"}, "trees": self.booster_.num_trees()}
 
-    def _predict(self, Z: NDArray[np.float32]) -> Floats:
-        return np.asarray(self.booster_.predict(Z, num_threads=1), dtype=np.float64)
+    def _objective(self) -> str:
+        if self.task == "regression":
+            return "regression"
+        return "binary" if self._n_outputs == 1 else "multiclass"
+
+    def _dataset(self, data: TrainingData, rows: Rows, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+        names = self.preprocessor_.feature_names_out
+        Z, y, weight = data.Z[rows], data.y[rows], data.weight[rows]
+        return lgb.Dataset(Z, y, weight=weight, feature_name=names, reference=reference)
+
+    def _predict(self, Z: F32) -> Floats:
+        raw = self.booster_.predict(Z, raw_score=True, num_threads=self.n_threads)
+        return np.asarray(raw, dtype=np.float64)
+
+    def _stream(self) -> Callable[[F32], Floats]:
+        try:
+            scaler = self.preprocessor_.as_scaler()
+        except ArtifactError:
+            return super()._stream()
+        return self._scorer(scaler.center, scaler.scale, scaler.limit)
+
+    def _stream_prepared(self) -> Callable[[F32], Floats]:
+        n = len(self.preprocessor_.feature_names_out)
+        return self._scorer(np.zeros(n), np.ones(n), np.inf)
+
+    def _scorer(self, center: Floats, scale: Floats, limit: float) -> Callable[[F32], Floats]:
+        left, feature, threshold, value, roots = _packed(self.trees())
+        depth, n_outputs = self.settings.max_depth, self._n_outputs
+        z = np.empty(len(center), dtype=np.float32)
+
+        def score(row: F32) -> Floats:
+            if row.shape != z.shape:
+                raise SchemaError(f"A row of shape {row.shape} was given, expected {z.shape}: one bar.")
+            out = np.zeros(n_outputs)
+            if not _score(row, center, scale, limit, z, left, feature, threshold, value, roots, depth, out):
+                raise SchemaError(NOT_FINITE)
+            return out
+
+        return score
 
     def gain(self) -> dict[str, float]:
         """Gain of every feature as a share of the whole."""
         gain = self.booster_.feature_importance("gain")
         shares = gain / max(gain.sum(), 1e-12)
-        return dict(zip(self.feature_names_in_, shares.tolist(), strict=True))
+        return dict(zip(self.preprocessor_.feature_names_out, shares.tolist(), strict=True))
 
     def trees(self) -> dict[str, NDArray[Any]]:
         """The trees as the arrays of `execution.networks.Trees`."""
@@ -64,14 +109,68 @@ class LightGBMForecaster(ModelAdapter):
             "children": np.column_stack([left, right]).astype(np.int64),
             "value": np.array(value),
             "roots": np.array(roots, dtype=np.int64),
-            "depth": np.array([MAX_DEPTH], dtype=np.int64),
+            "depth": np.array([self.settings.max_depth], dtype=np.int64),
         }
 
     def _save(self, folder: Path) -> None:
-        (folder / "model.txt").write_text(self.booster_.model_to_string())
+        (folder / self.file).write_text(self.booster_.model_to_string())
 
     def _load(self, folder: Path) -> None:
-        self.booster_ = lgb.Booster(model_str=(folder / "model.txt").read_text())
+        self.booster_ = lgb.Booster(model_str=(folder / self.file).read_text())
+
+
+def _packed(trees: dict[str, NDArray[Any]]) -> tuple[Any, Any, Any, Any, Any]:
+    """Nodes in levels, the right child after the left one, in half the memory: a walk is three times as fast.
+
+    A threshold becomes the largest float32 below it, which no float32 can tell from it.
+    """
+    children, order = trees["children"], list(trees["roots"])
+    for node in order:  # grows while it is walked
+        if children[node, 0] != node:
+            order += children[node].tolist()
+    place = np.empty(len(order), dtype=np.int32)
+    place[order] = np.arange(len(order))
+    threshold = trees["threshold"].astype(np.float32)
+    above = threshold > trees["threshold"]
+    threshold[above] = np.nextafter(threshold[above], np.float32(-np.inf))
+    left, feature = place[children[order, 0]], trees["feature"][order].astype(np.int32)
+    return left, feature, threshold[order], trees["value"][order], place[trees["roots"]]
+
+
+@numba.njit(cache=True)
+def _score(
+    row: F32,
+    center: Floats,
+    scale: Floats,
+    limit: float,
+    z: F32,
+    left: NDArray[np.int32],
+    feature: NDArray[np.int32],
+    threshold: F32,
+    value: Floats,
+    roots: NDArray[np.int32],
+    depth: int,
+    out: Floats,
+) -> bool:
+    """Scale a row as `execution.networks.Scaler` does and add up its leaves in LightGBM's order.
+
+    Eight trees are walked at once, since each waits for memory; a leaf leads to itself.
+    """
+    for i in range(len(z)):
+        if not np.isfinite(row[i]):
+            return False
+        z[i] = min(max((row[i] - center[i]) / scale[i], -limit), limit)
+    node = np.empty(8, dtype=np.int32)
+    for first in range(0, len(roots), 8):
+        n = min(8, len(roots) - first)
+        node[:n] = roots[first : first + n]
+        for _ in range(depth):
+            for k in range(n):
+                at = node[k]
+                node[k] = left[at] + (z[feature[at]] > threshold[at])
+        for k in range(n):
+            out[(first + k) % len(out)] += value[node[k]]
+    return True
 
 
 def _flatten(node: dict[str, Any], nodes: list[tuple[int, float, int, int, float]]) -> int:

@@ -1,53 +1,145 @@
-"""A causal CNN-LSTM and how it is trained: on dense chunks, each bar computed once."""
+"""Forecasters that remember: causal modules trained on dense chunks, each bar computed once."""
 
 from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from trading_assets.config.settings import CNNLSTMSettings
-from trading_assets.progress import report
+from trading_assets.config.settings import SequenceSettings
+from trading_assets.errors import NotReadyError, SettingsError
+from trading_assets.execution.networks import GRU, Encoder
+from trading_assets.features.catalogue import SEQUENCE_NAMES
+from trading_assets.forecasters.base import F32, Floats, ModelAdapter, Rows, TrainingData
+from trading_assets.forecasters.training import Items, train
+from trading_assets.registry.digests import digest_arrays, digest_json
 
-Floats = NDArray[np.float64]
 Spans = list[tuple[int, int]]
-AVERAGING = 0.985
-"""Kept of the running average of the weights in each step; worth 0.02 of Bayes on noisy targets."""
 
 
-class CausalCNNLSTM(nn.Module):
-    """Convolution over the last `kernel_size` bars, LSTM, one logit. No output sees a later input."""
+class CausalModule(nn.Module):
+    """From (batch, bars, inputs) to hidden states and outputs; no output sees a later input."""
 
-    def __init__(self, n_inputs: int, settings: CNNLSTMSettings) -> None:
+    def __init__(self, n_inputs: int, settings: SequenceSettings, n_outputs: int) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(n_inputs, settings.channels, settings.kernel_size)
-        self.lstm = nn.LSTM(settings.channels, settings.hidden_size, batch_first=True)
         self.dropout = nn.Dropout(settings.dropout)
-        self.head = nn.Linear(settings.hidden_size, 1)
-        self.kernel_size = settings.kernel_size
+        self.head = nn.Linear(settings.hidden_size, n_outputs)
 
+    @abstractmethod
     def encode(self, x: torch.Tensor) -> torch.Tensor:
-        """From (batch, bars, inputs) to hidden states (batch, bars, hidden); the past is zeros."""
-        padded = nn.functional.pad(x.transpose(1, 2), (self.kernel_size - 1, 0))
-        features = torch.relu(self.conv(padded))
-        hidden, _ = self.lstm(features.transpose(1, 2))
-        return torch.as_tensor(hidden)
+        """Hidden states (batch, bars, hidden); the past is zeros."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits (batch, bars)."""
-        logits: torch.Tensor = self.head(self.dropout(self.encode(x))).squeeze(-1)
-        return logits
+        """Outputs (batch, bars, n_outputs): log-odds, scores of the classes, or a value."""
+        outputs: torch.Tensor = self.head(self.dropout(self.encode(x)))
+        return outputs
 
 
-def spans_of(rows: NDArray[np.int64]) -> Spans:
+class SequenceForecaster(ModelAdapter):
+    """A `CausalModule` as a forecaster; a subclass names the module, its settings and its step."""
+
+    Settings: ClassVar[type[SequenceSettings]]
+    Module: ClassVar[type[CausalModule]]
+    Step: ClassVar[type[Encoder] | type[GRU]]
+    """`Module.encode` bar by bar, as it ships."""
+    file = "model.safetensors"
+    settings: SequenceSettings
+    module_: CausalModule
+
+    @property
+    def columns(self) -> list[int]:
+        """Positions of the module's inputs among the preprocessed features."""
+        names = self.preprocessor_.feature_names_out
+        chosen = [i for i, name in enumerate(names) if name in SEQUENCE_NAMES]
+        return chosen if chosen and self.settings.inputs == "sequence" else list(range(len(names)))
+
+    def _make(self) -> CausalModule:
+        return self.Module(len(self.columns), self.settings, self._n_outputs)
+
+    def _fit(self, data: TrainingData) -> None:
+        torch.manual_seed(self.seed)
+        self.module_ = self._make()
+        signs = self._signs() if self.settings.mirror else None
+        task = ChunkTask(self._inputs(data.Z), data, self.settings, self._loss(), self.seed, signs)
+        patience = self.settings.early_stopping
+        record = train(
+            self.module_, task, self.settings, seed=self.seed, patience=patience, checkpoint=self.checkpoint
+        )
+        self.training_ = record.to_json()
+
+    def _predict(self, Z: F32) -> Floats:
+        scores: Floats = self._predict_variants(Z[None])[0]
+        return scores
+
+    def _predict_variants(self, Z: F32) -> Floats:
+        with torch.inference_mode():
+            outputs: torch.Tensor = self.module_(torch.from_numpy(self._inputs(Z)))
+            return np.asarray(outputs.double())
+
+    def _stream_prepared(self) -> Callable[[F32], Floats]:
+        weights, columns = self.weights(), np.array(self.columns)
+        step, head, bias = self.Step(weights), weights["head.weight"], weights["head.bias"]
+        state = np.zeros(step.state_size, dtype=np.float32)
+
+        def score(z: F32) -> Floats:
+            outputs: Floats = (head @ step(z.take(columns), state) + bias).astype(np.float64)
+            return outputs
+
+        return score
+
+    def _inputs(self, Z: F32) -> F32:
+        return np.ascontiguousarray(Z[..., self.columns])
+
+    def _signs(self) -> F32:
+        """By what each input is multiplied where the market is mirrored."""
+        names = [self.preprocessor_.feature_names_out[i] for i in self.columns]
+        unknown = [name for name in names if name not in SEQUENCE_NAMES]
+        if unknown or self.task != "classification" or self._n_outputs != 1:
+            raise SettingsError(
+                "mirror is for two classes and the catalogue's inputs for sequences; this is a "
+                f"{self.task} with {self._n_outputs} outputs, and what it reads besides is "
+                f"{', '.join(unknown) or 'nothing'}. Set mirror to false."
+            )
+        return np.array([-1.0 if SEQUENCE_NAMES[name] == "odd" else 1.0 for name in names], dtype=np.float32)
+
+    def _loss(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """Loss of every bar from outputs (n, n_outputs) and answers (n,)."""
+        functional = nn.functional
+        if self.task == "regression":
+            return lambda outputs, y: functional.mse_loss(outputs[:, 0], y, reduction="none")
+        if self._n_outputs == 1:
+            return lambda outputs, y: functional.binary_cross_entropy_with_logits(
+                outputs[:, 0], y, reduction="none"
+            )
+        return lambda outputs, y: functional.cross_entropy(outputs, y.long(), reduction="none")
+
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """Of the module, by name."""
+        return {name: value.numpy() for name, value in self.module_.state_dict().items()}
+
+    def _save(self, folder: Path) -> None:
+        save_file(self.module_.state_dict(), folder / self.file)
+
+    def _load(self, folder: Path) -> None:
+        self.module_ = self._make()
+        self.module_.load_state_dict(load_file(folder / self.file))
+        self.module_.eval()
+
+
+def spans_of(rows: Rows) -> Spans:
     """The stretches of consecutive bars in sorted `rows`, each as (first, last + 1)."""
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
     return [(int(part[0]), int(part[-1]) + 1) for part in np.split(rows, breaks) if len(part)]
 
 
-def chunk_starts(spans: Spans, chunk: int, burn_in: int, shift: int) -> NDArray[np.int64]:
+def chunk_starts(spans: Spans, chunk: int, burn_in: int, shift: int) -> Items:
     """Where chunks of `burn_in + chunk` bars begin so that none leaves its span."""
     whole = burn_in + chunk
     starts = [
@@ -57,65 +149,76 @@ def chunk_starts(spans: Spans, chunk: int, burn_in: int, shift: int) -> NDArray[
     ]
     if not starts:
         longest = max((high - low for low, high in spans), default=0)
-        raise ValueError(
+        raise NotReadyError(
             f"No stretch of {whole} bars to train a sequence on (chunk {chunk} + burn_in {burn_in}); "
-            f"the longest has {longest}. Lower cnn_lstm.chunk or bring more bars."
+            f"the longest has {longest}. Lower chunk or bring more bars."
         )
     return np.concatenate(starts)
 
 
-def train_sequence(
-    inputs: NDArray[np.float32],
-    targets: Floats,
-    spans: Spans,
-    settings: CNNLSTMSettings,
-    seed: int,
-) -> CausalCNNLSTM:
-    """Fit a CNN-LSTM with AdamW for a fixed number of steps; the weights are averaged over the last ones.
+class ChunkTask:
+    """Learning from dense chunks, laid anew over the spans in each epoch from a random bar on.
 
-    Chunks are laid anew over the spans in each pass, from a random bar on; the loss counts the bars
-    after the burn-in whose target is known.
-
-    Parameters
-    ----------
-    inputs : ndarray of shape (n_bars, n_inputs)
-    targets : ndarray of shape (n_bars,)
-        0, 1, or NaN.
-    spans : list of (first, last + 1)
-        Stretches of bars that may be learnt from.
-    settings : CNNLSTMSettings
-    seed : int
+    The loss counts the bars after a chunk's burn-in whose answer is known, each by its weight. With `signs`
+    about half of the chunks are shown mirrored: inputs times their signs, the other of the two answers.
     """
-    torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    module = CausalCNNLSTM(inputs.shape[1], settings)
-    optimiser = torch.optim.AdamW(
-        module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING))  # type: ignore[no-untyped-call]
-    x, y = torch.from_numpy(inputs), torch.from_numpy(targets.astype(np.float32))
-    offsets = torch.arange(settings.burn_in + settings.chunk)
-    longest = max(high - low for low, high in spans)
-    shifts = max(min(settings.chunk, longest - settings.burn_in - settings.chunk), 1)
-    queue = np.empty(0, dtype=np.int64)
-    module.train()
-    for step in range(settings.steps):
-        if len(queue) == 0:
-            shift = int(rng.integers(shifts))
-            queue = rng.permutation(chunk_starts(spans, settings.chunk, settings.burn_in, shift))
-        starts, queue = queue[: settings.batch_size], queue[settings.batch_size :]
-        where = torch.from_numpy(starts)[:, None] + offsets
-        logits = module(x[where])[:, settings.burn_in :]
-        answers = y[where][:, settings.burn_in :]
-        known = torch.isfinite(answers)
-        loss = nn.functional.binary_cross_entropy_with_logits(logits[known], answers[known])
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        optimiser.step()
-        average.update_parameters(module)
-        if step % 25 == 0:
-            report(step / settings.steps, f"loss {loss.item():.4f}")
-    module.load_state_dict(average.module.state_dict())
-    return module.eval()
+
+    def __init__(
+        self,
+        inputs: F32,
+        data: TrainingData,
+        settings: SequenceSettings,
+        loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        seed: int,
+        signs: F32 | None = None,
+    ) -> None:
+        self.signs = None if signs is None else torch.from_numpy(signs)
+        self.spans, self.held_out, self.seed = spans_of(data.rows), spans_of(data.held_out), seed
+        self.chunk, self.burn_in, self._loss = settings.chunk, settings.burn_in, loss
+        answers, weight = np.nan_to_num(data.y), np.where(np.isfinite(data.y), data.weight, 0.0)
+        # A span is as long as its bars without a hole; what lies in no span is never an answer.
+        self._sums = np.concatenate([[0.0], np.cumsum(weight)])
+        arrays = digest_arrays({"x": inputs, "y": answers, "weight": weight})
+        self._digest = digest_json([arrays, self.spans, self.held_out])
+        self.x, self.y, self.w = (torch.from_numpy(a.astype(np.float32)) for a in (inputs, answers, weight))
+        self.offsets = torch.arange(self.burn_in + self.chunk)
+        longest = max((high - low for low, high in self.spans), default=0)
+        self._shifts = max(min(self.chunk, longest - self.burn_in - self.chunk), 1)
+
+    def epoch(self, number: int) -> Items:
+        rng = np.random.default_rng([self.seed, number])
+        shift = int(rng.integers(self._shifts))
+        return rng.permutation(chunk_starts(self.spans, self.chunk, self.burn_in, shift))
+
+    def weight(self, items: Items) -> float:
+        first = items + self.burn_in
+        return float((self._sums[first + self.chunk] - self._sums[first]).sum())
+
+    def loss(self, module: nn.Module, items: Items) -> torch.Tensor:
+        where = torch.from_numpy(items).to(self.x.device)[:, None] + self.offsets
+        x, counted = self.x[where], where[:, self.burn_in :]
+        y, w = self.y[counted], self.w[counted]
+        if self.signs is not None:
+            mirrored = (torch.rand(len(items)) < 0.5).to(x.device)[:, None]
+            x = torch.where(mirrored[:, :, None], x * self.signs, x)
+            y = torch.where(mirrored, 1 - y, y)
+        outputs = module(x)[:, self.burn_in :].flatten(0, 1)
+        return (self._loss(outputs.float(), y.flatten()) * w.flatten()).sum()
+
+    def held_out_loss(self, module: nn.Module) -> float:
+        """Each held-out stretch starts from zeros: the bars before it may be another fold's test block."""
+        loss = total = torch.zeros((), device=self.x.device)
+        for low, high in self.held_out:
+            outputs, weight = module(self.x[None, low:high])[0], self.w[low:high]
+            loss = loss + (self._loss(outputs, self.y[low:high]) * weight).sum()
+            total = total + weight.sum()
+        return float(loss / total.clamp_min(1e-12))
+
+    def to(self, device: torch.device) -> None:
+        self.x, self.y, self.w = self.x.to(device), self.y.to(device), self.w.to(device)
+        self.offsets = self.offsets.to(device)
+        if self.signs is not None:
+            self.signs = self.signs.to(device)
+
+    def digest(self) -> str:
+        return self._digest

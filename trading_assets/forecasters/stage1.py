@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -13,13 +14,12 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from trading_assets.errors import ArtifactError
-from trading_assets.execution.networks import Forecasters
-from trading_assets.forecasters.calibration import Calibrator, calibrate
-from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
+from trading_assets.execution.networks import PROBABILITIES, Forecasters
+from trading_assets.forecasters.base import F32, ModelAdapter
+from trading_assets.forecasters.calibration import Calibrator
 from trading_assets.forecasters.lightgbm import LightGBMForecaster
+from trading_assets.forecasters.sequence import SequenceForecaster
 
-F32 = NDArray[np.float32]
-PROBABILITIES = ("p_lightgbm", "p_cnn_lstm")
 PARITY_TOLERANCE = 1e-5
 
 
@@ -31,38 +31,25 @@ class Stage1:
     weights: dict[str, NDArray[Any]]
 
     @classmethod
-    def join(
-        cls,
-        lightgbm: LightGBMForecaster,
-        lightgbm_calibrator: Calibrator,
-        cnn_lstm: CNNLSTMForecaster,
-        cnn_lstm_calibrator: Calibrator,
-    ) -> Self:
-        """Put fitted forecasters and their calibrators together."""
-        columns = cnn_lstm.columns
-        sequence_scaler = {
-            name: value[columns] if len(value) > 1 else value
-            for name, value in cnn_lstm.preprocessor_.arrays().items()
-        }
-        encoder = {name: value for name, value in cnn_lstm.weights().items() if not name.startswith("head.")}
-        parts: dict[str, dict[str, NDArray[Any]]] = {
-            "lightgbm.scaler": lightgbm.preprocessor_.arrays(),
-            "lightgbm.trees": lightgbm.trees(),
-            "cnn_lstm.scaler": sequence_scaler,
-            "cnn_lstm.encoder": encoder,
-        }
-        weights = {f"{p}.{name}": value for p, part in parts.items() for name, value in part.items()}
-        for name in ("head.weight", "head.bias"):
-            weights[f"cnn_lstm.{name}"] = cnn_lstm.weights()[name]
-        architecture = {
-            "features": lightgbm.feature_names_in_,
-            "lightgbm": {"calibrator": lightgbm_calibrator},
-            "cnn_lstm": {
-                "columns": columns,
-                "calibrator": cnn_lstm_calibrator,
-                "parameters": cnn_lstm.settings(),
-            },
-        }
+    def join(cls, models: Mapping[str, ModelAdapter]) -> Self:
+        """Put fitted, calibrated forecasters together, by kind."""
+        weights: dict[str, NDArray[Any]] = {}
+        architecture: dict[str, Any] = {"features": models["lightgbm"].feature_names_in_}
+        for kind, model in models.items():
+            about: dict[str, Any] = {"calibrator": _calibrator_of(model).to_json()}
+            scaler = model.preprocessor_.as_scaler().arrays()
+            if isinstance(model, LightGBMForecaster):
+                parts = {"trees": model.trees()}
+            elif isinstance(model, SequenceForecaster):
+                columns = model.columns
+                scaler = {k: v[columns] if len(v) > 1 else v for k, v in scaler.items()}
+                about |= {"columns": columns, "settings": model.settings.model_dump(mode="json")}
+                heads = {k: v for k, v in model.weights().items() if k.startswith("head.")}
+                encoder = {k: v for k, v in model.weights().items() if k not in heads}
+                parts = {"encoder": encoder, "head": {k.removeprefix("head."): v for k, v in heads.items()}}
+            for part, arrays in {"scaler": scaler, **parts}.items():
+                weights |= {f"{kind}.{part}.{name}": value for name, value in arrays.items()}
+            architecture[kind] = about
         return cls(architecture, weights)
 
     @property
@@ -91,33 +78,26 @@ class Stage1:
         return pd.DataFrame(out, columns=names)
 
     def require_parity(
-        self,
-        table: pd.DataFrame,
-        features: pd.DataFrame,
-        lightgbm: LightGBMForecaster,
-        cnn_lstm: CNNLSTMForecaster,
+        self, table: pd.DataFrame, features: pd.DataFrame, models: Mapping[str, ModelAdapter]
     ) -> None:
         """Raise `ArtifactError` unless `table` has the probabilities of LightGBM and torch themselves.
 
         A calibrator's step may widen the last bit of a score, so a row in a thousand may differ.
         """
         first = int(features.notna().all(axis=1).to_numpy().argmax())
-        models = zip(PROBABILITIES, ("lightgbm", "cnn_lstm"), (lightgbm, cnn_lstm), strict=True)
-        for column, part, model in models:
+        for kind, model in models.items():
             said = model.predict_proba(features.iloc[first:])[:, 1]
-            said = calibrate(self.architecture[part]["calibrator"], said)
-            differs = np.abs(table[column].to_numpy()[first:] - said) > PARITY_TOLERANCE
+            differs = np.abs(table[f"p_{kind}"].to_numpy()[first:] - said) > PARITY_TOLERANCE
             if differs.mean() > 1e-3:
                 raise ArtifactError(
-                    f"{column} differs from the trained {part} on {differs.sum()} of {len(differs)} bars; "
+                    f"p_{kind} differs from the trained {kind} on {differs.sum()} of {len(differs)} bars; "
                     "the forecaster was not taken over faithfully."
                 )
 
     def encoder_inputs(self, features: pd.DataFrame) -> F32:
-        """The encoder's scaled inputs, shape (n_bars, n_inputs); zeros in the warm-up."""
-        network = self.network
-        z = network.scaler(features.to_numpy()[:, network.columns])
-        return np.nan_to_num(z)
+        """The CNN-LSTM's scaled inputs, shape (n_bars, n_inputs); zeros in the warm-up."""
+        model = self.network.cnn_lstm
+        return np.nan_to_num(model.scaler(features.to_numpy()[:, model.columns]))
 
     def write(self, folder: Path) -> None:
         (folder / "architecture.json").write_text(json.dumps(self.architecture))
@@ -127,3 +107,9 @@ class Stage1:
     def read(cls, folder: Path) -> Self:
         architecture = json.loads((folder / "architecture.json").read_bytes())
         return cls(architecture, load_file(folder / "weights.safetensors"))
+
+
+def _calibrator_of(model: ModelAdapter) -> Calibrator:
+    if model.calibrator_ is None:
+        raise ArtifactError(f"The {model.kind} forecaster has no calibrator; calibrate it before it ships.")
+    return model.calibrator_

@@ -1,97 +1,217 @@
-"""One forecaster's whole training: out-of-fold predictions, the final fit, the look at the next era."""
+"""One forecaster's whole training: search, out-of-fold predictions, final fit, the look at the next era."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any
 
 import numpy as np
 
+from trading_assets.config.settings import Settings
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import OUT_OF_FOLD
-from trading_assets.forecasters.base import ModelAdapter
-from trading_assets.forecasters.crossfit import WARM_UP, OutOfFold, cross_fit, score
-from trading_assets.registry.tables import write_table
+from trading_assets.forecasters.alarms import check_control, check_forecast
+from trading_assets.forecasters.base import Floats, ModelAdapter
+from trading_assets.forecasters.calibration import choose_calibrator, cross_fit_calibrators
+from trading_assets.forecasters.calibration_error import calibration_scores
+from trading_assets.forecasters.crossfit import OutOfFold, cross_fit, predict_block, score
+from trading_assets.forecasters.importance import Importance, importances
+from trading_assets.forecasters.search import SearchResult, search
+from trading_assets.forecasters.trading import best_sharpe, choose_threshold, write_threshold
+from trading_assets.registry.artifacts import Check
+from trading_assets.registry.digests import digest_json
+from trading_assets.registry.ledger import Trials
+from trading_assets.registry.tables import read_table, write_table
 from trading_assets.validation.folds import Folds
-
-Model = TypeVar("Model", bound=ModelAdapter)
-ALARM_AUC = {1: 0.60, 4: 0.58}
-"""Out-of-fold AUC of direction above which a leak is likelier than an edge, from the horizon on."""
-ALARM_GAP = 0.05
-CONTROL_AUC = 0.65
 
 
 @dataclass(frozen=True)
-class FittedForecaster(Generic[Model]):
+class FittedForecaster:
     """A forecaster trained on the whole first era and how it did on bars it had not seen."""
 
-    model: Model
+    model: ModelAdapter
     out_of_fold: OutOfFold
+    search: SearchResult | None
+    importance: Mapping[str, Importance]
     numbers: dict[str, float | int | str]
-    notes: tuple[str, ...]
+    checks: dict[str, Check]
+    sharpe: float
 
     def write(self, folder: Path) -> None:
         self.model.save(folder)
         write_table(self.out_of_fold.frame, folder / OUT_OF_FOLD)
         (folder / "cv_results.json").write_text(json.dumps(self.out_of_fold.folds, indent=1))
+        if self.search is not None:
+            self.search.write(folder)
 
 
 def fit_forecaster(
-    make_model: Callable[[], Model],
+    model: ModelAdapter,
     dataset: Path,
     cv_folds: Path,
+    settings: Settings,
     *,
-    horizon: int,
+    trials: Trials | None = None,
+    checkpoints: Path | None = None,
+    studies: Path | None = None,
+    n_threads: int = 1,
     control: bool = False,
-) -> FittedForecaster[Model]:
+) -> FittedForecaster:
     """Cross-fit on the folds, fit on the whole of `forecaster_train`, score on `agent_train`.
 
     Parameters
     ----------
-    make_model : callable
-        Gives an unfitted model.
+    model : ModelAdapter
+        Unfitted.
     dataset, cv_folds : Path
         Verified folders.
-    horizon : int
-        Bars the direction looks ahead; decides from which AUC on a leak is suspected.
+    settings : Settings
+    trials : Trials, optional
+        Where searched settings are counted.
+    checkpoints : Path, optional
+        Folder from which an interrupted call goes on.
+    studies : Path, optional
+        Journal of all searches; one that asks for more trials of the same goes on in it.
+    n_threads : int
+        The result does not depend on it.
     control : bool
         Also forecast high variance, which any working pipeline can: the positive control.
     """
     data, folds = Dataset.read(dataset), Folds.read(cv_folds)
-    X, y = data.features, data.target("direction")
-    out_of_fold = cross_fit(make_model, X, y, folds.splits)
+    X, y, weight = data.features, data.target("direction"), np.nan_to_num(data.frame["weight"].to_numpy())
+    given: dict[str, Any] = {"sample_weight": weight, "label_end": data.label_end}
+    found = None
+    if settings.search.trials:
+        found = search(
+            model,
+            X,
+            y,
+            folds.splits,
+            n_trials=settings.search.trials,
+            n_workers=settings.search.workers,
+            storage=studies,
+            name=digest_json([model.kind, model.settings.model_dump(mode="json"), model.seed, data.digest]),
+            trials=trials,
+            sharpe=partial(best_sharpe, data=data, costs=settings.costs),
+            **given,
+        )
+        model = model.clone().set_params(**found.parameters)
+    out_of_fold = cross_fit(
+        model.clone, X, y, folds.splits, n_threads=n_threads, checkpoints=checkpoints, **given
+    )
     era, later = folds.eras.forecaster_train, folds.eras.agent_train
-    model = make_model().fit(X, y, rows=np.arange(era.start, era.stop))
-    block = X.iloc[later.start - WARM_UP : later.stop]
-    p = model.predict_proba(block)[WARM_UP:, 1]
-    next_era = score(y[later.rows], p)
+    final = model.clone()
+    final.n_threads = n_threads
+    final.checkpoint = checkpoints / "final.pt" if checkpoints else None
+    final.fit(X, y, rows=np.arange(era.start, era.stop), **given)
+    rows = np.arange(later.start, later.stop)
+    next_era = score(y[rows], predict_block(final, X, rows)[:, 1])
+    whole = out_of_fold.score
     numbers: dict[str, float | int | str] = {
-        "out-of-fold AUC": out_of_fold.auc,
+        "out-of-fold AUC": whole["AUC"],
+        "out-of-fold Brier skill": whole["Brier skill"],
         "next-era AUC": next_era["AUC"],
         "next-era accuracy": next_era["accuracy"],
         "next-era Brier skill": next_era["Brier skill"],
         "training bars": len(era),
+        "device": str(final.training_["device"]["name"]),
     }
-    notes = list(_alarms(out_of_fold.auc, next_era["AUC"], horizon))
+    checks = check_forecast(whole, next_era, settings.labels.horizon)
     if control:
-        variance = cross_fit(make_model, X, data.target("high_variance"), folds.splits)
-        numbers["control: high-variance AUC"] = variance.auc
-        if variance.auc < CONTROL_AUC:
-            notes.append(
-                f"The positive control failed: high variance is forecast with AUC {variance.auc:.3f}, "
-                f"below {CONTROL_AUC}. Either the bars have no volatility clusters or the pipeline is broken."
+        variance = cross_fit(model.clone, X, data.target("high_variance"), folds.splits, n_threads=n_threads)
+        numbers["control: high-variance AUC"] = variance.score["AUC"]
+        checks |= check_control(variance.score["AUC"])
+    return FittedForecaster(
+        model=final,
+        out_of_fold=out_of_fold,
+        search=found,
+        importance=importances(final, out_of_fold, X),
+        numbers=numbers,
+        checks=checks,
+        sharpe=best_sharpe(out_of_fold.frame, data, settings.costs),
+    )
+
+
+@dataclass(frozen=True)
+class CalibratedForecaster:
+    """A forecaster with its calibrator, and how it did on the validation era.
+
+    Attributes
+    ----------
+    validation : tuple of ndarray
+        Outcomes, and the probabilities before and after calibration.
+    """
+
+    model: ModelAdapter
+    numbers: dict[str, float | int | str]
+    tables: dict[str, list[dict[str, Any]]]
+    threshold: float
+    validation: tuple[Floats, Floats, Floats]
+    sharpe: float
+
+    def write(self, folder: Path) -> None:
+        self.model.save(folder)
+        write_threshold(folder, self.threshold)
+
+
+def calibrate_forecaster(
+    model: ModelAdapter, forecaster: Path, dataset: Path, cv_folds: Path, settings: Settings
+) -> CalibratedForecaster:
+    """Choose a calibrator and a threshold of trading on out-of-fold predictions, score on `validation`.
+
+    Parameters
+    ----------
+    model : ModelAdapter
+        The one in `forecaster`; it gets the calibrators.
+    forecaster, dataset, cv_folds : Path
+        Verified folders.
+    settings : Settings
+    """
+    data, eras = Dataset.read(dataset), Folds.read(cv_folds).eras
+    frame = read_table(forecaster / OUT_OF_FOLD)
+    p, y, fold, weight = (frame[name].to_numpy() for name in ("p", "y", "fold", "weight"))
+    model.calibrator_, scores = choose_calibrator(p, y, fold, settings.calibration, weight)
+    method = model.calibrator_.method
+    model.fold_calibrators_ = cross_fit_calibrators(p, y, fold, method, weight)
+    calibrated = np.empty_like(p)
+    for number, calibrator in model.fold_calibrators_.items():
+        calibrated[fold == number] = calibrator.transform(p[fold == number])
+    chosen = choose_threshold(data, frame["row"].to_numpy(), calibrated, settings.costs)
+    threshold = chosen.threshold if chosen else 0.5
+    rows = np.arange(eras.validation.start, eras.validation.stop)
+    rows = rows[np.isfinite(data.target("direction")[rows])]
+    answers = data.target("direction")[rows]
+    before = predict_block(model, data.features, rows)[:, 1]
+    after = model.calibrator_.transform(before)
+    looked = {name: calibration_scores(answers, q) for name, q in (("before", before), ("after", after))}
+    numbers: dict[str, float | int | str] = {
+        "method": method,
+        "out-of-fold rows": len(frame),
+        "validation AUC": score(answers, before)["AUC"],
+        **{f"validation {name} {when}": v for when, row in looked.items() for name, v in row.items()},
+        "threshold": threshold,
+        "out-of-fold Sharpe per bar": chosen.value if chosen else float("nan"),
+    }
+    tables = {
+        "Brier score, cross-fitted": [{"method": name, "Brier": value} for name, value in scores.items()],
+        "thresholds looked at": []
+        if chosen is None
+        else [
+            {"threshold": t, "net Sharpe per bar": v, "trades": n}
+            for t, v, n in zip(
+                chosen.thresholds.tolist(), chosen.values.tolist(), chosen.trades.tolist(), strict=True
             )
-    return FittedForecaster(model, out_of_fold, numbers, tuple(notes))
-
-
-def _alarms(auc: float, next_auc: float, horizon: int) -> list[str]:
-    limit = ALARM_AUC[4] if horizon >= 4 else ALARM_AUC[1]
-    notes = []
-    if auc > limit:
-        notes.append(f"Out-of-fold AUC {auc:.3f} is above {limit}: on a real market suspect a leak first.")
-    if auc - next_auc > ALARM_GAP:
-        notes.append(f"Out-of-fold AUC is {auc - next_auc:.3f} above the next era's: the edge did not last.")
-    return notes
+        ],
+    }
+    return CalibratedForecaster(
+        model,
+        numbers,
+        tables,
+        threshold,
+        (answers, before, after),
+        chosen.value if chosen else float("nan"),
+    )

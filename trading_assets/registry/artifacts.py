@@ -38,6 +38,14 @@ class Recipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Check:
+    """Whether something is as it should be; a failed one warns and stops nothing."""
+
+    passed: bool
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """What a person wants to see of an artifact at one look."""
 
@@ -46,6 +54,7 @@ class Summary:
     pictures: tuple[str, ...] = ()
     """PNG files in the artifact's folder."""
     notes: tuple[str, ...] = ()
+    checks: Mapping[str, Check] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if twice := set(self.numbers) & set(self.tables):
@@ -63,6 +72,10 @@ class Built:
     """Measurements for programs to read, as JSON."""
     contract: str = ""
     """Digest of what a consumer relies on; another contract makes a new major version."""
+    sharpe: float | None = None
+    """Per bar, net of costs, of what was fitted; for the ledger of trials."""
+    alternatives: int = 1
+    """How many were looked at, and one kept; for the ledger of trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,4 +109,5 @@ class ArtifactRef:
             tables=stored["tables"],
             pictures=tuple(stored["pictures"]),
             notes=tuple(stored["notes"]),
+            checks={name: Check(**check) for name, check in stored["checks"].items()},
         )

@@ -10,15 +10,16 @@ import pandas as pd
 
 from trading_assets.agents.observations import F32, AgentMarket
 from trading_assets.execution.loader import load_bundle
+from trading_assets.registry.ledger import TrialCount
+from trading_assets.reports.luck import CONFIDENCE, sharpe_statistics
 from trading_assets.simulation.backtest import Backtest, backtest
 from trading_assets.simulation.baselines import (
     always_flat,
     buy_and_hold,
-    choose_band,
     no_trade_band,
 )
 from trading_assets.simulation.kernel import ACCOUNT_NAMES
-from trading_assets.validation.metrics import verdict
+from trading_assets.validation.metrics import NO_EDGE, verdict
 
 
 def replay_bundle(bundle: Path, market: AgentMarket) -> tuple[Backtest, pd.DataFrame]:
@@ -51,23 +52,29 @@ def replay_bundle(bundle: Path, market: AgentMarket) -> tuple[Backtest, pd.DataF
     return result, decisions
 
 
-def run_baselines(market: AgentMarket) -> tuple[dict[str, Backtest], float]:
-    """Buy-and-hold, always flat, and the no-trade band chosen on validation; and that band's width."""
-    probability = market.stage1[:, -2:].astype(np.float64).mean(axis=1)
-    bars, rules, era, before = market.bars, market.rules, market.eras.test, market.eras.validation
-    width = choose_band(probability, bars, before.start, before.stop, rules)
-    results = {
-        "no-trade band": no_trade_band(probability, width, bars, era.start, era.stop, rules),
+def run_baselines(market: AgentMarket, width: float) -> dict[str, Backtest]:
+    """Buy-and-hold, always flat, and the no-trade band of a width."""
+    bars, rules, era = market.bars, market.rules, market.eras.test
+    return {
+        "no-trade band": no_trade_band(market.probability, width, bars, era.start, era.stop, rules),
         "buy and hold": buy_and_hold(bars, era.start, era.stop, rules),
         "always flat": always_flat(bars, era.start, era.stop, rules),
     }
-    return results, width
 
 
-def compare_on_test(results: dict[str, Backtest], periods_per_year: float) -> list[dict[str, Any]]:
-    """One row a strategy: its name, its metrics, its verdict."""
+def compare_on_test(
+    results: dict[str, Backtest], periods_per_year: float, tried: TrialCount
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """One row a strategy (its name, its metrics, its verdict), and how much of the first may be luck.
+
+    The first is the one that was chosen: its verdict needs a deflated Sharpe ratio above 95 % too.
+    """
     rows = []
     for name, result in results.items():
         metrics = result.metrics(periods_per_year)
         rows.append({"strategy": name, **metrics, "verdict": verdict(metrics)})
-    return rows
+    first = next(iter(results.values()))
+    luck = sharpe_statistics(first.returns, periods_per_year, tried)
+    if not luck["deflated Sharpe"] > CONFIDENCE:
+        rows[0]["verdict"] = NO_EDGE
+    return rows, luck

@@ -12,12 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from trading_assets.forecasters.calibration_error import reliability_curve
 from trading_assets.simulation.backtest import Backtest
 from trading_assets.validation.eras import ERA_NAMES, Eras
+from trading_assets.validation.splits import PurgedSplitter
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 ERA_COLOURS = dict(zip(ERA_NAMES, ("#4c78a8", "#59a14f", "#f2b134", "#d1495b"), strict=True))
+SPLIT_COLOURS = ("#9ecae9", "#ff9d4d")
+"""Training rows, test rows."""
+LEFT_OUT_COLOUR = "#e4e4e4"
 MAX_POINTS = 2_000
 
 
@@ -118,15 +123,34 @@ def folds(folder: Path, eras: Eras, splits: Sequence[tuple[Rows, Rows]], n_bars:
         era = getattr(eras, name)
         axis.barh(0, len(era), left=era.start, color=ERA_COLOURS[name])
         axis.text(era.start + len(era) / 2, 0, name, ha="center", va="center", fontsize=6.5)
-    for number, (train, test) in enumerate(splits, start=1):
-        for rows, colour in ((train, "#9ecae9"), (test, "#ff9d4d")):
-            for part in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
-                axis.barh(number, len(part), left=part[0], color=colour)
+    for number, split in enumerate(splits, start=1):
+        _draw_split(axis, number, split)
     names = ["eras", *(f"fold {i + 1}" for i in range(len(splits)))]
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.set(xlim=(0, n_bars), xlabel="bar (white: purged, embargoed, or warm-up)")
     return _save(figure, folder, "folds.png")
+
+
+def splits(folder: Path, splitter: PurgedSplitter, n_rows: int) -> str:
+    """Training rows (blue), test rows (orange) and rows left out (grey) of every split, first on top."""
+    numbered = list(enumerate(splitter.split(np.empty(n_rows)), start=1))
+    figure, (axis,) = _figure(1, 0.9 + 0.22 * len(numbered))
+    for number, split in numbered:
+        axis.barh(number, n_rows, color=LEFT_OUT_COLOUR)
+        _draw_split(axis, number, split)
+    axis.set_yticks([number for number, _ in numbered], [f"split {number}" for number, _ in numbered])
+    axis.tick_params(axis="y", labelsize=7)
+    axis.invert_yaxis()
+    axis.set(title=type(splitter).__name__, xlim=(0, n_rows))
+    axis.set(xlabel="row (blue: train, orange: test, grey: left out)")
+    return _save(figure, folder, "splits.png")
+
+
+def _draw_split(axis: Axes, y: int, split: tuple[Rows, Rows]) -> None:
+    for rows, colour in zip(split, SPLIT_COLOURS, strict=True):
+        for part in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+            axis.barh(y, len(part), left=part[0], color=colour)
 
 
 def bars_chart(folder: Path, name: str, values: Mapping[str, float], label: str) -> str:
@@ -147,23 +171,65 @@ def fold_scores(folder: Path, rows: Sequence[Mapping[str, Any]]) -> str:
     return _save(figure, folder, "fold_scores.png")
 
 
-def reliability(folder: Path, y: Floats, before: Floats, after: Floats) -> str:
-    figure, (axis,) = _figure(1, 4.2)
-    axis.plot([0, 1], [0, 1], color="black", lw=0.8)
-    for name, p in (("out of fold", before), ("calibrated", after)):
-        edges = np.unique(np.quantile(p, np.linspace(0, 1, 16)))
-        bins = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, max(len(edges) - 2, 0))
-        count = np.maximum(np.bincount(bins), 1)
-        axis.plot(np.bincount(bins, p) / count, np.bincount(bins, y) / count, "o-", ms=3, label=name)
-    low, high = np.percentile(before, [0.5, 99.5])
-    axis.set(
-        xlabel="said",
-        ylabel="happened",
-        xlim=(low - 0.05, high + 0.05),
-        ylim=(low - 0.1, high + 0.1),
-    )
-    axis.legend()
+def reliability(folder: Path, curves: Mapping[str, tuple[Floats, Floats, Floats]]) -> str:
+    """What happened against what was said; a panel for each (outcomes, said before, said after)."""
+    figure = Figure(figsize=(4 * len(curves) + 1, 4), layout="constrained")
+    for axis, (title, (y, before, after)) in zip(
+        np.atleast_1d(figure.subplots(1, len(curves))), curves.items(), strict=True
+    ):
+        axis.plot([0, 1], [0, 1], color="black", lw=0.8)
+        for name, p in (("raw", before), ("calibrated", after)):
+            curve = reliability_curve(y, p, strategy="quantile")
+            axis.plot(curve.said, curve.happened, "o-", ms=3, label=name)
+        low, high = np.percentile(np.concatenate([before, after]), [0.5, 99.5])
+        axis.set(
+            title=title,
+            xlabel="said",
+            ylabel="happened",
+            xlim=(low - 0.05, high + 0.05),
+            ylim=(low - 0.1, high + 0.1),
+        )
+        axis.grid(alpha=0.25)
+        axis.legend()
     return _save(figure, folder, "reliability.png")
+
+
+def importances(folder: Path, ways: Mapping[str, Mapping[str, float]]) -> str:
+    """A panel for each way of asking, the 15 most important features on top."""
+    figure = Figure(figsize=(4.5 * len(ways), 4.2), layout="constrained")
+    for axis, (way, values) in zip(np.atleast_1d(figure.subplots(1, len(ways))), ways.items(), strict=True):
+        chosen = sorted(values.items(), key=lambda item: item[1])[-15:]
+        axis.barh([name for name, _ in chosen], [value for _, value in chosen])
+        axis.tick_params(labelsize=7)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.set_xlabel(way)
+    return _save(figure, folder, "importance.png")
+
+
+def search(folder: Path, trials: Sequence[Mapping[str, Any]], importance: Mapping[str, float]) -> str:
+    """Loss of every set that was tried and the best so far; below, what the losses differ by."""
+    figure, (top, bottom) = _figure(2, 2.6)
+    done = [row for row in trials if row["median loss"] is not None]
+    numbers, losses = [row["trial"] for row in done], [row["median loss"] for row in done]
+    top.plot(numbers, losses, "o", ms=4)
+    top.step(numbers, np.minimum.accumulate(losses), where="post", lw=1)
+    for row in trials:
+        if row["median loss"] is None:
+            top.axvline(row["trial"], color="grey", lw=0.6, alpha=0.5)
+    top.set(xlabel="trial (grey: given up)", ylabel="median loss of the folds")
+    bottom.barh(list(importance), list(importance.values()))
+    bottom.set(xlabel="share of what the losses differ by")
+    return _save(figure, folder, "search.png")
+
+
+def growth(folder: Path, times: pd.Series[Any], equities: Mapping[str, Floats]) -> str:
+    figure, (axis,) = _figure()
+    for name, equity in equities.items():
+        axis.plot(*_thin(times, equity), lw=1, label=name)
+    axis.axhline(1, color="black", lw=0.8)
+    axis.set(yscale="log", ylabel="equity, net of costs")
+    axis.legend()
+    return _save(figure, folder, "growth.png")
 
 
 def probabilities(folder: Path, times: pd.Series[Any], columns: Mapping[str, Floats]) -> str:

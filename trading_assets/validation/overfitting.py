@@ -257,13 +257,9 @@ def bootstrap_interval(
     ------
     ValueError
         When returns are not finite, fewer than 2 or not one series, or another argument is out of range.
-    ImportError
-        Without `arch`.
     """
-    try:
-        from arch.bootstrap import StationaryBootstrap, optimal_block_length
-    except ImportError:
-        raise ImportError("The bootstrap needs arch, which is not installed: pip install arch") from None
+    from arch.bootstrap import StationaryBootstrap, optimal_block_length
+
     series = np.asarray(returns, dtype=float)
     if series.ndim != 1 or len(series) < 2 or not np.isfinite(series).all():
         raise ValueError(

@@ -9,7 +9,7 @@ from trading_assets.registry.digests import digest_files
 @step(
     group="07_agents",
     category="models",
-    method=1,
+    method=2,
     kinds={"pytorch"},
     settings=("ppo", "costs", "risk", "seed"),
 )
@@ -31,6 +31,8 @@ def ppo_agent(
     kept = next(row for row in history if row["kept"])
     return Built(
         identity=digest_files(work.folder, TrainedPolicy.FILES),
+        sharpe=kept["sharpe per bar"],
+        alternatives=len(history),
         summary=Summary(
             numbers={
                 "validation equity": kept["equity"],

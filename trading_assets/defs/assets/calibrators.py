@@ -1,56 +1,54 @@
 """Floor 5, stage 1: from scores to probabilities, fitted on out-of-fold predictions."""
 
-import json
+from collections.abc import Mapping
+
+import dagster as dg
 
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
-from trading_assets.forecasters import OUT_OF_FOLD
+from trading_assets.forecasters import FORECASTERS
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.digests import digest_files
-from trading_assets.registry.tables import read_table
-
-GROUP = "05_calibration"
 
 
-@step(group=GROUP, category="models", method=1, kinds={"scikitlearn"}, settings=("calibration",))
-def lightgbm_calibrator(work: Work, lightgbm_forecaster: ArtifactRef) -> Built:
-    """Isotonic, Platt or beta calibration of the trees, the best by Brier score out of fold."""
-    return _calibrate(work, lightgbm_forecaster)
-
-
-@step(group=GROUP, category="models", method=1, kinds={"scikitlearn"}, settings=("calibration",))
-def cnn_lstm_calibrator(work: Work, cnn_lstm_forecaster: ArtifactRef) -> Built:
-    """Isotonic, Platt or beta calibration of the CNN-LSTM, the best by Brier score out of fold."""
-    return _calibrate(work, cnn_lstm_forecaster)
-
-
-def _calibrate(work: Work, forecaster: ArtifactRef) -> Built:
-    from trading_assets.forecasters.calibration import (
-        calibrate,
-        choose_calibrator,
-        expected_calibration_error,
+def _declare(kind: str) -> dg.AssetsDefinition:
+    @step(
+        name=f"{kind}_calibrator",
+        group="05_calibration",
+        category="models",
+        method=2,
+        kinds={"scikitlearn"},
+        inputs=("dataset", "cv_folds", f"{kind}_forecaster"),
+        settings=("calibration", "costs"),
     )
-    from trading_assets.reports import pictures
+    def build(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef, **inputs: ArtifactRef) -> Built:
+        """The forecaster with its calibrators: isotonic, Platt or beta, the best by Brier score out of fold.
 
-    frame = read_table(forecaster.open() / OUT_OF_FOLD)
-    p, y = frame["p"].to_numpy(), frame["y"].to_numpy()
-    calibrator, scores = choose_calibrator(p, y, frame["fold"].to_numpy(), work.settings.calibration)
-    (work.folder / "calibrator.json").write_text(json.dumps(calibrator))
-    after = calibrate(calibrator, p)
-    return Built(
-        identity=digest_files(work.folder, ["calibrator.json"]),
-        summary=Summary(
-            numbers={
-                "method": calibrator["method"],
-                "rows": len(frame),
-                "ECE before": expected_calibration_error(y, p),
-                "ECE after (same rows)": expected_calibration_error(y, after),
-            },
-            tables={
-                "Brier score, cross-fitted": [
-                    {"method": name, "Brier": value} for name, value in scores.items()
-                ]
-            },
-            pictures=(pictures.reliability(work.folder, y, p, after),),
-        ),
-    )
+        With them goes the threshold from which its forecast is worth trading.
+        """
+        from trading_assets.forecasters import load_forecaster
+        from trading_assets.forecasters.stage1_training import calibrate_forecaster
+        from trading_assets.reports import pictures
+
+        folder = inputs[f"{kind}_forecaster"].open()
+        made = calibrate_forecaster(
+            load_forecaster(folder), folder, dataset.open(), cv_folds.open(), work.settings
+        )
+        made.write(work.folder)
+        (work.folder / "cv_results.json").write_bytes((folder / "cv_results.json").read_bytes())
+        return Built(
+            identity=digest_files(work.folder, ["model.json", "calibrator.json", "threshold.json"]),
+            sharpe=made.sharpe,
+            alternatives=max(len(made.tables["thresholds looked at"]), 1),
+            summary=Summary(
+                numbers=made.numbers,
+                tables=made.tables,
+                pictures=(pictures.reliability(work.folder, {"validation era": made.validation}),),
+            ),
+        )
+
+    return build
+
+
+calibrators: Mapping[str, dg.AssetsDefinition] = {kind: _declare(kind) for kind in FORECASTERS}
+"""By the kind of forecaster."""

@@ -1,7 +1,5 @@
 """Floor 6: what stage 1 says of every bar, in the form agents learn from."""
 
-import json
-
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
@@ -9,40 +7,34 @@ from trading_assets.registry.digests import digest_files, digest_json
 from trading_assets.registry.tables import digest_table, write_table
 
 
-@step(group="06_embeddings", category="models", method=1, kinds={"numpy", "parquet"})
+@step(group="06_embeddings", category="models", method=2, kinds={"numpy", "parquet"}, fits=False)
 def market_embeddings(
     work: Work,
     dataset: ArtifactRef,
     cv_folds: ArtifactRef,
-    lightgbm_forecaster: ArtifactRef,
     lightgbm_calibrator: ArtifactRef,
-    cnn_lstm_forecaster: ArtifactRef,
+    gru_calibrator: ArtifactRef,
     cnn_lstm_calibrator: ArtifactRef,
 ) -> Built:
     """The CNN-LSTM's hidden state and the calibrated probabilities of every bar.
 
     Computed with the network that ships, so that an agent meets live what it met in training.
     """
+    from trading_assets.execution.networks import PROBABILITIES
     from trading_assets.features.dataset import Dataset
-    from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
+    from trading_assets.forecasters import load_forecaster
     from trading_assets.forecasters.crossfit import score
-    from trading_assets.forecasters.lightgbm import LightGBMForecaster
-    from trading_assets.forecasters.stage1 import PROBABILITIES, Stage1
+    from trading_assets.forecasters.stage1 import Stage1
     from trading_assets.reports import pictures
     from trading_assets.validation.folds import Folds
 
     data, eras = Dataset.read(dataset.open()), Folds.read(cv_folds.open()).eras
-    lightgbm = LightGBMForecaster.load(lightgbm_forecaster.open())
-    cnn_lstm = CNNLSTMForecaster.load(cnn_lstm_forecaster.open())
-    stage1 = Stage1.join(
-        lightgbm,
-        json.loads((lightgbm_calibrator.open() / "calibrator.json").read_bytes()),
-        cnn_lstm,
-        json.loads((cnn_lstm_calibrator.open() / "calibrator.json").read_bytes()),
-    )
+    calibrated = (lightgbm_calibrator, gru_calibrator, cnn_lstm_calibrator)
+    models = {ref.kind.removesuffix("_calibrator"): load_forecaster(ref.open()) for ref in calibrated}
+    stage1 = Stage1.join(models)
     stage1.write(work.folder)
     table = stage1.table(data.features)
-    stage1.require_parity(table, data.features, lightgbm, cnn_lstm)
+    stage1.require_parity(table, data.features, models)
     write_table(table, work.folder / "embeddings.parquet")
     y = data.target("direction")[eras.agent_train.rows]
     columns = {name: table[name].to_numpy(dtype="float64") for name in PROBABILITIES}

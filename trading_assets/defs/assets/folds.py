@@ -12,6 +12,7 @@ from trading_assets.registry.digests import digest_files
     method=1,
     kinds={"numpy"},
     settings=("folds",),
+    fits=False,
 )
 def cv_folds(work: Work, dataset: ArtifactRef) -> Built:
     """The four eras, and purged, embargoed folds inside the first."""

@@ -1,78 +1,77 @@
 """Floor 4, stage 1: the forecasters, each with its out-of-fold predictions."""
 
+from collections.abc import Mapping
+
+import dagster as dg
+
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
-from trading_assets.forecasters import OUT_OF_FOLD
+from trading_assets.forecasters import FORECASTERS, OUT_OF_FOLD, alarms
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.digests import digest_files
 
-GROUP = "04_forecasters"
+CONTROL = "lightgbm"
+"""The forecaster that is also asked for high variance, the positive control."""
 
 
-@step(
-    group=GROUP,
-    category="models",
-    method=1,
-    kinds={"lightgbm"},
-    settings=("lightgbm", "seed", "labels.horizon"),
-)
-def lightgbm_forecaster(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef) -> Built:
-    """Boosted trees on one bar's features. As a positive control they also forecast high variance."""
-    from trading_assets.forecasters.lightgbm import LightGBMForecaster
-    from trading_assets.forecasters.stage1_training import fit_forecaster
-    from trading_assets.reports import pictures
-
-    parameters = work.settings.lightgbm.model_dump()
-    fitted = fit_forecaster(
-        lambda: LightGBMForecaster(work.settings.seed, **parameters),
-        dataset.open(),
-        cv_folds.open(),
-        horizon=work.settings.labels.horizon,
-        control=True,
+def _declare(kind: str) -> dg.AssetsDefinition:
+    @step(
+        name=f"{kind}_forecaster",
+        group="04_forecasters",
+        category="models",
+        method=2,
+        kinds={"lightgbm" if kind == "lightgbm" else "pytorch"},
+        settings=(kind, "seed", "search", "labels.horizon"),
+        checks=(alarms.AUC, alarms.SKILL, alarms.GAP, *([alarms.CONTROL] if kind == CONTROL else [])),
     )
-    fitted.write(work.folder)
-    gain = fitted.model.gain()
-    return Built(
-        identity=digest_files(work.folder, ["model.txt", "preprocessor.json", OUT_OF_FOLD]),
-        summary=Summary(
-            numbers=fitted.numbers,
-            tables={"cross-validation": fitted.out_of_fold.folds},
-            pictures=(
-                pictures.fold_scores(work.folder, fitted.out_of_fold.folds),
-                pictures.bars_chart(work.folder, "gain.png", gain, "share of gain"),
+    def build(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef) -> Built:
+        """A forecaster: searched where asked for, cross-fitted, fitted on the whole first era."""
+        from trading_assets.config.paths import threads
+        from trading_assets.forecasters import forecaster_class
+        from trading_assets.forecasters.stage1_training import fit_forecaster
+        from trading_assets.reports import pictures
+
+        settings = work.settings
+        model = forecaster_class(kind)(settings.seed, **getattr(settings, kind).model_dump())
+        fitted = fit_forecaster(
+            model,
+            dataset.open(),
+            cv_folds.open(),
+            settings,
+            trials=work.trials,
+            checkpoints=work.checkpoints,
+            studies=work.studies,
+            n_threads=threads(),
+            control=kind == CONTROL,
+        )
+        fitted.write(work.folder)
+        shown = [
+            pictures.fold_scores(work.folder, fitted.out_of_fold.folds),
+            pictures.importances(work.folder, fitted.importance),
+        ]
+        tables = {"cross-validation": fitted.out_of_fold.folds}
+        if fitted.search is not None:
+            tables["search"] = [
+                {**row, "fold losses": str(row["fold losses"])} for row in fitted.search.trials
+            ]
+            shown.append(pictures.search(work.folder, fitted.search.trials, fitted.search.importance))
+        record = fitted.model.training_
+        weights = "model.txt" if kind == "lightgbm" else "model.safetensors"
+        return Built(
+            identity=digest_files(work.folder, ["model.json", weights, OUT_OF_FOLD]),
+            details={"training": record},
+            sharpe=fitted.sharpe,
+            summary=Summary(
+                numbers=fitted.numbers,
+                tables=tables,
+                pictures=tuple(shown),
+                notes=tuple(record.get("degradations", [])),
+                checks=fitted.checks,
             ),
-            notes=fitted.notes,
-        ),
-    )
+        )
+
+    return build
 
 
-@step(
-    group=GROUP,
-    category="models",
-    method=1,
-    kinds={"pytorch"},
-    settings=("cnn_lstm", "seed", "labels.horizon"),
-)
-def cnn_lstm_forecaster(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef) -> Built:
-    """A causal CNN-LSTM on the stationary features, trained on dense chunks."""
-    from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
-    from trading_assets.forecasters.stage1_training import fit_forecaster
-    from trading_assets.reports import pictures
-
-    parameters = work.settings.cnn_lstm.model_dump()
-    fitted = fit_forecaster(
-        lambda: CNNLSTMForecaster(work.settings.seed, **parameters),
-        dataset.open(),
-        cv_folds.open(),
-        horizon=work.settings.labels.horizon,
-    )
-    fitted.write(work.folder)
-    return Built(
-        identity=digest_files(work.folder, ["model.safetensors", "preprocessor.json", OUT_OF_FOLD]),
-        summary=Summary(
-            numbers=fitted.numbers,
-            tables={"cross-validation": fitted.out_of_fold.folds},
-            pictures=(pictures.fold_scores(work.folder, fitted.out_of_fold.folds),),
-            notes=fitted.notes,
-        ),
-    )
+forecasters: Mapping[str, dg.AssetsDefinition] = {kind: _declare(kind) for kind in FORECASTERS}
+"""By kind."""

@@ -9,7 +9,7 @@ from trading_assets.registry.digests import digest_files
 @step(
     group="08_hybrids",
     category="models",
-    method=1,
+    method=2,
     kinds={"pytorch"},
     settings=("hybrid", "ppo", "costs", "risk", "seed", "bundle.warm_up_bars"),
 )
@@ -46,6 +46,8 @@ def ppo_hybrid(
     kept = next(row for row in history if row["kept"])
     return Built(
         identity=digest_files(work.folder, TrainedPolicy.FILES),
+        sharpe=kept["sharpe per bar"],
+        alternatives=len(history),
         summary=Summary(
             numbers={
                 "validation equity": kept["equity"],

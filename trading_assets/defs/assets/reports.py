@@ -1,4 +1,4 @@
-"""Floor 10: what the finished bundle earned on the untouched era, and all symbols side by side."""
+"""Floor 10: what forecasters and the finished bundle were worth, and all symbols side by side."""
 
 import json
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import dagster as dg
 
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
+from trading_assets.forecasters.alarms import SHARPE, check_sharpe
 from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summary
 from trading_assets.registry.digests import digest_files, digest_json
 from trading_assets.registry.store import ArtifactStore
@@ -21,13 +22,68 @@ GROUP = "10_deploy"
     category="reports",
     method=1,
     kinds={"matplotlib"},
+    settings=("costs",),
+    reads_trials=True,
+    checks=(SHARPE,),
+)
+def forecast_report(
+    work: Work,
+    dataset: ArtifactRef,
+    cv_folds: ArtifactRef,
+    lightgbm_calibrator: ArtifactRef,
+    gru_calibrator: ArtifactRef,
+    cnn_lstm_calibrator: ArtifactRef,
+) -> Built:
+    """The calibrated forecasters on the validation era: what they knew, and what trading on it earned."""
+    from trading_assets.features.dataset import Dataset
+    from trading_assets.reports import pictures
+    from trading_assets.reports.forecasts import compare_forecasters
+    from trading_assets.validation.folds import Folds
+
+    folders = {
+        ref.kind.removesuffix("_calibrator"): ref.open()
+        for ref in (lightgbm_calibrator, gru_calibrator, cnn_lstm_calibrator)
+    }
+    data, eras = Dataset.read(dataset.open()), Folds.read(cv_folds.open()).eras
+    compared = compare_forecasters(folders, data, eras.validation, work.settings.costs, work.tried)
+    (work.folder / "forecasters.json").write_text(json.dumps(compared.rows, indent=1))
+    times = data.frame["timestamp"].iloc[compared.bars]
+    best = max(compared.rows, key=lambda row: row["net Sharpe"])
+    return Built(
+        identity=digest_files(work.folder, ["forecasters.json"]),
+        summary=Summary(
+            numbers={
+                "verdict": best["verdict"],
+                "best forecaster": best["forecaster"],
+                "probability of overfitting": compared.overfitting,
+                "trials": work.tried.n_trials,
+                "validation bars": len(eras.validation),
+            },
+            tables={"validation era": compared.rows},
+            pictures=(
+                pictures.growth(work.folder, times, compared.growth),
+                pictures.reliability(work.folder, compared.reliability),
+            ),
+            checks=check_sharpe(best["net Sharpe"]),
+        ),
+    )
+
+
+@step(
+    group=GROUP,
+    category="reports",
+    method=2,
+    kinds={"matplotlib"},
     settings=("costs", "risk"),
+    reads_trials=True,
+    checks=(SHARPE,),
 )
 def backtest_report(
     work: Work,
     dataset: ArtifactRef,
     cv_folds: ArtifactRef,
     market_embeddings: ArtifactRef,
+    policy_ensemble: ArtifactRef,
     policy_bundle: ArtifactRef,
 ) -> Built:
     """The bundle replayed on the test era, net of costs, beside strategies that need no training."""
@@ -40,11 +96,11 @@ def backtest_report(
     market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), work.settings)
     data = Dataset.read(dataset.open())
     result, decisions = replay_bundle(policy_bundle.open(), market)
-    baselines, width = run_baselines(market)
-    results = {"policy": result, **baselines}
-    rows = compare_on_test(results, data.periods_per_year)
+    width = json.loads((policy_ensemble.open() / "band.json").read_bytes())["width"]
+    results = {"policy": result, **run_baselines(market, width)}
+    rows, luck = compare_on_test(results, data.periods_per_year, work.tried)
     write_table(decisions, work.folder / "decisions.parquet")
-    (work.folder / "metrics.json").write_text(json.dumps(rows, indent=1))
+    (work.folder / "metrics.json").write_text(json.dumps({"strategies": rows, "luck": luck}, indent=1))
     era = market.eras.test
     times = data.frame["timestamp"].iloc[era.start + 1 : era.stop]
     policy, costs = rows[0], work.settings.costs
@@ -55,15 +111,9 @@ def backtest_report(
                 "verdict": policy["verdict"],
                 **{
                     name: policy[name]
-                    for name in (
-                        "net return",
-                        "gross return",
-                        "Sharpe",
-                        "max drawdown",
-                        "trades",
-                        "alpha t",
-                    )
+                    for name in ("net return", "gross return", "max drawdown", "trades", "alpha t")
                 },
+                **luck,
                 "buy and hold": rows[2]["net return"],
                 "fee (bps)": costs.fee_bps,
                 "slippage (bps)": costs.slippage_bps,
@@ -73,6 +123,7 @@ def backtest_report(
             tables={"test era, net of costs": rows},
             pictures=(pictures.equity(work.folder, times, results),),
             notes=(f"bundle {policy_bundle.version}", f"{times.iloc[0]} to {times.iloc[-1]}"),
+            checks=check_sharpe(policy["Sharpe"]),
         ),
     )
 

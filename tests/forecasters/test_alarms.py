@@ -1,0 +1,79 @@
+"""Alarms of what is too good, or too bad, to be true; each asked on both sides of its line."""
+
+import pytest
+
+from trading_assets.forecasters import alarms
+from trading_assets.forecasters.alarms import check_control, check_forecast, check_sharpe
+
+CALM = {"AUC": 0.53, "Brier skill": 0.004}
+
+
+def forecast(out_of_fold: dict[str, float], next_era: dict[str, float], horizon: int = 1) -> set[str]:
+    """The alarms that go off."""
+    found = check_forecast({**CALM, **out_of_fold}, {**CALM, **next_era}, horizon)
+    assert list(found) == [alarms.AUC, alarms.SKILL, alarms.GAP]
+    return {name for name, check in found.items() if not check.passed}
+
+
+def test_a_small_edge_that_lasts_is_no_alarm() -> None:
+    assert forecast({}, {}) == set()
+    assert forecast({"AUC": 0.5, "Brier skill": -0.01}, {"AUC": 0.5, "Brier skill": 0.0}, 24) == set()
+
+
+@pytest.mark.parametrize(
+    ("horizon", "below", "above"), [(1, 0.60, 0.601), (3, 0.60, 0.601), (4, 0.58, 0.581), (24, 0.58, 0.59)]
+)
+def test_an_auc_above_the_line_of_its_horizon_is_an_alarm_on_either_span(
+    horizon: int, below: float, above: float
+) -> None:
+    for span in (0, 1):
+        for auc, expected in ((below, set()), (above, {alarms.AUC})):
+            scores = [{"AUC": 0.575}, {"AUC": 0.575}]
+            scores[span] = {"AUC": auc}
+            assert forecast(scores[0], scores[1], horizon) == expected
+
+
+@pytest.mark.parametrize("skill", [0.03, -0.03])
+def test_a_skill_beyond_the_line_either_way_is_an_alarm_on_either_span(skill: float) -> None:
+    beyond = {"Brier skill": skill * 1.01}
+    for span in (0, 1):
+        scores: list[dict[str, float]] = [{}, {}]
+        scores[span] = {"Brier skill": skill}
+        assert forecast(*scores) == set()
+        scores[span] = beyond
+        assert forecast(*scores) == {alarms.SKILL}
+    assert forecast({"Brier skill": 0.01}, beyond) == {alarms.SKILL}
+
+
+def test_an_edge_that_does_not_last_is_an_alarm_and_one_that_grows_is_none() -> None:
+    assert forecast({"AUC": 0.562}, {"AUC": 0.5125}) == set()
+    assert forecast({"AUC": 0.563}, {"AUC": 0.5125}) == {alarms.GAP}
+    assert forecast({"AUC": 0.50}, {"AUC": 0.58}) == set()
+
+
+def test_the_positive_control_must_be_found() -> None:
+    assert check_control(0.65)[alarms.CONTROL].passed
+    assert not check_control(0.649)[alarms.CONTROL].passed
+    assert check_control(0.9)[alarms.CONTROL].passed
+
+
+def test_a_sharpe_ratio_above_two_is_an_alarm_and_a_bad_one_is_none() -> None:
+    assert check_sharpe(2.0)[alarms.SHARPE].passed
+    assert not check_sharpe(2.01)[alarms.SHARPE].passed
+    assert check_sharpe(-7.0)[alarms.SHARPE].passed
+
+
+def test_a_score_that_is_not_known_is_no_alarm() -> None:
+    nan = float("nan")
+    assert forecast({"AUC": nan}, {}) == set()
+    assert check_control(nan)[alarms.CONTROL].passed and check_sharpe(nan)[alarms.SHARPE].passed
+
+
+def test_an_alarm_says_the_figure_the_line_and_what_to_suspect() -> None:
+    found = check_forecast({"AUC": 0.7, "Brier skill": 0.1}, {"AUC": 0.52, "Brier skill": 0.0}, 24)
+    assert found[alarms.AUC].text.startswith("AUC 0.700, alarm above 0.58.")
+    assert found[alarms.SKILL].text.startswith("Brier skill 0.100, alarm beyond 0.03 either way.")
+    assert found[alarms.GAP].text.startswith("AUC fell by 0.180 from out of fold to the next era")
+    assert all("leak" in found[name].text for name in (alarms.AUC, alarms.SKILL))
+    assert "0.600" in check_control(0.6)[alarms.CONTROL].text
+    assert check_sharpe(3.456)[alarms.SHARPE].text.startswith("Net Sharpe ratio 3.46 a year, alarm above 2")

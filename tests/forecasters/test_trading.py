@@ -1,0 +1,123 @@
+"""What following a forecast would have earned, against a loop by hand and the figures of `validation`."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trading_assets.config.settings import CostSettings
+from trading_assets.features.dataset import Dataset
+from trading_assets.forecasters.trading import (
+    N_THRESHOLDS,
+    best_sharpe,
+    choose_threshold,
+    net_returns,
+    next_returns,
+    positions,
+    read_threshold,
+    write_threshold,
+)
+from trading_assets.market.synthetic import SyntheticMarket
+from trading_assets.validation.metrics import sharpe_ratio
+from trading_assets.validation.positions import TradingMetrics
+
+COSTS = CostSettings(fee_bps=3.0, slippage_bps=2.0)
+ROWS = np.arange(100, 400)
+
+
+@pytest.fixture(scope="module")
+def data(market: SyntheticMarket) -> Dataset:
+    """500 bars, that is all that trading reads."""
+    return Dataset(market.bars.iloc[:500].reset_index(drop=True), (), 0)
+
+
+@pytest.fixture(scope="module")
+def p(data: Dataset) -> np.ndarray:
+    """Forecasts that know a little."""
+    rng = np.random.default_rng(0)
+    return np.clip(0.5 + 4 * next_returns(data, ROWS) + rng.normal(0, 0.05, len(ROWS)), 0.01, 0.99)
+
+
+def test_a_position_earns_from_the_next_open_to_the_one_after_it(data: Dataset) -> None:
+    opens = data.frame["open"].to_numpy()
+    by_hand = [opens[t + 2] / opens[t + 1] - 1 for t in ROWS]
+    np.testing.assert_allclose(next_returns(data, ROWS), by_hand, rtol=1e-14)
+    assert np.isnan(next_returns(data, np.array([498, 499]))).all()
+    assert np.isfinite(next_returns(data, np.array([497]))).all()
+
+
+def test_positions_are_taken_beyond_the_threshold_and_not_on_it() -> None:
+    said = np.array([0.75, 0.7500001, 0.25, 0.2499999, 0.5, 1.0, 0.0])
+    assert positions(said, 0.25).tolist() == [0, 1, 0, -1, 0, 1, -1]
+    assert positions(said, 0.0).tolist() == [1, 1, -1, -1, 0, 1, -1]
+    assert positions(said, 0.5).tolist() == [0] * 7
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.03, 0.1, 0.5])
+def test_net_returns_equal_a_loop_by_hand(data: Dataset, p: np.ndarray, threshold: float) -> None:
+    opens, before, by_hand = data.frame["open"].to_numpy(), 0.0, []
+    for t, said in zip(ROWS, p, strict=True):
+        held = 1.0 if said > 0.5 + threshold else -1.0 if said < 0.5 - threshold else 0.0
+        by_hand.append(held * (opens[t + 2] / opens[t + 1] - 1) - abs(held - before) * 5e-4)
+        before = held
+    net = net_returns(data, ROWS, p, threshold, COSTS)
+    np.testing.assert_allclose(net, by_hand, rtol=0, atol=1e-15)
+    assert net.any() == (threshold < 0.5)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.05])
+def test_net_returns_are_those_of_the_trading_metrics(
+    data: Dataset, p: np.ndarray, threshold: float
+) -> None:
+    metrics = TradingMetrics(COSTS.fee_bps, COSTS.slippage_bps, periods_per_year=8_760)
+    figures = metrics.evaluate(positions(p, threshold), next_returns(data, ROWS))
+    net = net_returns(data, ROWS, p, threshold, COSTS)
+    assert np.prod(1 + net) - 1 == pytest.approx(figures.net_return, rel=1e-12)
+    assert sharpe_ratio(net, periods_per_year=8_760) == pytest.approx(figures.net_sharpe, rel=1e-12)
+    assert figures.trades > 20 and figures.costs > 0.01
+
+
+def test_bars_whose_next_open_is_not_known_are_left_out(data: Dataset) -> None:
+    rows = np.arange(490, 500)
+    net = net_returns(data, rows, np.full(10, 0.9), 0.1, COSTS)
+    assert len(net) == 8
+    assert net[0] == pytest.approx(next_returns(data, rows)[0] - 5e-4)
+
+
+def test_the_chosen_threshold_is_the_best_of_all_by_net_sharpe_ratio(data: Dataset, p: np.ndarray) -> None:
+    chosen = choose_threshold(data, ROWS, p, COSTS)
+    assert chosen is not None
+    assert len(chosen.thresholds) == N_THRESHOLDS
+    np.testing.assert_allclose(chosen.thresholds, np.arange(20) / 20 * np.abs(p - 0.5).max(), rtol=1e-12)
+    by_hand = [
+        sharpe_ratio(net_returns(data, ROWS, p, t, COSTS), periods_per_year=1) for t in chosen.thresholds
+    ]
+    np.testing.assert_allclose(chosen.values, by_hand, rtol=1e-9)
+    assert chosen.value == pytest.approx(max(by_hand), rel=1e-9)
+    assert chosen.threshold == chosen.thresholds[int(np.argmax(by_hand))] > 0
+    frame = pd.DataFrame({"row": ROWS, "p": p})
+    assert best_sharpe(frame, data, COSTS) == chosen.value
+
+
+def test_higher_costs_ask_for_a_wider_threshold_and_leave_less(data: Dataset, p: np.ndarray) -> None:
+    cheap = choose_threshold(data, ROWS, p, CostSettings(fee_bps=0, slippage_bps=0))
+    dear = choose_threshold(data, ROWS, p, CostSettings(fee_bps=40, slippage_bps=40))
+    assert cheap is not None and dear is not None
+    assert dear.threshold > cheap.threshold and dear.value < cheap.value
+
+
+def test_no_threshold_is_chosen_where_every_forecast_is_one_half(data: Dataset) -> None:
+    half = np.full(len(ROWS), 0.5)
+    assert choose_threshold(data, ROWS, half, COSTS) is None
+    assert np.isnan(best_sharpe(pd.DataFrame({"row": ROWS, "p": half}), data, COSTS))
+    # Nor where only bars differ that cannot be traded any more.
+    rows = np.arange(480, 500)
+    late = np.where(rows >= 498, 0.9, 0.5)
+    assert choose_threshold(data, rows, late, COSTS) is None
+    assert choose_threshold(data, rows, np.where(rows == 490, 0.9, 0.5), COSTS) is not None
+
+
+def test_a_threshold_survives_its_file_bit_for_bit(tmp_path: Path) -> None:
+    write_threshold(tmp_path, 0.1 + 0.2)
+    assert read_threshold(tmp_path) == 0.1 + 0.2

@@ -1,0 +1,51 @@
+"""What a forecast on a real market cannot be without a mistake somewhere; checks of the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trading_assets.registry.artifacts import Check
+
+MAX_AUC = {1: 0.60, 4: 0.58}
+"""AUC of direction above which a leak is likelier than an edge, from the horizon on."""
+MAX_SKILL = 0.03
+MAX_GAP = 0.05
+MIN_CONTROL_AUC = 0.65
+MAX_SHARPE = 2.0
+AUC, SKILL, GAP = "auc_is_plausible", "brier_skill_is_plausible", "next_era_agrees"
+CONTROL, SHARPE = "high_variance_is_found", "sharpe_is_plausible"
+_LEAK = "On a real market suspect a leak first."
+
+
+def check_forecast(
+    out_of_fold: Mapping[str, float], next_era: Mapping[str, float], horizon: int
+) -> dict[str, Check]:
+    """From the scores of direction on both (see `crossfit.score`)."""
+    limit = MAX_AUC[4] if horizon >= 4 else MAX_AUC[1]
+    auc = max(out_of_fold["AUC"], next_era["AUC"])
+    skill = max(out_of_fold["Brier skill"], next_era["Brier skill"], key=abs)
+    gap = out_of_fold["AUC"] - next_era["AUC"]
+    return {
+        AUC: Check(passed=not auc > limit, text=f"AUC {auc:.3f}, alarm above {limit}. {_LEAK}"),
+        SKILL: Check(
+            passed=not abs(skill) > MAX_SKILL,
+            text=f"Brier skill {skill:.3f}, alarm beyond {MAX_SKILL} either way. {_LEAK}",
+        ),
+        GAP: Check(
+            passed=not gap > MAX_GAP,
+            text=f"AUC fell by {gap:.3f} from out of fold to the next era, alarm above {MAX_GAP}: the edge "
+            "did not last, or was none.",
+        ),
+    }
+
+
+def check_control(auc: float) -> dict[str, Check]:
+    """From the AUC of high variance, which clusters on every real market: the positive control."""
+    text = f"AUC of high variance {auc:.3f}, alarm below {MIN_CONTROL_AUC}: is the pipeline broken?"
+    return {CONTROL: Check(passed=not auc < MIN_CONTROL_AUC, text=text)}
+
+
+def check_sharpe(sharpe: float) -> dict[str, Check]:
+    """From an annual Sharpe ratio net of costs."""
+    text = f"Net Sharpe ratio {sharpe:.2f} a year, alarm above {MAX_SHARPE}. {_LEAK}"
+    return {SHARPE: Check(passed=not sharpe > MAX_SHARPE, text=text)}

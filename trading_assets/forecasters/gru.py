@@ -1,0 +1,37 @@
+"""A gated recurrent unit behind a layer of its own."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from trading_assets.config.settings import GRUSettings
+from trading_assets.execution.networks import GRU
+from trading_assets.forecasters.recurrence import run_gru
+from trading_assets.forecasters.sequence import CausalModule, SequenceForecaster
+
+
+class CausalGRU(CausalModule):
+    """A tanh layer on each bar, one GRU layer, linear head. The first is worth 0.045 of Bayes on `memory`."""
+
+    def __init__(self, n_inputs: int, settings: GRUSettings, n_outputs: int = 1) -> None:
+        super().__init__(n_inputs, settings, n_outputs)
+        self.layer = nn.Linear(n_inputs, settings.channels)
+        self.gru = nn.GRU(settings.channels, settings.hidden_size, batch_first=True)
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        features = torch.tanh(self.layer(x))
+        if x.device.type == "cpu":
+            return run_gru(self.gru, features)
+        hidden, _ = self.gru(features)
+        return torch.as_tensor(hidden)
+
+
+class GRUForecaster(SequenceForecaster):
+    """The GRU; parameters as in `config.settings.GRUSettings`."""
+
+    kind = "gru"
+    Settings = GRUSettings
+    Module = CausalGRU
+    Step = GRU
+    settings: GRUSettings

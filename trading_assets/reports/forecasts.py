@@ -1,0 +1,96 @@
+"""Calibrated forecasters side by side, on bars that none of them, nor their calibrators, have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trading_assets.config.settings import CostSettings
+from trading_assets.features.dataset import Dataset
+from trading_assets.forecasters import load_forecaster
+from trading_assets.forecasters.calibration_error import calibration_scores
+from trading_assets.forecasters.crossfit import predict_block, score
+from trading_assets.forecasters.trading import (
+    N_THRESHOLDS,
+    net_returns,
+    next_returns,
+    positions,
+    read_threshold,
+)
+from trading_assets.registry.ledger import TrialCount
+from trading_assets.reports.luck import CONFIDENCE, sharpe_statistics
+from trading_assets.validation.eras import Era
+from trading_assets.validation.metrics import EDGE, NO_EDGE
+from trading_assets.validation.overfitting import probability_of_backtest_overfitting
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ComparedForecasters:
+    """Attributes
+    ----------
+    rows : list of dict
+        Scores, calibration and net result of each forecaster.
+    overfitting : float
+        Probability that the best of all forecasters and thresholds on half of the era is below the median on
+        the other half.
+    bars : ndarray of int
+        The bars that could be traded.
+    growth : dict of str to ndarray
+        Equity over these bars, net of costs.
+    reliability : dict of str to (y, p before, p after calibration)
+    """
+
+    rows: list[dict[str, Any]]
+    overfitting: float
+    bars: NDArray[np.int64]
+    growth: dict[str, Floats]
+    reliability: dict[str, tuple[Floats, Floats, Floats]]
+
+
+def compare_forecasters(
+    folders: Mapping[str, Path], data: Dataset, era: Era, costs: CostSettings, tried: TrialCount
+) -> ComparedForecasters:
+    """Score the calibrated forecasters of `folders` (by kind) on an era."""
+    rows: list[dict[str, Any]] = []
+    growth: dict[str, Floats] = {}
+    reliability: dict[str, tuple[Floats, Floats, Floats]] = {}
+    candidates = []
+    bars = np.arange(era.start, era.stop)
+    bars = bars[np.isfinite(next_returns(data, bars))]
+    y = data.target("direction")[bars]
+    known = np.isfinite(y)
+    for kind, folder in folders.items():
+        model = load_forecaster(folder)
+        before = predict_block(model, data.features, bars)[:, 1]
+        p = before if model.calibrator_ is None else model.calibrator_.transform(before)
+        net = net_returns(data, bars, p, read_threshold(folder), costs)
+        luck = sharpe_statistics(net, data.periods_per_year, tried)
+        edge = net.sum() > 0 and luck["deflated Sharpe"] > CONFIDENCE
+        rows.append(
+            {
+                "forecaster": kind,
+                **score(y[known], p[known]),
+                "ECE raw": calibration_scores(y[known], before[known])["ECE"],
+                "ECE": calibration_scores(y[known], p[known])["ECE"],
+                "Brier raw": score(y[known], before[known])["Brier"],
+                "net return": float(np.prod(1 + net) - 1),
+                "net Sharpe": luck.pop("Sharpe"),
+                **luck,
+                "trades": int(np.count_nonzero(np.diff(positions(p, read_threshold(folder)), prepend=0.0))),
+                "verdict": EDGE if edge else NO_EDGE,
+            }
+        )
+        growth[kind] = np.cumprod(1 + net, dtype=np.float64)
+        reliability[kind] = (y[known], before[known], p[known])
+        widest = max(float(np.abs(p - 0.5).max()), 1e-9)
+        thresholds = np.linspace(0, widest, N_THRESHOLDS, endpoint=False)
+        candidates += [net_returns(data, bars, p, threshold, costs) for threshold in thresholds]
+    overfitting = probability_of_backtest_overfitting(np.column_stack(candidates)).pbo
+    return ComparedForecasters(rows, overfitting, bars, growth, reliability)

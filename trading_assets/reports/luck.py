@@ -1,0 +1,53 @@
+"""How much of a Sharpe ratio may be luck, after all that was tried."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import kurtosis, skew
+
+from trading_assets.registry.ledger import TrialCount
+from trading_assets.validation.metrics import sharpe_ratio
+from trading_assets.validation.overfitting import (
+    bootstrap_interval,
+    deflated_sharpe_ratio,
+    probabilistic_sharpe_ratio,
+)
+
+Floats = NDArray[np.float64]
+CONFIDENCE = 0.95
+
+
+def sharpe_statistics(returns: Floats, periods_per_year: float, tried: TrialCount) -> dict[str, float]:
+    """The Sharpe ratio, its interval, and the probability that it is above 0, before and after deflation.
+
+    Parameters
+    ----------
+    returns : ndarray of shape (n_bars,)
+        Net of costs.
+    periods_per_year : float
+    tried : TrialCount
+        What it was chosen among; the deflated Sharpe ratio is the probability that the true one exceeds what
+        the best of so many worthless trials would show (Bailey and Lopez de Prado 2014).
+    """
+    if not returns.any():
+        nothing = dict.fromkeys(("Sharpe", "Sharpe, low", "Sharpe, high"), 0.0)
+        return {**nothing, "probabilistic Sharpe": 0.5, "deflated Sharpe": 0.5, "trials": tried.n_trials}
+
+    def annual(sample: Floats) -> float:
+        # A resample of few trades may hold none of them.
+        return sharpe_ratio(sample, periods_per_year=periods_per_year) if sample.any() else 0.0
+
+    low, high = bootstrap_interval(returns, annual, confidence=CONFIDENCE)
+    per_bar, n = sharpe_ratio(returns, periods_per_year=1), len(returns)
+    shape = {"skew": float(skew(returns)), "kurtosis": float(kurtosis(returns, fisher=False))}
+    return {
+        "Sharpe": annual(returns),
+        "Sharpe, low": low,
+        "Sharpe, high": high,
+        "probabilistic Sharpe": probabilistic_sharpe_ratio(per_bar, n, **shape),
+        "deflated Sharpe": deflated_sharpe_ratio(
+            per_bar, n, n_trials=max(tried.n_trials, 1), trial_variance=tried.variance(n), **shape
+        ),
+        "trials": tried.n_trials,
+    }
