@@ -22,6 +22,7 @@ import pandas as pd
 from trading_assets.config import Settings, load_settings
 from trading_assets.features.dataset import Dataset, DatasetBuilder
 from trading_assets.forecasters import FORECASTERS, choose_calibrator, forecaster_class
+from trading_assets.forecasters.calibration import with_mirror_image
 from trading_assets.forecasters.calibration_error import calibration_scores
 from trading_assets.forecasters.crossfit import cross_fit, predict_block, score
 from trading_assets.forecasters.trading import choose_threshold, net_returns
@@ -48,8 +49,8 @@ def evaluate(job: tuple[Path, str, int]) -> dict[str, float | int | str]:
     given = {"sample_weight": np.nan_to_num(data.frame["weight"].to_numpy()), "label_end": data.label_end}
     model = forecaster_class(kind)(seed, **getattr(settings, kind).model_dump())
     frame = cross_fit(model.clone, X, y, folds.splits, **given).frame
-    p, answers, fold = (frame[name].to_numpy() for name in ("p", "y", "fold"))
-    calibrator, _ = choose_calibrator(p, answers, fold, sample_weight=frame["weight"].to_numpy())
+    p, answers, fold, weight = (frame[name].to_numpy() for name in ("p", "y", "fold", "weight"))
+    calibrator, _ = choose_calibrator(**with_mirror_image(p, answers, fold, weight))
     chosen = choose_threshold(data, frame["row"].to_numpy(), calibrator.transform(p), settings.costs)
     era = folds.eras.forecaster_train
     model.fit(X, y, rows=np.arange(era.start, era.stop), **given)

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from tests import pipeline
+from trading_assets.config import Settings, load_settings
+from trading_assets.features.dataset import Dataset, assemble, label_table
 from trading_assets.features.table import FeatureTable, compute_features
 from trading_assets.market.bars import to_matrix
 from trading_assets.market.synthetic import SyntheticMarket
+from trading_assets.validation.folds import make_folds
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +35,34 @@ def bars(market: SyntheticMarket) -> np.ndarray:
 def table(market: SyntheticMarket) -> FeatureTable:
     """The whole catalogue on the market's bars."""
     return compute_features(market.bars)
+
+
+@pytest.fixture(scope="session")
+def stage1_settings() -> Settings:
+    """Of training on `stage1_folders`."""
+    return load_settings("smoke", "SYN-PRICE", {"folds": {"min_bars": 1_000, "step_bars": 100}})
+
+
+@pytest.fixture(scope="session")
+def stage1_folders(
+    market: SyntheticMarket,
+    table: FeatureTable,
+    stage1_settings: Settings,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, Path]:
+    """Folders of a dataset of the market's bars and of its eras and folds. Do not write to them."""
+    labels = label_table(market.bars, stage1_settings.labels)
+    data = assemble(market.bars, table.frame, labels, warm_up=table.warm_up, border=len(market.bars))
+    folders = tmp_path_factory.mktemp("dataset"), tmp_path_factory.mktemp("cv_folds")
+    data.write(folders[0])
+    make_folds(data, stage1_settings).write(folders[1])
+    return folders
+
+
+@pytest.fixture(scope="session")
+def dataset(stage1_folders: tuple[Path, Path]) -> Dataset:
+    """The one in `stage1_folders`."""
+    return Dataset.read(stage1_folders[0])
 
 
 @pytest.fixture

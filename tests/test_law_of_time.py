@@ -16,10 +16,10 @@ from trading_assets.config import Settings, load_settings
 from trading_assets.execution.networks import ActorNet
 from trading_assets.features.dataset import Dataset, assemble, label_table
 from trading_assets.features.table import compute_features
-from trading_assets.forecasters.calibration import choose_calibrator
-from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
+from trading_assets.forecasters import FORECASTERS, forecaster_class
+from trading_assets.forecasters.base import ModelAdapter
+from trading_assets.forecasters.calibration import choose_calibrator, cross_fit_calibrators
 from trading_assets.forecasters.crossfit import cross_fit
-from trading_assets.forecasters.lightgbm import LightGBMForecaster
 from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.forecasters.stage1 import Stage1
 from trading_assets.market.bars import check_bars
@@ -49,19 +49,21 @@ def make_dataset(bars: pd.DataFrame, chosen: Settings = SETTINGS) -> Dataset:
     return assemble(bars, table.frame, labels, warm_up=table.warm_up, border=len(bars))
 
 
-def train_stage1(data: Dataset, folds: Folds) -> Stage1:
-    """Forecasters and calibrators, fitted on the first era alone."""
-    X, y = data.features, data.target("direction")
+def train_stage1(data: Dataset, folds: Folds) -> tuple[dict[str, ModelAdapter], Stage1]:
+    """Forecasters with their calibrators, fitted on the first era alone."""
+    X, y, weight = data.features, data.target("direction"), data.frame["weight"].to_numpy()
     era = folds.eras.forecaster_train
-    parts = []
-    for make in (
-        lambda: LightGBMForecaster(0, **SETTINGS.lightgbm.model_dump()),
-        lambda: CNNLSTMForecaster(0, **SETTINGS.cnn_lstm.model_dump()),
-    ):
-        out = cross_fit(make, X, y, folds.splits).frame
-        calibrator, _ = choose_calibrator(*(out[c].to_numpy() for c in ("p", "y", "fold")))
-        parts += [make().fit(X, y, rows=np.arange(era.start, era.stop)), calibrator]
-    return Stage1.join(*parts)
+    given = {"sample_weight": np.nan_to_num(weight), "label_end": data.label_end}
+    models = {}
+    for kind in FORECASTERS:
+        model = forecaster_class(kind)(0, **getattr(SETTINGS, kind).model_dump())
+        out = cross_fit(model.clone, X, y, folds.splits, **given).frame
+        p, answers, fold, weights = (out[c].to_numpy() for c in ("p", "y", "fold", "weight"))
+        model.fit(X, y, rows=np.arange(era.start, era.stop), **given)
+        model.calibrator_, _ = choose_calibrator(p, answers, fold, "best", weights)
+        model.fold_calibrators_ = cross_fit_calibrators(p, answers, fold, model.calibrator_.method, weights)
+        models[kind] = model
+    return models, Stage1.join(models)
 
 
 def make_market(data: Dataset, folds: Folds, stage1: Stage1) -> AgentMarket:
@@ -75,7 +77,7 @@ class Trained:
     def __init__(self, bars: pd.DataFrame) -> None:
         self.data = make_dataset(bars)
         self.folds = make_folds(self.data, SETTINGS)
-        self.stage1 = train_stage1(self.data, self.folds)
+        self.models, self.stage1 = train_stage1(self.data, self.folds)
         self.market = make_market(self.data, self.folds, self.stage1)
         era = self.folds.eras.agent_train
         self.scaler = RobustScaler.fit(self.market.stage1[era.rows])
@@ -133,8 +135,33 @@ def test_models_and_calibrators_fitted_by_t_do_not_know_the_future(
     other = Trained(altered(history, t, seed))
     assert other.stage1.architecture == trained.stage1.architecture
     assert all(np.array_equal(v, other.stage1.weights[k]) for k, v in trained.stage1.weights.items())
-    assert np.array_equal(trained.market.stage1[: t + 1], other.market.stage1[: t + 1], equal_nan=True)
-    assert not np.array_equal(trained.market.stage1[t + 1 :], other.market.stage1[t + 1 :])
+    for kind, model in trained.models.items():
+        calibrators = model.fold_calibrators_, other.models[kind].fold_calibrators_
+        assert len(calibrators[0]) == SETTINGS.folds.n_splits
+        assert all(calibrators[0][k].to_json() == calibrators[1][k].to_json() for k in calibrators[0])
+    before, after = trained.market.stage1, other.market.stage1
+    assert np.array_equal(before[: t + 1], after[: t + 1], equal_nan=True)
+    # Every forecaster and the hidden state see the other future, and only that.
+    columns = [before.shape[1] - 1 - i for i in range(len(FORECASTERS) + 1)]
+    for column in columns:
+        assert np.isfinite(before[t, column]) and before[: t + 1, column][-100:].std() > 0
+        assert not np.array_equal(before[t + 1 :, column], after[t + 1 :, column])
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(t=st.integers(900, N_BARS - 2), seed=st.integers(0, 2**16))
+@pytest.mark.parametrize("kind", FORECASTERS)
+def test_what_a_fitted_forecaster_says_up_to_t_does_not_know_the_future(
+    history: pd.DataFrame, trained: Trained, kind: str, t: int, seed: int
+) -> None:
+    """Asked itself, not the network that ships."""
+    model, first = trained.models[kind], trained.data.warm_up
+    other = make_dataset(altered(history, t, seed)).features.iloc[first:]
+    before = model.predict_proba(trained.data.features.iloc[first:])
+    after = model.predict_proba(other)
+    n = t - first + 1
+    assert np.array_equal(before[:n], after[:n])
+    assert not np.array_equal(before[n:], after[n:])
 
 
 def test_an_agent_trained_by_t_differs_only_through_what_validation_chose(

@@ -14,7 +14,9 @@ from tests import pipeline
 from tests.pipeline import SYMBOL, current
 from trading_assets.cli.home import open_instance
 from trading_assets.cli.main import main
+from trading_assets.config.paths import ledger_file
 from trading_assets.defs.assets import STEPS
+from trading_assets.registry.ledger import TrialLedger
 
 
 def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -126,6 +128,27 @@ def test_status_and_models_speak_of_every_floor(
     out = capsys.readouterr().out
     for name, step in STEPS.items():
         assert (name in out) == (step.category != "tables")
+
+
+def test_trials_are_told_by_symbol_and_target_and_failed_ones_too(
+    own_trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    ledger = TrialLedger(ledger_file())
+    tried = ledger.count(SYMBOL, "direction over 1 bars").n_trials
+    ledger.start("SYN-OTHER", "direction over 2 bars", "gru_forecaster", "m", 7)
+    assert main(["trials"]) == 0
+    out = capsys.readouterr().out
+    assert f"{SYMBOL}, direction over 1 bars: {tried} tried" in out and tried > 100
+    assert "SYN-OTHER, direction over 2 bars: 1 tried" in out
+    for name, step in STEPS.items():
+        assert (name in out) == step.fits, name
+    assert main(["trials", "SYN-OTHER"]) == 0
+    out = capsys.readouterr().out
+    (row,) = [line.split() for line in out.splitlines() if "gru_forecaster" in line]
+    assert row[:5] == ["gru_forecaster", "m", "7", "1", "-"] and SYMBOL not in out
+    assert main(["trials", "NOPE"]) == 0
+    assert "Nothing was tried yet." in capsys.readouterr().out
 
 
 def test_automation_is_switched_on_and_off_in_the_instance(

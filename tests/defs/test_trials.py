@@ -348,13 +348,12 @@ def test_the_gru_reaches_embeddings_and_bundle(trained: Path) -> None:
     table = read_table(current("market_embeddings").path / "embeddings.parquet")
     assert list(table.columns[-3:]) == ["p_lightgbm", "p_gru", "p_cnn_lstm"]
     data = Dataset.read(current("dataset").path)
-    said = load_forecaster(current("gru_calibrator").path).predict_proba(data.features.iloc[data.warm_up :])
-    np.testing.assert_allclose(table["p_gru"].to_numpy()[data.warm_up :], said[:, 1], atol=1e-5)
+    first = int(data.features.notna().all(axis=1).to_numpy().argmax())
+    said = load_forecaster(current("gru_calibrator").path).predict_proba(data.features.iloc[first:])
+    np.testing.assert_allclose(table["p_gru"].to_numpy()[first:], said[:, 1], atol=1e-5)
     bundle = json.loads((current("policy_bundle").path / "architecture.json").read_text())
     calibrator = json.loads((current("gru_calibrator").path / "calibrator.json").read_text())
     assert bundle["gru"]["calibrator"] == calibrator
-    frame = read_table(current("backtest_report").path / "decisions.parquet")
-    assert "p_gru" in frame
 
 
 # --- interrupted
@@ -367,7 +366,7 @@ def test_an_interrupted_forecaster_goes_on_and_is_what_it_would_have_been(own_tr
 
     def stop(step: str, event: str, fraction: float, text: str) -> None:
         nonlocal heard
-        heard += event == "running" and text.startswith("loss")
+        heard += event == "running" and text.startswith("step")
         if heard == 3 * 8 + 5:
             raise RuntimeError("pulled the plug")
 

@@ -99,6 +99,20 @@ def test_every_runtime_decides_alike(
     assert np.array_equal(replay(load_bundle(bundle, runtime=runtime), observations), actions)
 
 
+@pytest.mark.parametrize("runtime", ["numpy", "onnx", "torchscript"])
+def test_the_memory_of_the_gru_is_warmed_with_the_rest(
+    bundle: Path, decisions: tuple[np.ndarray, np.ndarray], runtime: str
+) -> None:
+    """Probabilities of the targets, which a forgotten part of the state would change, agree to 1e-5."""
+    observations = decisions[0]
+    policies = [load_bundle(bundle, runtime=name) for name in ("numpy", runtime)]  # type: ignore[arg-type]
+    for policy in policies:
+        policy.warm_up(observations[: policy.warm_up_bars, :-4])
+    for row in observations[policies[0].warm_up_bars :][:50]:
+        here, there = (policy.predict(row)[1]["probabilities"] for policy in policies)
+        np.testing.assert_allclose(here, there, rtol=0, atol=1e-5)
+
+
 def test_parity_and_latency_stand_in_the_metadata(bundle: Path) -> None:
     details = json.loads((bundle / "metadata.json").read_text())["details"]
     assert set(details["parity"]) == {"numpy", "onnx", "torchscript"}

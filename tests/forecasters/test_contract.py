@@ -211,11 +211,11 @@ def test_parameters_that_are_set_change_and_the_others_stay(kind: str):
 
 
 def test_a_misspelt_parameter_is_refused_and_changes_nothing(kind: str):
-    with pytest.raises(ValueError, match="hiden_size"):
+    with pytest.raises(SettingsError, match="hiden_size"):
         make(kind, hiden_size=3)
     model = make(kind)
     before = model.get_params()
-    with pytest.raises(ValueError, match="hiden_size"):
+    with pytest.raises(SettingsError, match="hiden_size"):
         model.set_params(seed=7, hiden_size=3)
     assert (model.get_params(), model.seed) == (before, 0)
 

@@ -44,10 +44,10 @@ class Memoriser(ModelAdapter):
     def _stream_prepared(self):
         return lambda z: self._predict(z[None])
 
-    def _save(self, folder):
+    def save_weights(self, folder):
         np.save(folder / self.file, self.known_)
 
-    def _load(self, folder):
+    def load_weights(self, folder):
         self.known_ = np.load(folder / self.file)
 
 
@@ -189,6 +189,17 @@ def test_bars_that_preprocessing_cannot_look_back_from_are_not_predicted(make):
     first = test[0] - WARM_UP - 4
     expected = last.predict_proba(X.iloc[first:])[test - first, 1]
     np.testing.assert_array_equal(result.frame.loc[result.frame["fold"] == 2, "p"], expected)
+
+
+def test_a_lookback_longer_than_the_warm_up_costs_later_blocks_nothing():
+    long = FractionalDifference(order=0.4, tolerance=1e-4)
+    X = noise(1_200)
+    y = (X["a"] > 0).to_numpy(float)
+    splits = [(np.arange(800), np.arange(800, 1_200))]
+    result = cross_fit(lambda: small_trees(preprocessing=(long, Standardise())), X, y, splits)
+    assert result.models[0].preprocessor_.lookback > WARM_UP
+    np.testing.assert_array_equal(result.frame["row"], np.arange(800, 1_200))
+    np.testing.assert_array_equal(result.frame["p"], result.models[0].predict_proba(X)[800:, 1])
 
 
 # What is asked

@@ -67,9 +67,7 @@ def test_net_returns_equal_a_loop_by_hand(data: Dataset, p: np.ndarray, threshol
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.05])
-def test_net_returns_are_those_of_the_trading_metrics(
-    data: Dataset, p: np.ndarray, threshold: float
-) -> None:
+def test_net_returns_are_those_of_the_trading_metrics(data: Dataset, p: np.ndarray, threshold: float) -> None:
     metrics = TradingMetrics(COSTS.fee_bps, COSTS.slippage_bps, periods_per_year=8_760)
     figures = metrics.evaluate(positions(p, threshold), next_returns(data, ROWS))
     net = net_returns(data, ROWS, p, threshold, COSTS)

@@ -1,6 +1,5 @@
 """The ledger of trials: everything that was tried is in it once, whatever became of it."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -144,6 +143,14 @@ def test_another_symbol_and_another_target_are_counted_apart(ledger: TrialLedger
     assert ledger.count("A", "direction over 2 bars") == TrialCount(1, ())
 
 
+def test_rows_of_all_symbols_or_targets_are_told_where_none_is_named(ledger: TrialLedger) -> None:
+    for symbol, target in (("B", TARGET), ("A", "direction over 2 bars"), ("A", TARGET)):
+        ledger.start(symbol, target, "gru_forecaster", "m", 0)
+    assert [row["symbol"] for row in ledger.rows()] == ["B", "A", "A"]
+    assert [row["target"] for row in ledger.rows("A")] == ["direction over 2 bars", TARGET]
+    assert [row["symbol"] for row in ledger.rows(target=TARGET)] == ["B", "A"]
+
+
 def test_two_processes_at_once_lose_nothing(ledger: TrialLedger) -> None:
     """Both begin without a file; half of what they count is the same."""
     code = (
@@ -194,7 +201,7 @@ def test_rows_survive_what_deletes_all_artifacts(tmp_path: Path, monkeypatch: py
         trial.finish(0.1, 3)
     shutil.rmtree(artifacts_dir())
     assert TrialLedger(ledger_file()).count("A", TARGET) == TrialCount(3, (0.1,))
-    assert os.listdir(tmp_path) == ["ledger"]
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
 
 
 def test_the_digest_changes_with_every_trial_and_every_result(ledger: TrialLedger) -> None:

@@ -1,5 +1,7 @@
 """How much of a Sharpe ratio may be luck: the estimate, its interval, and what many trials leave of it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,7 +68,7 @@ def test_more_trials_never_raise_the_deflated_value(
         sharpe_statistics(returns, PER_YEAR, TrialCount(count, (-spread, spread)))["deflated Sharpe"]
         for count in sorted(n)
     ]
-    assert all(after <= before for before, after in zip(values, values[1:], strict=False))
+    assert all(after <= before for before, after in pairwise(values))
 
 
 def test_trials_that_differ_more_deflate_more() -> None:

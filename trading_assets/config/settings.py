@@ -227,6 +227,13 @@ class SearchSettings(Section):
     """Processes that try at once; with more than one the order of trials, and so the result, varies."""
 
 
+class CalibrationSettings(Section):
+    method: Literal["best", "isotonic", "platt", "beta"] = "best"
+    """The best has the lowest Brier score on folds that it was not fitted on."""
+    mirror: bool = False
+    """Fit on every forecast and on its mirror image, so that the drift of the training era is not learnt."""
+
+
 class CostSettings(Section):
     """What a trade costs, in basis points of traded notional, on each side."""
 
@@ -303,7 +310,7 @@ class Settings(Section):
     gru: GRUSettings = GRUSettings()
     cnn_lstm: CNNLSTMSettings = CNNLSTMSettings()
     search: SearchSettings = SearchSettings()
-    calibration: Literal["best", "isotonic", "platt", "beta"] = "best"
+    calibration: CalibrationSettings = CalibrationSettings()
     costs: CostSettings = CostSettings()
     risk: RiskSettings = RiskSettings()
     ppo: PPOSettings = PPOSettings()

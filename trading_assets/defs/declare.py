@@ -15,6 +15,7 @@ import dagster as dg
 from trading_assets.defs.materialise import materialise
 from trading_assets.defs.partitions import symbols
 from trading_assets.defs.steps import STEPS, Step
+from trading_assets.forecasters.alarms import DESCRIPTIONS
 from trading_assets.registry.artifacts import Built, Category
 
 
@@ -31,6 +32,7 @@ def step(
     checks: tuple[str, ...] = (),
     name: str | None = None,
     inputs: tuple[str, ...] | None = None,
+    description: str | None = None,
 ) -> Callable[[Callable[..., Built]], dg.AssetsDefinition]:
     """Register the decorated function as a step and return its asset."""
 
@@ -57,7 +59,7 @@ def step(
 
         return dg.asset(
             name=own,
-            description=inspect.cleandoc(build.__doc__ or ""),
+            description=inspect.cleandoc(description or build.__doc__ or ""),
             group_name=group,
             deps=parents,
             partitions_def=symbols,
@@ -75,4 +77,4 @@ def _check_spec(asset: str, check: str) -> dg.AssetCheckSpec:
     """Partitioned, or all symbols would share one status."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return dg.AssetCheckSpec(check, asset=asset, partitions_def=symbols)
+        return dg.AssetCheckSpec(check, asset=asset, description=DESCRIPTIONS[check], partitions_def=symbols)

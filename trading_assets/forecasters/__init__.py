@@ -67,6 +67,6 @@ def load_forecaster(folder: Path | str) -> ModelAdapter:
     path = Path(folder) / "model.json"
     try:
         kind = json.loads(path.read_bytes())["kind"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise ArtifactError(f"{path} is not there or damaged; expected the folder of a forecaster.") from None
     return forecaster_class(kind).load(Path(folder))

@@ -14,6 +14,13 @@ MIN_CONTROL_AUC = 0.65
 MAX_SHARPE = 2.0
 AUC, SKILL, GAP = "auc_is_plausible", "brier_skill_is_plausible", "next_era_agrees"
 CONTROL, SHARPE = "high_variance_is_found", "sharpe_is_plausible"
+DESCRIPTIONS: Mapping[str, str] = {
+    AUC: "AUC of direction, out of fold and in the next era, is not too good to be true.",
+    SKILL: "The Brier score is neither much better nor much worse than the base rate's.",
+    GAP: "The next era's AUC is not far below the out-of-fold AUC.",
+    CONTROL: "High variance, which clusters on every market, is forecast: the positive control.",
+    SHARPE: "The Sharpe ratio net of costs is not too good to be true.",
+}
 _LEAK = "On a real market suspect a leak first."
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -14,20 +13,19 @@ import numba
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from pydantic import ValidationError
 
 from trading_assets.config.settings import ForecasterSettings
-from trading_assets.errors import ArtifactError, SchemaError, SettingsError, TradingAssetsError
+from trading_assets.errors import SchemaError, SettingsError
 from trading_assets.execution.networks import make_calibrator
-from trading_assets.forecasters.calibration import Calibrator, calibrator_from_json
+from trading_assets.forecasters.calibration import Calibrator
+from trading_assets.forecasters.folders import read_model, write_model
 from trading_assets.forecasters.preprocessing import PreprocessorManager
-from trading_assets.registry.digests import sha256_file
 
 F32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Kind = Literal["classification", "regression"]
-FORMAT = 1
-"""Of a model's folder."""
 NOT_FINITE = "A feature of the bar is not finite; start after the warm-up."
 
 
@@ -88,7 +86,7 @@ class ModelAdapter(ABC):
     kind: ClassVar[str]
     Settings: ClassVar[type[ForecasterSettings]]
     file: ClassVar[str]
-    """Of what `_save` writes."""
+    """Of what `save_weights` writes."""
     parallel: ClassVar[bool] = False
     """Whether several may be fitted at once in threads of one process."""
     classes_: NDArray[np.float64]
@@ -98,7 +96,15 @@ class ModelAdapter(ABC):
     def __init__(self, seed: int = 0, *, task: Kind = "classification", **parameters: Any) -> None:
         if task not in {"classification", "regression"}:
             raise SettingsError(f"task is {task!r}; expected 'classification' or 'regression'.")
-        self.settings = self.Settings(**parameters)
+        try:
+            self.settings = self.Settings(**parameters)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise SettingsError(
+                f"{type(self).__name__}: '{name}' is {first['input']!r}: {first['msg']}. "
+                f"Known: {', '.join(self.Settings.model_fields)}."
+            ) from None
         self.seed, self.task, self._given = seed, task, parameters
         self.n_threads = 1
         self.checkpoint: Path | None = None
@@ -256,37 +262,14 @@ class ModelAdapter(ABC):
         """A function from one bar's preprocessed features to its raw score (n_outputs,)."""
 
     @abstractmethod
-    def _save(self, folder: Path) -> None: ...
+    def save_weights(self, folder: Path) -> None: ...
 
     @abstractmethod
-    def _load(self, folder: Path) -> None: ...
+    def load_weights(self, folder: Path) -> None: ...
 
     def save(self, folder: Path) -> None:
         """Write everything `load` needs into an existing folder."""
-        for stale in folder.glob("calibrator*.json"):
-            stale.unlink()
-        self._save(folder)
-        about = {
-            "format": FORMAT,
-            "kind": self.kind,
-            "seed": self.seed,
-            "task": self.task,
-            "settings": self.settings.model_dump(mode="json"),
-            "preprocessor": self.preprocessor_.digest,
-            "digest": sha256_file(folder / self.file),
-        }
-        if self.task == "classification":
-            about["classes"] = self.classes_.tolist()
-        else:
-            about["center"], about["scale"] = self.center_, self.scale_
-        _write(folder / "model.json", about)
-        _write(folder / "features.json", self.feature_names_in_)
-        _write(folder / "training.json", self.training_)
-        self.preprocessor_.save(folder)
-        if self.calibrator_ is not None:
-            _write(folder / "calibrator.json", self.calibrator_.to_json())
-        for fold, calibrator in self.fold_calibrators_.items():
-            _write(folder / f"calibrator_fold{fold}.json", calibrator.to_json())
+        write_model(self, folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -298,47 +281,7 @@ class ModelAdapter(ABC):
             When the folder holds another kind of model, or parts that are damaged, missing or do not belong
             together.
         """
-        try:
-            return cls._read_folder(folder)
-        except TradingAssetsError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-            raise ArtifactError(
-                f"{folder} does not hold all of a {cls.kind} ({type(error).__name__}: {error}); restore it, "
-                "or fit it again."
-            ) from error
-
-    @classmethod
-    def _read_folder(cls, folder: Path) -> Self:
-        about = _read(folder / "model.json")
-        if about["kind"] != cls.kind or about["format"] != FORMAT:
-            raise ArtifactError(
-                f"{folder} holds a {about['kind']} of format {about['format']}, expected a {cls.kind} of "
-                f"format {FORMAT}; forecasters.load_forecaster opens any kind."
-            )
-        if sha256_file(folder / cls.file) != about["digest"]:
-            # LightGBM ends the process when its file is damaged.
-            raise ArtifactError(f"{folder / cls.file} is not what was saved; restore it, or fit it again.")
-        model = cls(about["seed"], task=about["task"], **dict(cls.Settings(**about["settings"])))
-        model.preprocessor_ = PreprocessorManager.load(folder)
-        if model.preprocessor_.digest != about["preprocessor"]:
-            raise ArtifactError(
-                f"The preprocessor in {folder} is not the one that its model was fitted with."
-            )
-        if _read(folder / "features.json") != model.feature_names_in_:
-            raise ArtifactError(f"features.json in {folder} names other features than its preprocessor.")
-        if model.task == "classification":
-            model.classes_ = np.array(about["classes"])
-        else:
-            model.center_, model.scale_ = about["center"], about["scale"]
-        model.training_ = _read(folder / "training.json")
-        model._load(folder)
-        if (folder / "calibrator.json").exists():
-            model.calibrator_ = calibrator_from_json(_read(folder / "calibrator.json"))
-        for path in sorted(folder.glob("calibrator_fold*.json")):
-            number = int(path.stem.removeprefix("calibrator_fold"))
-            model.fold_calibrators_[number] = calibrator_from_json(_read(path))
-        return model
+        return read_model(cls, folder)
 
     def _hold_out(self, rows: Rows, label_end: Rows | None) -> tuple[Rows, Rows]:
         """Training rows and, for early stopping, the last share of them, purged in between."""
@@ -425,11 +368,3 @@ def _behind_lookback(forecast: Floats, n_bars: int) -> Floats:
     out = np.full((n_bars, *forecast.shape[1:]), np.nan)
     out[n_bars - len(forecast) :] = forecast
     return out
-
-
-def _write(path: Path, tree: Any) -> None:
-    path.write_text(json.dumps(tree, indent=1) + "\n")
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_bytes())

@@ -112,10 +112,10 @@ class LightGBMForecaster(ModelAdapter):
             "depth": np.array([self.settings.max_depth], dtype=np.int64),
         }
 
-    def _save(self, folder: Path) -> None:
+    def save_weights(self, folder: Path) -> None:
         (folder / self.file).write_text(self.booster_.model_to_string())
 
-    def _load(self, folder: Path) -> None:
+    def load_weights(self, folder: Path) -> None:
         self.booster_ = lgb.Booster(model_str=(folder / self.file).read_text())
 
 

@@ -124,10 +124,10 @@ class SequenceForecaster(ModelAdapter):
         """Of the module, by name."""
         return {name: value.numpy() for name, value in self.module_.state_dict().items()}
 
-    def _save(self, folder: Path) -> None:
+    def save_weights(self, folder: Path) -> None:
         save_file(self.module_.state_dict(), folder / self.file)
 
-    def _load(self, folder: Path) -> None:
+    def load_weights(self, folder: Path) -> None:
         self.module_ = self._make()
         self.module_.load_state_dict(load_file(folder / self.file))
         self.module_.eval()

@@ -16,14 +16,18 @@ from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import OUT_OF_FOLD
 from trading_assets.forecasters.alarms import check_control, check_forecast
 from trading_assets.forecasters.base import Floats, ModelAdapter
-from trading_assets.forecasters.calibration import choose_calibrator, cross_fit_calibrators
+from trading_assets.forecasters.calibration import (
+    choose_calibrator,
+    cross_fit_calibrators,
+    with_mirror_image,
+)
 from trading_assets.forecasters.calibration_error import calibration_scores
 from trading_assets.forecasters.crossfit import OutOfFold, cross_fit, predict_block, score
 from trading_assets.forecasters.importance import Importance, importances
 from trading_assets.forecasters.search import SearchResult, search
 from trading_assets.forecasters.trading import best_sharpe, choose_threshold, write_threshold
 from trading_assets.registry.artifacts import Check
-from trading_assets.registry.digests import digest_json
+from trading_assets.registry.digests import digest_arrays, digest_json
 from trading_assets.registry.ledger import Trials
 from trading_assets.registry.tables import read_table, write_table
 from trading_assets.validation.folds import Folds
@@ -94,7 +98,7 @@ def fit_forecaster(
             n_trials=settings.search.trials,
             n_workers=settings.search.workers,
             storage=studies,
-            name=digest_json([model.kind, model.settings.model_dump(mode="json"), model.seed, data.digest]),
+            name=_study_name(model, data, folds),
             trials=trials,
             sharpe=partial(best_sharpe, data=data, costs=settings.costs),
             **given,
@@ -136,6 +140,13 @@ def fit_forecaster(
     )
 
 
+def _study_name(model: ModelAdapter, data: Dataset, folds: Folds) -> str:
+    """By all that a loss depends on besides the settings that are tried."""
+    splits = {f"{i}.{j}": rows for i, split in enumerate(folds.splits) for j, rows in enumerate(split)}
+    settings = model.settings.model_dump(mode="json")
+    return digest_json([model.kind, settings, model.seed, data.digest, digest_arrays(splits)])
+
+
 @dataclass(frozen=True)
 class CalibratedForecaster:
     """A forecaster with its calibrator, and how it did on the validation era.
@@ -173,10 +184,13 @@ def calibrate_forecaster(
     """
     data, eras = Dataset.read(dataset), Folds.read(cv_folds).eras
     frame = read_table(forecaster / OUT_OF_FOLD)
-    p, y, fold, weight = (frame[name].to_numpy() for name in ("p", "y", "fold", "weight"))
-    model.calibrator_, scores = choose_calibrator(p, y, fold, settings.calibration, weight)
+    p, fold = frame["p"].to_numpy(), frame["fold"].to_numpy()
+    given = {"p": p, "y": frame["y"].to_numpy(), "fold": fold, "sample_weight": frame["weight"].to_numpy()}
+    if settings.calibration.mirror:
+        given = with_mirror_image(**given)
+    model.calibrator_, scores = choose_calibrator(**given, method=settings.calibration.method)
     method = model.calibrator_.method
-    model.fold_calibrators_ = cross_fit_calibrators(p, y, fold, method, weight)
+    model.fold_calibrators_ = cross_fit_calibrators(**given, method=method)
     calibrated = np.empty_like(p)
     for number, calibrator in model.fold_calibrators_.items():
         calibrated[fold == number] = calibrator.transform(p[fold == number])

@@ -6,6 +6,7 @@ import io
 import logging
 import math
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -113,7 +114,7 @@ def train(
     ArtifactError
         When the checkpoint is another training's.
     SettingsError
-        When the precision is not to be had on the device.
+        When the precision is not to be had on the device, or the loss is not finite any more.
     """
     trainer = _Trainer(module, task, settings, seed, patience, checkpoint, device or DeviceManager().choose())
     exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
@@ -168,6 +169,11 @@ class _Trainer:
             batch = items[self.position : self.position + settings.batch_size]
             self.position += len(batch)
             loss = self._learn(batch)
+            if not math.isfinite(loss):
+                raise SettingsError(
+                    f"The training diverged: its loss is {loss} at step {self.step}. Lower learning_rate "
+                    f"({settings.learning_rate}) or clip_norm ({settings.clip_norm})."
+                )
             self.step += 1
             last = self.step == settings.steps
             if self.step % settings.evaluate_every == 0 or last:
@@ -211,8 +217,10 @@ class _Trainer:
         while True:
             try:
                 return self._accumulate(batch)
-            except torch.OutOfMemoryError:
-                pass
+            except RuntimeError as error:
+                # On a CPU torch says it in words only.
+                if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+                    raise
             # Out of the except block, whose traceback holds the tensors that did not fit.
             self._economise(len(batch))
 
@@ -385,7 +393,7 @@ def _traced(name: str) -> Iterator[Any]:
     from torch.profiler import profile, schedule
 
     def write(profiler: Any) -> None:
-        path = folder / f"{name}-{os.getpid()}"
+        path = folder / f"{name}-{os.getpid()}-{time.time_ns()}"
         profiler.export_chrome_trace(f"{path}.json")
         table = profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=30)
         path.with_suffix(".txt").write_text(table)

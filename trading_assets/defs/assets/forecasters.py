@@ -10,6 +10,11 @@ from trading_assets.forecasters import FORECASTERS, OUT_OF_FOLD, alarms
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.digests import digest_files
 
+ABOUT = {
+    "lightgbm": "Boosted trees on one bar's features; the positive control is asked of them too.",
+    "gru": "A gated recurrent unit on the stationary inputs, trained on dense chunks.",
+    "cnn_lstm": "A causal convolution and an LSTM on the stationary inputs, trained on dense chunks.",
+}
 CONTROL = "lightgbm"
 """The forecaster that is also asked for high variance, the positive control."""
 
@@ -17,6 +22,7 @@ CONTROL = "lightgbm"
 def _declare(kind: str) -> dg.AssetsDefinition:
     @step(
         name=f"{kind}_forecaster",
+        description=f"{ABOUT[kind]} Searched where asked for, cross-fitted, fitted on the whole first era.",
         group="04_forecasters",
         category="models",
         method=2,
@@ -25,7 +31,6 @@ def _declare(kind: str) -> dg.AssetsDefinition:
         checks=(alarms.AUC, alarms.SKILL, alarms.GAP, *([alarms.CONTROL] if kind == CONTROL else [])),
     )
     def build(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef) -> Built:
-        """A forecaster: searched where asked for, cross-fitted, fitted on the whole first era."""
         from trading_assets.config.paths import threads
         from trading_assets.forecasters import forecaster_class
         from trading_assets.forecasters.stage1_training import fit_forecaster

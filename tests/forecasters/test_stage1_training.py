@@ -1,0 +1,317 @@
+"""A forecaster's whole training and its calibration: which bars each figure is from, and what is written."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trading_assets.config import Settings
+from trading_assets.features.dataset import Dataset
+from trading_assets.forecasters import OUT_OF_FOLD, alarms, forecaster_class, load_forecaster
+from trading_assets.forecasters.base import ModelAdapter
+from trading_assets.forecasters.calibration import CALIBRATORS, choose_calibrator
+from trading_assets.forecasters.crossfit import cross_fit, score
+from trading_assets.forecasters.stage1_training import (
+    FittedForecaster,
+    calibrate_forecaster,
+    fit_forecaster,
+)
+from trading_assets.forecasters.trading import best_sharpe, choose_threshold, read_threshold
+from trading_assets.progress import listen
+from trading_assets.registry.ledger import TrialLedger, Trials
+from trading_assets.registry.tables import read_table, write_table
+from trading_assets.validation.folds import Folds, make_folds
+
+Fit = Callable[..., FittedForecaster]
+
+
+def changed(settings: Settings, **sections: Mapping[str, Any]) -> Settings:
+    """The settings with other values in some sections."""
+    update = {name: getattr(settings, name).model_copy(update=value) for name, value in sections.items()}
+    return settings.model_copy(update=update)
+
+
+@pytest.fixture(scope="module")
+def fit(stage1_folders: tuple[Path, Path], stage1_settings: Settings) -> Fit:
+    """Train a forecaster of a kind on the folders, with settings that may differ."""
+
+    def run(kind: str = "lightgbm", settings: Settings = stage1_settings, **given: Any) -> FittedForecaster:
+        model = forecaster_class(kind)(settings.seed, **getattr(settings, kind).model_dump())
+        return fit_forecaster(model, *stage1_folders, settings, **given)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def folds(stage1_folders: tuple[Path, Path]) -> Folds:
+    return Folds.read(stage1_folders[1])
+
+
+@pytest.fixture(scope="module")
+def fitted(fit: Fit) -> FittedForecaster:
+    return fit(control=True)
+
+
+@pytest.fixture
+def folder(fitted: FittedForecaster, tmp_path: Path) -> Path:
+    """The fitted forecaster, written."""
+    path = tmp_path / "forecaster"
+    path.mkdir()
+    fitted.write(path)
+    return path
+
+
+# --- fitting
+
+
+def test_the_model_is_fitted_on_the_first_era_and_scored_on_bars_it_has_not_seen(
+    fitted: FittedForecaster, dataset: Dataset, folds: Folds, stage1_settings: Settings
+) -> None:
+    era, later = folds.eras.forecaster_train, folds.eras.agent_train
+    y, weight = dataset.target("direction"), np.nan_to_num(dataset.frame["weight"].to_numpy())
+    model = forecaster_class("lightgbm")(0, **stage1_settings.lightgbm.model_dump())
+    model.fit(dataset.features, y, rows=np.arange(era.start, era.stop), sample_weight=weight)
+    X = dataset.features.iloc[later.start : later.stop]
+    p = model.predict_proba(X)[:, 1]
+    np.testing.assert_array_equal(fitted.model.predict_proba(X)[:, 1], p)
+    expected = score(y[later.rows], p)
+    for name in ("AUC", "accuracy", "Brier skill"):
+        assert fitted.numbers[f"next-era {name}"] == pytest.approx(expected[name], rel=1e-12)
+    assert fitted.numbers["training bars"] == len(era)
+
+
+def test_out_of_fold_figures_are_those_of_the_folds_alone(
+    fitted: FittedForecaster, dataset: Dataset, folds: Folds, stage1_settings: Settings
+) -> None:
+    frame, era = fitted.out_of_fold.frame, folds.eras.forecaster_train
+    np.testing.assert_array_equal(frame["row"], np.concatenate([test for _, test in folds.splits]))
+    assert era.start <= frame["row"].min() and frame["row"].max() < era.stop
+    whole = score(frame["y"].to_numpy(), frame["p"].to_numpy())
+    assert fitted.numbers["out-of-fold AUC"] == whole["AUC"]
+    assert fitted.numbers["out-of-fold Brier skill"] == whole["Brier skill"]
+    assert fitted.sharpe == best_sharpe(frame, dataset, stage1_settings.costs) > 0
+    assert [row["test"] for row in fitted.out_of_fold.folds] == [len(test) for _, test in folds.splits]
+
+
+def test_the_positive_control_forecasts_high_variance_on_the_same_folds(
+    fitted: FittedForecaster, fit: Fit, dataset: Dataset, folds: Folds
+) -> None:
+    made = cross_fit(fitted.model.clone, dataset.features, dataset.target("high_variance"), folds.splits)
+    assert fitted.numbers["control: high-variance AUC"] == made.score["AUC"] > 0.5
+    assert fitted.checks[alarms.CONTROL].passed == (made.score["AUC"] >= 0.65)
+    bare = fit()
+    assert alarms.CONTROL not in bare.checks and "control: high-variance AUC" not in bare.numbers
+    assert set(bare.checks) == {alarms.AUC, alarms.SKILL, alarms.GAP}
+    assert bare.numbers.items() <= fitted.numbers.items()
+
+
+def test_alarms_know_the_horizon_of_the_labels(fit: Fit, stage1_settings: Settings) -> None:
+    far = fit(settings=changed(stage1_settings, labels={"horizon": 24}))
+    assert "alarm above 0.58" in far.checks[alarms.AUC].text
+    assert "alarm above 0.6." in fit().checks[alarms.AUC].text
+
+
+def test_a_folder_holds_the_model_its_folds_scores_and_its_out_of_fold_forecasts(
+    fitted: FittedForecaster, folder: Path
+) -> None:
+    assert json.loads((folder / "cv_results.json").read_text()) == fitted.out_of_fold.folds
+    assert read_table(folder / OUT_OF_FOLD).equals(fitted.out_of_fold.frame)
+    assert load_forecaster(folder).kind == "lightgbm"
+    assert not (folder / "search.json").exists() and not (folder / "calibrator.json").exists()
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "gru"])
+def test_importance_is_told_in_every_way_that_suits_the_kind(fit: Fit, kind: str) -> None:
+    ways = set(fit(kind).importance)
+    own = {"share of gain", "mean SHAP value"} if kind == "lightgbm" else {"mean integrated gradient"}
+    assert ways == {*own, "rise of the Brier score"}
+
+
+def test_an_interrupted_training_goes_on_and_comes_out_the_same(
+    fit: Fit, stage1_settings: Settings, tmp_path: Path
+) -> None:
+    settings = changed(stage1_settings, gru={"checkpoint_every": 5, "evaluate_every": 5})
+    heard: list[str] = []
+
+    def listener(fraction: float, text: str) -> None:
+        heard.append(text)
+        if sum(line.startswith("step") for line in heard) == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), listen(listener):
+        fit("gru", settings, checkpoints=tmp_path / "checkpoints")
+    left = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert left == {"fold0.pt", "fold1.pt"}
+    resumed = fit("gru", settings, checkpoints=tmp_path / "checkpoints")
+    whole = fit("gru", settings)
+    assert [model.training_["resumed_at"] for model in resumed.out_of_fold.models] == [20, 10, 0]
+    assert resumed.out_of_fold.frame.equals(whole.out_of_fold.frame)
+    assert resumed.numbers == whole.numbers and resumed.importance == whole.importance
+    for name, value in whole.model.weights().items():  # type: ignore[attr-defined]
+        assert np.array_equal(value, resumed.model.weights()[name]), name  # type: ignore[attr-defined]
+
+
+# --- searching
+
+
+def test_what_a_search_finds_is_fitted_written_and_counted(
+    fit: Fit, stage1_settings: Settings, tmp_path: Path
+) -> None:
+    ledger = TrialLedger(tmp_path / "ledger.sqlite")
+    trials = Trials(ledger, "A", "up", "lightgbm_forecaster", "m", 0)
+    settings = changed(stage1_settings, search={"trials": 3}, lightgbm={"n_estimators": 50})
+    made = fit(settings=settings, trials=trials)
+    assert made.search is not None and len(made.search.trials) == 3
+    for model in (made.model, *made.out_of_fold.models):
+        assert {name: getattr(model.settings, name) for name in made.search.parameters} == (
+            made.search.parameters
+        )
+    assert [row["sharpe"] for row in ledger.rows("A", "up")] == [
+        row["sharpe per bar"] for row in made.search.trials
+    ]
+    assert made.search.trials[0]["n_estimators"] == 50
+    made.write(tmp_path)
+    assert json.loads((tmp_path / "search.json").read_text())["trials"] == made.search.trials
+
+
+def test_more_trials_of_the_same_go_on_and_other_folds_begin_anew(
+    stage1_folders: tuple[Path, Path], stage1_settings: Settings, dataset: Dataset, tmp_path: Path
+) -> None:
+    """Losses on other folds cannot be compared; nor may what was found on them be taken."""
+    studies = tmp_path / "studies" / "lightgbm.journal"
+
+    def searched(n_trials: int, cv_folds: Path) -> list[dict[str, Any]]:
+        settings = changed(stage1_settings, search={"trials": n_trials})
+        model = forecaster_class("lightgbm")(0, n_estimators=50, max_depth=3)
+        made = fit_forecaster(model, stage1_folders[0], cv_folds, settings, studies=studies)
+        assert made.search is not None
+        return made.search.trials
+
+    first = searched(1, stage1_folders[1])
+    more = searched(2, stage1_folders[1])
+    assert more[:1] == first and len(more) == 2
+    other = tmp_path / "cv_folds"
+    other.mkdir()
+    make_folds(dataset, changed(stage1_settings, folds={"embargo": 60})).write(other)
+    (anew,) = searched(1, other)
+    assert anew["fold losses"] != first[0]["fold losses"]
+
+
+# --- calibrating
+
+
+def calibrate(folder: Path, folders: tuple[Path, Path], settings: Settings) -> Any:
+    return calibrate_forecaster(load_forecaster(folder), folder, *folders, settings)
+
+
+def test_the_calibrator_is_chosen_on_out_of_fold_forecasts_with_their_weights(
+    fitted: FittedForecaster, folder: Path, stage1_folders: tuple[Path, Path], stage1_settings: Settings
+) -> None:
+    made = calibrate(folder, stage1_folders, stage1_settings)
+    p, y, fold, weight = (fitted.out_of_fold.frame[name].to_numpy() for name in ("p", "y", "fold", "weight"))
+    expected, scores = choose_calibrator(p, y, fold, "best", weight)
+    assert made.model.calibrator_.to_json() == expected.to_json()
+    assert made.numbers["method"] == expected.method == min(CALIBRATORS, key=lambda name: scores[name])
+    told = {row["method"]: row["Brier"] for row in made.tables["Brier score, cross-fitted"]}
+    assert told == scores
+
+
+@pytest.mark.parametrize("method", CALIBRATORS)
+def test_a_calibrator_that_is_asked_for_is_taken(
+    folder: Path, stage1_folders: tuple[Path, Path], stage1_settings: Settings, method: str
+) -> None:
+    settings = stage1_settings.model_copy(update={"calibration": method})
+    made = calibrate(folder, stage1_folders, settings)
+    assert made.numbers["method"] == method
+    assert {calibrator.method for calibrator in made.model.fold_calibrators_.values()} == {method}
+
+
+@pytest.mark.parametrize("altered", [0, 1, 2])
+def test_a_fold_s_calibrator_was_not_fitted_on_that_fold(
+    folder: Path, stage1_folders: tuple[Path, Path], stage1_settings: Settings, altered: int
+) -> None:
+    """Other answers in a fold change every calibrator but its own."""
+    settings = stage1_settings.model_copy(update={"calibration": "platt"})
+
+    def made() -> dict[int, dict[str, Any]]:
+        model: ModelAdapter = calibrate(folder, stage1_folders, settings).model
+        assert model.calibrator_ is not None
+        return {-1: model.calibrator_.to_json()} | {
+            k: calibrator.to_json() for k, calibrator in model.fold_calibrators_.items()
+        }
+
+    before = made()
+    frame = read_table(folder / OUT_OF_FOLD)
+    mine = frame["fold"] == altered
+    frame.loc[mine, "y"] = 1 - frame.loc[mine, "y"]
+    write_table(frame, folder / OUT_OF_FOLD)
+    after = made()
+    assert set(before) == {-1, 0, 1, 2}
+    assert {k for k in before if before[k] == after[k]} == {altered}
+
+
+def test_the_threshold_is_chosen_on_forecasts_that_their_own_fold_did_not_calibrate(
+    fitted: FittedForecaster,
+    folder: Path,
+    dataset: Dataset,
+    stage1_folders: tuple[Path, Path],
+    stage1_settings: Settings,
+) -> None:
+    made = calibrate(folder, stage1_folders, stage1_settings)
+    frame = fitted.out_of_fold.frame
+    p = np.concatenate(
+        [made.model.fold_calibrators_[k].transform(part["p"].to_numpy()) for k, part in frame.groupby("fold")]
+    )
+    chosen = choose_threshold(dataset, frame["row"].to_numpy(), p, stage1_settings.costs)
+    assert chosen is not None
+    assert (made.threshold, made.sharpe) == (chosen.threshold, chosen.value)
+    assert made.numbers["out-of-fold Sharpe per bar"] == chosen.value
+    told = made.tables["thresholds looked at"]
+    assert [row["threshold"] for row in told] == chosen.thresholds.tolist()
+    assert [row["trades"] for row in told] == chosen.trades.tolist()
+
+
+def test_calibration_is_scored_on_the_validation_era(
+    folder: Path,
+    dataset: Dataset,
+    folds: Folds,
+    stage1_folders: tuple[Path, Path],
+    stage1_settings: Settings,
+) -> None:
+    made = calibrate(folder, stage1_folders, stage1_settings)
+    rows = folds.eras.validation.rows
+    y = dataset.target("direction")[rows]
+    answers, before, after = made.validation
+    known = np.isfinite(y)
+    np.testing.assert_array_equal(answers, y[known])
+    raw = load_forecaster(folder).predict_proba(dataset.features.iloc[rows])[known, 1]
+    np.testing.assert_array_equal(before, raw)
+    np.testing.assert_array_equal(after, made.model.calibrator_.transform(raw))
+    assert made.numbers["validation Brier before"] == pytest.approx(np.mean((raw - answers) ** 2))
+    assert made.numbers["validation Brier after"] == pytest.approx(np.mean((after - answers) ** 2))
+    assert made.numbers["validation AUC"] == score(answers, raw)["AUC"]
+
+
+def test_what_is_written_is_the_calibrated_model(
+    folder: Path,
+    dataset: Dataset,
+    stage1_folders: tuple[Path, Path],
+    stage1_settings: Settings,
+    tmp_path: Path,
+) -> None:
+    made = calibrate(folder, stage1_folders, stage1_settings)
+    target = tmp_path / "calibrated"
+    target.mkdir()
+    made.write(target)
+    X = dataset.features.iloc[dataset.warm_up : dataset.warm_up + 300]
+    again = load_forecaster(target)
+    raw = load_forecaster(folder).predict_proba(X)[:, 1]
+    np.testing.assert_array_equal(again.predict_proba(X)[:, 1], made.model.calibrator_.transform(raw))
+    assert read_threshold(target) == made.threshold
+    assert {path.name for path in target.glob("calibrator*")} == {
+        "calibrator.json",
+        *(f"calibrator_fold{k}.json" for k in range(3)),
+    }

@@ -1,0 +1,197 @@
+"""Calibrated forecasters side by side: every figure from their folders and bars none of them has seen."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trading_assets.config import Settings
+from trading_assets.features.dataset import Dataset
+from trading_assets.forecasters import forecaster_class, load_forecaster
+from trading_assets.forecasters.crossfit import score
+from trading_assets.forecasters.importance import integrated_gradients
+from trading_assets.forecasters.stage1_training import calibrate_forecaster, fit_forecaster
+from trading_assets.forecasters.trading import net_returns, positions, read_threshold, write_threshold
+from trading_assets.registry.ledger import TrialCount
+from trading_assets.reports import pictures
+from trading_assets.reports.forecasts import ComparedForecasters, compare_forecasters
+from trading_assets.reports.luck import sharpe_statistics
+from trading_assets.validation.folds import Folds
+from trading_assets.validation.metrics import EDGE, NO_EDGE
+from trading_assets.validation.overfitting import probability_of_backtest_overfitting
+
+KINDS = ["lightgbm", "gru"]
+FEW = TrialCount(2, (0.02, 0.03))
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def folders(
+    stage1_folders: tuple[Path, Path], stage1_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Calibrated forecasters of two kinds."""
+    made = {}
+    for kind in KINDS:
+        bare, made[kind] = tmp_path_factory.mktemp(kind), tmp_path_factory.mktemp(f"{kind}_calibrated")
+        model = forecaster_class(kind)(0, **getattr(stage1_settings, kind).model_dump())
+        fit_forecaster(model, *stage1_folders, stage1_settings).write(bare)
+        model = load_forecaster(bare)
+        calibrate_forecaster(model, bare, *stage1_folders, stage1_settings).write(made[kind])
+    return made
+
+
+@pytest.fixture(scope="module")
+def folds(stage1_folders: tuple[Path, Path]) -> Folds:
+    return Folds.read(stage1_folders[1])
+
+
+@pytest.fixture(scope="module")
+def compared(
+    folders: dict[str, Path], dataset: Dataset, folds: Folds, stage1_settings: Settings
+) -> ComparedForecasters:
+    return compare_forecasters(folders, dataset, folds.eras.validation, stage1_settings.costs, FEW)
+
+
+def said(folder: Path, dataset: Dataset, bars: np.ndarray, **given: Any) -> np.ndarray:
+    """By the model in a folder, after all bars from the warm-up on."""
+    X = dataset.features.iloc[dataset.warm_up : bars[-1] + 1]
+    return load_forecaster(folder).predict_proba(X, **given)[bars - dataset.warm_up, 1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_has_the_scores_and_the_net_result_of_the_calibrated_forecast(
+    compared: ComparedForecasters,
+    folders: dict[str, Path],
+    dataset: Dataset,
+    folds: Folds,
+    stage1_settings: Settings,
+    kind: str,
+) -> None:
+    bars = folds.eras.validation.rows
+    np.testing.assert_array_equal(compared.bars, np.arange(len(dataset))[bars])
+    (row,) = [row for row in compared.rows if row["forecaster"] == kind]
+    y = dataset.target("direction")[compared.bars]
+    known, threshold = np.isfinite(y), read_threshold(folders[kind])
+    p = said(folders[kind], dataset, compared.bars)
+    raw = said(folders[kind], dataset, compared.bars, calibrated=False)
+    # After 256 bars a GRU has forgotten where it began, to the last digits.
+    for name, value in score(y[known], p[known]).items():
+        assert row[name] == pytest.approx(value, abs=1e-6), name
+    assert row["Brier raw"] == pytest.approx(np.mean((raw - y)[known] ** 2), abs=1e-6)
+    net = net_returns(dataset, compared.bars, p, threshold, stage1_settings.costs)
+    luck = sharpe_statistics(net, dataset.periods_per_year, FEW)
+    assert row["net return"] == pytest.approx(np.prod(1 + net) - 1, rel=1e-6)
+    assert row["net Sharpe"] == pytest.approx(luck.pop("Sharpe"), rel=1e-6)
+    assert {name: row[name] for name in luck} == pytest.approx(luck, rel=1e-6)
+    held = positions(p, threshold)
+    assert row["trades"] == int((np.diff(np.r_[0, held]) != 0).sum()) > 5
+    assert row["verdict"] == (EDGE if net.sum() > 0 and luck["deflated Sharpe"] > 0.95 else NO_EDGE)
+    np.testing.assert_allclose(compared.growth[kind], np.cumprod(1 + net), rtol=1e-6)
+    outcomes, before, after = compared.reliability[kind]
+    np.testing.assert_array_equal(outcomes, y[known])
+    np.testing.assert_allclose(before, raw[known], atol=1e-6)
+    np.testing.assert_allclose(after, p[known], atol=1e-6)
+
+
+def test_there_is_a_row_for_each_forecaster_in_the_order_given(
+    compared: ComparedForecasters, folders: dict[str, Path]
+) -> None:
+    assert [row["forecaster"] for row in compared.rows] == list(folders) == list(compared.growth)
+    assert all(row.keys() == compared.rows[0].keys() for row in compared.rows)
+    assert compared.rows[0]["AUC"] != compared.rows[1]["AUC"]
+
+
+def test_overfitting_is_asked_of_every_forecaster_at_every_threshold(
+    compared: ComparedForecasters, folders: dict[str, Path], dataset: Dataset, stage1_settings: Settings
+) -> None:
+    candidates = []
+    for folder in folders.values():
+        p = said(folder, dataset, compared.bars)
+        for share in range(20):
+            threshold = share / 20 * np.abs(p - 0.5).max()
+            candidates.append(net_returns(dataset, compared.bars, p, threshold, stage1_settings.costs))
+    expected = probability_of_backtest_overfitting(np.column_stack(candidates)).pbo
+    assert len(candidates) == 40
+    assert compared.overfitting == pytest.approx(expected, abs=0.02)
+
+
+def test_many_more_trials_take_the_verdict_and_leave_the_rest(
+    compared: ComparedForecasters,
+    folders: dict[str, Path],
+    dataset: Dataset,
+    folds: Folds,
+    stage1_settings: Settings,
+) -> None:
+    many = TrialCount(100_000, (-0.2, 0.2))
+    again = compare_forecasters(folders, dataset, folds.eras.validation, stage1_settings.costs, many)
+    assert EDGE in {row["verdict"] for row in compared.rows}
+    assert {row["verdict"] for row in again.rows} == {NO_EDGE}
+    for before, after in zip(compared.rows, again.rows, strict=True):
+        assert after["deflated Sharpe"] < before["deflated Sharpe"]
+        changed = {name for name in before if before[name] != after[name]}
+        assert changed <= {"deflated Sharpe", "trials", "verdict"}
+
+
+def test_a_forecaster_that_never_trades_has_neither_result_nor_edge(
+    folders: dict[str, Path], dataset: Dataset, folds: Folds, stage1_settings: Settings, tmp_path: Path
+) -> None:
+    load_forecaster(folders["lightgbm"]).save(tmp_path)
+    write_threshold(tmp_path, 0.5)
+    both = {"idle": tmp_path, **folders}
+    made = compare_forecasters(both, dataset, folds.eras.validation, stage1_settings.costs, FEW)
+    row = made.rows[0]
+    assert (row["net return"], row["net Sharpe"], row["trades"], row["verdict"]) == (0.0, 0.0, 0, NO_EDGE)
+    assert row["AUC"] == made.rows[1]["AUC"]
+    assert (made.growth["idle"] == 1).all()
+
+
+def test_without_a_calibrator_the_forecast_is_taken_as_it_is(
+    folders: dict[str, Path], dataset: Dataset, folds: Folds, stage1_settings: Settings, tmp_path: Path
+) -> None:
+    model = load_forecaster(folders["lightgbm"])
+    model.calibrator_, model.fold_calibrators_ = None, {}
+    model.save(tmp_path)
+    write_threshold(tmp_path, 0.01)
+    made = compare_forecasters({"raw": tmp_path}, dataset, folds.eras.validation, stage1_settings.costs, FEW)
+    assert made.rows[0]["ECE"] == made.rows[0]["ECE raw"] > 0
+
+
+def test_bars_that_cannot_be_traded_any_more_are_left_out(
+    folders: dict[str, Path], dataset: Dataset, folds: Folds, stage1_settings: Settings
+) -> None:
+    made = compare_forecasters(folders, dataset, folds.eras.test, stage1_settings.costs, FEW)
+    assert folds.eras.test.stop == len(dataset)
+    assert made.bars[-1] == len(dataset) - 3
+    assert all(len(equity) == len(made.bars) for equity in made.growth.values())
+
+
+def test_every_picture_is_a_png(
+    compared: ComparedForecasters, folders: dict[str, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    model: Any = load_forecaster(folders["gru"])
+    ways = {
+        "mean integrated gradient": integrated_gradients(model, dataset.features.iloc[700:1_000]),
+        "one only": {"return_1": 0.1},
+    }
+    times = dataset.frame["timestamp"].iloc[compared.bars]
+    trials = [
+        {"trial": 0, "median loss": 0.7},
+        {"trial": 1, "median loss": None},
+        {"trial": 2, "median loss": 0.69},
+    ]
+    written = [
+        pictures.growth(tmp_path, times, compared.growth),
+        pictures.reliability(tmp_path, compared.reliability),
+        pictures.importances(tmp_path, ways),
+        pictures.search(tmp_path, trials, {"steps": 0.6, "dropout": 0.4}),
+    ]
+    assert written == ["growth.png", "reliability.png", "importance.png", "search.png"]
+    for name in written:
+        data = (tmp_path / name).read_bytes()
+        assert data.startswith(PNG) and len(data) > 5_000, name
+
+
+def test_a_search_of_a_single_set_has_a_picture_too(tmp_path: Path) -> None:
+    name = pictures.search(tmp_path, [{"trial": 0, "median loss": 0.7}], {})
+    assert (tmp_path / name).read_bytes().startswith(PNG)
