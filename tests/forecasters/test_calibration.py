@@ -19,6 +19,7 @@ from trading_assets.forecasters.calibration import (
     choose_calibrator,
     cross_fit_calibrators,
     platt_scaling,
+    with_mirror_image,
 )
 from trading_assets.forecasters.calibration_error import brier_score, expected_calibration_error
 
@@ -608,3 +609,17 @@ def test_an_unknown_method_is_refused_and_the_known_ones_named():
         cross_fit_calibrators(p, y, folds_of(100), "magic")
     with pytest.raises(ValueError, match=r"method must be one of best, isotonic, platt, beta\. Got 'magic'"):
         choose_calibrator(p, y, folds_of(100), "magic")
+
+
+@pytest.mark.parametrize("method", CALIBRATORS)
+def test_what_is_fitted_with_mirror_images_knows_no_drift(method: str):
+    """Outcomes that are up six times in ten, whatever was said: the mirrored calibrator answers one half."""
+    rng = np.random.default_rng(0)
+    p, fold = rng.uniform(0.3, 0.7, size=6_000), np.repeat([0, 1, 2], 2_000)
+    y, weight = (rng.random(6_000) < 0.6).astype(float), np.ones(6_000)
+    drifting, _ = choose_calibrator(p, y, fold, method, weight)
+    mirrored, _ = choose_calibrator(**with_mirror_image(p, y, fold, weight), method=method)
+    grid = np.linspace(0.31, 0.69, 39)
+    assert drifting.transform(grid).mean() == pytest.approx(0.6, abs=0.03)
+    assert mirrored.transform(grid).mean() == pytest.approx(0.5, abs=1e-6)
+    np.testing.assert_allclose(mirrored.transform(grid), 1 - mirrored.transform(1 - grid), atol=1e-6)

@@ -344,6 +344,33 @@ def test_short_of_memory_a_batch_is_computed_in_smaller_parts(most: int, degrada
     assert record.degradations == []
 
 
+def test_lack_of_main_memory_is_told_from_other_errors():
+    """torch has no class for it: the allocator of the CPU says it in words."""
+
+    class Hungry(Small):
+        def forward(self, x):
+            self.calls += 1
+            if self.calls == 3:
+                torch.empty(2**55, dtype=torch.float64)
+            return self.inner(x)
+
+    hungry, record = run(Hungry(99))
+    assert record.degradations == ["step 2: out of memory, 2 parts a batch"]
+    np.testing.assert_allclose(weights(hungry), weights(run()[0]), rtol=1e-10)
+
+    class Broken(Small):
+        def forward(self, x):
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        run(Broken(99))
+
+
+def test_a_training_that_diverges_is_refused_and_told_what_to_lower():
+    with pytest.raises(SettingsError, match=r"diverged: its loss is (nan|inf) at step \d+. Lower learning_rate"):
+        run(learning_rate=1e30, clip_norm=1e30)
+
+
 def test_a_training_that_went_on_remembers_that_memory_was_short(tmp_path: Path):
     path = tmp_path / "checkpoint.pt"
     with pytest.raises(KeyboardInterrupt), listen(interrupt_at(9)):
