@@ -36,5 +36,9 @@ class LeakageError(TradingAssetsError):
     """Something would look into the future."""
 
 
+class DivergedError(TradingAssetsError):
+    """A training whose loss is not finite any more."""
+
+
 class SchemaError(TradingAssetsError):
     """Columns are missing, extra, or in another order than a model was fitted on."""

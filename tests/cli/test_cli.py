@@ -218,7 +218,7 @@ def test_a_damaged_artifact_is_said_and_mended_by_building_again(own_trained: Pa
     path = current("lightgbm_forecaster").path / "model.txt"
     path.write_text("damaged")
     pipeline.write_bars(own_trained)
-    done = run_cli("train", "lightgbm_calibrator", "--symbols", SYMBOL, "--set", "calibration=platt")
+    done = run_cli("train", "lightgbm_calibrator", "--symbols", SYMBOL, "--set", "calibration.method=platt")
     assert done.returncode == 1
     assert "model.txt was changed" in done.stdout and "Traceback" not in done.stdout + done.stderr
     done = run_cli("train", "lightgbm", "--symbols", SYMBOL, "--no-cache")

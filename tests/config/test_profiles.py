@@ -117,7 +117,7 @@ def test_an_unknown_setting_like_no_other_is_answered_with_those_there_are() -> 
         ({"labels": {"horizon": 1.5}}, "labels.horizon", "1.5"),
         ({"labels": 3}, "labels", "3"),
         ({"labels": None}, "labels", "None"),
-        ({"calibration": "magic"}, "calibration", "'magic'"),
+        ({"calibration": {"method": "magic"}}, "calibration.method", "'magic'"),
     ],
 )
 def test_a_value_out_of_range_or_of_the_wrong_type_is_named_with_its_place(

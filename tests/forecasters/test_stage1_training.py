@@ -207,34 +207,50 @@ def calibrate(folder: Path, folders: tuple[Path, Path], settings: Settings) -> A
     return calibrate_forecaster(load_forecaster(folder), folder, *folders, settings)
 
 
+@pytest.mark.parametrize("mirror", [False, True])
 def test_the_calibrator_is_chosen_on_out_of_fold_forecasts_with_their_weights(
-    fitted: FittedForecaster, folder: Path, stage1_folders: tuple[Path, Path], stage1_settings: Settings
+    fitted: FittedForecaster,
+    folder: Path,
+    stage1_folders: tuple[Path, Path],
+    stage1_settings: Settings,
+    mirror: bool,
 ) -> None:
-    made = calibrate(folder, stage1_folders, stage1_settings)
+    """With a mirror image also on every forecast of down as one of up."""
+    settings = changed(stage1_settings, calibration={"mirror": mirror})
+    made = calibrate(folder, stage1_folders, settings)
     p, y, fold, weight = (fitted.out_of_fold.frame[name].to_numpy() for name in ("p", "y", "fold", "weight"))
+    if mirror:
+        p, y, fold, weight = np.r_[p, 1 - p], np.r_[y, 1 - y], np.r_[fold, fold], np.r_[weight, weight]
     expected, scores = choose_calibrator(p, y, fold, "best", weight)
-    assert made.model.calibrator_.to_json() == expected.to_json()
+    said = np.linspace(0.05, 0.95, 19)
+    np.testing.assert_allclose(
+        made.model.calibrator_.transform(said), expected.transform(said), rtol=0, atol=1e-7
+    )
+    if mirror:
+        both = made.model.calibrator_.transform(said) + made.model.calibrator_.transform(1 - said)
+        np.testing.assert_allclose(both, 1, rtol=0, atol=1e-6)
     assert made.numbers["method"] == expected.method == min(CALIBRATORS, key=lambda name: scores[name])
     told = {row["method"]: row["Brier"] for row in made.tables["Brier score, cross-fitted"]}
-    assert told == scores
+    assert told == pytest.approx(scores, abs=1e-9)
 
 
 @pytest.mark.parametrize("method", CALIBRATORS)
 def test_a_calibrator_that_is_asked_for_is_taken(
     folder: Path, stage1_folders: tuple[Path, Path], stage1_settings: Settings, method: str
 ) -> None:
-    settings = stage1_settings.model_copy(update={"calibration": method})
+    settings = changed(stage1_settings, calibration={"method": method})
     made = calibrate(folder, stage1_folders, settings)
     assert made.numbers["method"] == method
     assert {calibrator.method for calibrator in made.model.fold_calibrators_.values()} == {method}
 
 
+@pytest.mark.parametrize("mirror", [False, True])
 @pytest.mark.parametrize("altered", [0, 1, 2])
 def test_a_fold_s_calibrator_was_not_fitted_on_that_fold(
-    folder: Path, stage1_folders: tuple[Path, Path], stage1_settings: Settings, altered: int
+    folder: Path, stage1_folders: tuple[Path, Path], stage1_settings: Settings, altered: int, mirror: bool
 ) -> None:
     """Other answers in a fold change every calibrator but its own."""
-    settings = stage1_settings.model_copy(update={"calibration": "platt"})
+    settings = changed(stage1_settings, calibration={"method": "platt", "mirror": mirror})
 
     def made() -> dict[int, dict[str, Any]]:
         model: ModelAdapter = calibrate(folder, stage1_folders, settings).model

@@ -16,7 +16,7 @@ from torch import nn
 
 from tests.forecasters.distributed_training import SETTINGS, Points, learn, make_module
 from trading_assets.config.settings import TrainingSettings
-from trading_assets.errors import ArtifactError, SettingsError
+from trading_assets.errors import ArtifactError, DivergedError, SettingsError
 from trading_assets.forecasters.devices import Device
 from trading_assets.forecasters.training import TrainingRecord, train
 from trading_assets.progress import listen
@@ -367,7 +367,9 @@ def test_lack_of_main_memory_is_told_from_other_errors():
 
 
 def test_a_training_that_diverges_is_refused_and_told_what_to_lower():
-    with pytest.raises(SettingsError, match=r"diverged: its loss is (nan|inf) at step \d+. Lower learning_rate"):
+    with pytest.raises(
+        DivergedError, match=r"diverged: its loss is (nan|inf) at step \d+. Lower learning_rate"
+    ):
         run(learning_rate=1e30, clip_norm=1e30)
 
 
@@ -438,11 +440,12 @@ def test_a_training_is_profiled_where_the_environment_says_so(tmp_path: Path, mo
     if steps < 5:  # all of them only warm the profiler
         assert list(folder.iterdir()) == []
         return
-    name = f"Points-{os.getpid()}"
-    assert sorted(file.name for file in folder.iterdir()) == [f"{name}.json", f"{name}.txt"]
-    trace = json.loads((folder / f"{name}.json").read_text())
+    trace_file, table_file = sorted(folder.iterdir())
+    assert trace_file.name.startswith(f"Points-{os.getpid()}-")
+    assert (trace_file.suffix, table_file.suffix) == (".json", ".txt")
+    trace = json.loads(trace_file.read_text())
     assert any(event.get("name") == "aten::linear" for event in trace["traceEvents"])
-    table = (folder / f"{name}.txt").read_text()
+    table = table_file.read_text()
     assert "Self CPU" in table and "aten::" in table
 
 

@@ -79,7 +79,7 @@ def show_trials(symbols: list[str]) -> int:
     for symbol, target in dict.fromkeys((row["symbol"], row["target"]) for row in rows):
         tried = ledger.count(symbol, target).n_trials
         title = f"{symbol}, {target}: {tried} tried"
-        table = Table("step", "method", "seed", "looked at", "Sharpe a bar", "started (UTC)", title=title)
+        table = Table("step", "method", "seed", "tried", "Sharpe/bar", "started (UTC)", title=title)
         table.title_justify, table.box = "left", None
         for row in ledger.rows(symbol, target):
             table.add_row(

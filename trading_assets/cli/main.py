@@ -12,12 +12,14 @@ from trading_assets.errors import SettingsError, TradingAssetsError
 SHORT_NAMES = {
     "folds": "cv_folds",
     "lightgbm": "lightgbm_forecaster",
+    "gru": "gru_forecaster",
     "cnn-lstm": "cnn_lstm_forecaster",
     "embeddings": "market_embeddings",
     "ppo": "ppo_agent",
     "hybrid": "ppo_hybrid",
     "ensemble": "policy_ensemble",
     "bundle": "policy_bundle",
+    "forecasts": "forecast_report",
     "report": "backtest_report",
 }
 """Other steps go by their own name."""

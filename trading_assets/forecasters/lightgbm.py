@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,9 @@ class LightGBMForecaster(ModelAdapter):
         }
 
     def save_weights(self, folder: Path) -> None:
-        (folder / self.file).write_text(self.booster_.model_to_string())
+        # LightGBM writes down its threads, which decide nothing, among the parameters.
+        text = re.sub(r"\[num_threads: \d+\]", "[num_threads: 1]", self.booster_.model_to_string())
+        (folder / self.file).write_text(text)
 
     def load_weights(self, folder: Path) -> None:
         self.booster_ = lgb.Booster(model_str=(folder / self.file).read_text())

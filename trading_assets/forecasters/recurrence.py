@@ -16,7 +16,7 @@ from torch import nn
 
 F32 = NDArray[np.float32]
 # Reassociating sums is what lets the compiler use whole vectors; the result is the same on one machine.
-jit = numba.njit(cache=True, fastmath=True)
+jit = numba.njit(cache=True, fastmath=True, error_model="numpy")
 
 
 def run_gru(gru: nn.GRU, x: torch.Tensor) -> torch.Tensor:

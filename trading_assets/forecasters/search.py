@@ -19,7 +19,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from trading_assets.errors import SettingsError
+from trading_assets.errors import DivergedError, SettingsError
 from trading_assets.forecasters.base import Floats, ModelAdapter, Rows
 from trading_assets.forecasters.crossfit import Splits, fit_fold, loss
 from trading_assets.progress import report
@@ -132,10 +132,12 @@ class _Search:
                         trial.report(loss(parts[-1]), number)
                         if number + 1 < len(self.splits) and trial.should_prune():
                             break
+                except DivergedError:
+                    pass  # given up like any other set that is worse than the best
                 except BaseException:
                     study.tell(trial, state=TrialState.FAIL)
                     raise
-                if self.sharpe is not None:
+                if self.sharpe is not None and parts:
                     sharpe = self.sharpe(pd.concat(parts))
                     trial.set_user_attr("sharpe", sharpe)
                     if entry is not None:
@@ -206,6 +208,7 @@ def search(
             f"The search space has {', '.join(sorted(unknown))}, which {type(model).__name__} does not know. "
             f"Known: {', '.join(own)}."
         )
+    space = {parameter: _reaching(distribution, own[parameter]) for parameter, distribution in space.items()}
     with TemporaryDirectory() as folder:
         kept = str(storage or Path(folder) / "search.journal")
         given = (model, X, y, splits, sample_weight, label_end)
@@ -234,6 +237,15 @@ def _run(work: _Search, n_workers: int) -> SearchResult:
             )
     study = work.study()
     return SearchResult(study.best_params, [_row(trial) for trial in study.trials], _importance(study))
+
+
+def _reaching(distribution: BaseDistribution, own: Any) -> BaseDistribution:
+    """The same, wide enough for the model's own value, which is tried first."""
+    if isinstance(distribution, IntDistribution | FloatDistribution):
+        low, high = min(distribution.low, own), max(distribution.high, own)
+        if not (distribution.log and own <= 0):
+            return type(distribution)(low, high, log=distribution.log)
+    return distribution
 
 
 def _open_storage(storage: str) -> optuna.storages.BaseStorage:

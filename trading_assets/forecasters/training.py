@@ -20,7 +20,7 @@ from torch import nn
 
 from trading_assets.config.paths import trace_dir
 from trading_assets.config.settings import TrainingSettings
-from trading_assets.errors import ArtifactError, SettingsError
+from trading_assets.errors import ArtifactError, DivergedError, SettingsError
 from trading_assets.forecasters.devices import Device, DeviceManager, World
 from trading_assets.progress import report
 from trading_assets.registry.digests import digest_json
@@ -114,7 +114,9 @@ def train(
     ArtifactError
         When the checkpoint is another training's.
     SettingsError
-        When the precision is not to be had on the device, or the loss is not finite any more.
+        When the precision is not to be had on the device.
+    DivergedError
+        When the loss is not finite any more.
     """
     trainer = _Trainer(module, task, settings, seed, patience, checkpoint, device or DeviceManager().choose())
     exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
@@ -170,7 +172,7 @@ class _Trainer:
             self.position += len(batch)
             loss = self._learn(batch)
             if not math.isfinite(loss):
-                raise SettingsError(
+                raise DivergedError(
                     f"The training diverged: its loss is {loss} at step {self.step}. Lower learning_rate "
                     f"({settings.learning_rate}) or clip_norm ({settings.clip_norm})."
                 )
