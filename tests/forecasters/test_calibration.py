@@ -500,7 +500,7 @@ def test_classes_that_do_not_add_up_to_one_are_refused_by_row():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "magic"}, r"method must be one of isotonic, platt, beta, temperature\. Got 'magic'"),
+        ({"method": "magic"}, r"method must be one of isotonic, platt, beta, none, temperature\. Got 'magic'"),
         ({"form": "isotonic"}, r"A beta calibrator has form 'logistic' and the keys .* Got form 'isotonic'"),
         ({"d": 1.0}, r"Got form 'logistic' and \['a', 'b', 'c', 'd', 'form', 'method'\]"),
     ],
@@ -548,8 +548,22 @@ def test_the_method_with_the_lowest_brier_score_on_held_out_folds_is_chosen(name
             squares += weight[mine] @ (q - y[mine]) ** 2
         expected[method] = squares / weight.sum()
     assert scores == pytest.approx(expected, rel=1e-12)
-    assert expected[chosen.method] == min(expected[method] for method in CALIBRATORS)
-    assert chosen.to_json() == CALIBRATORS[chosen.method]().fit(p, y, weight).to_json()
+    best = min(CALIBRATORS, key=lambda method: expected[method])
+    if chosen.method == "none":
+        assert name == "calibrated"
+        np.testing.assert_allclose(chosen.transform(p), p, rtol=0, atol=1e-12)
+    else:
+        assert chosen.to_json() == CALIBRATORS[best]().fit(p, y, weight).to_json()
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_a_calibrator_is_left_out_unless_it_gains_more_than_its_standard_error_over_the_folds(shift: float):
+    """Probabilities that are right already, and others that are off by one in log-odds."""
+    kept = 0
+    for seed in range(20):
+        p, y = simulate(lambda q: sigmoid(np.log(q / (1 - q)) + shift), n=2_000, seed=seed)
+        kept += choose_calibrator(p, y, folds_of(2_000))[0].method != "none"
+    assert kept <= 6 if shift == 0 else kept == 20
 
 
 def test_different_distortions_call_for_different_methods():
@@ -604,10 +618,10 @@ def test_a_fold_that_holds_all_of_a_class_is_named():
 
 def test_an_unknown_method_is_refused_and_the_known_ones_named():
     p, y = simulate(DISTORTIONS["skewed"], n=100)
-    message = r"method must be one of isotonic, platt, beta\. Got 'magic' instead"
+    message = r"method must be one of isotonic, platt, beta, none\. Got 'magic' instead"
     with pytest.raises(ValueError, match=message):
         cross_fit_calibrators(p, y, folds_of(100), "magic")
-    with pytest.raises(ValueError, match=r"method must be one of best, isotonic, platt, beta\. Got 'magic'"):
+    with pytest.raises(ValueError, match=r"method must be one of best, isotonic, platt, beta, none\. Got 'magic'"):
         choose_calibrator(p, y, folds_of(100), "magic")
 
 

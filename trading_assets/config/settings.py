@@ -228,8 +228,8 @@ class SearchSettings(Section):
 
 
 class CalibrationSettings(Section):
-    method: Literal["best", "isotonic", "platt", "beta"] = "best"
-    """The best has the lowest Brier score on folds that it was not fitted on."""
+    method: Literal["best", "isotonic", "platt", "beta", "none"] = "best"
+    """The best has the lowest Brier score on folds that it was not fitted on, if it gains beyond chance."""
     mirror: bool = False
     """Fit on every forecast and on its mirror image, so that the drift of the training era is not learnt."""
 

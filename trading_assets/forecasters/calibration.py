@@ -109,6 +109,17 @@ class IsotonicCalibrator(Calibrator):
         return {"x": model.X_thresholds_.tolist(), "y": model.y_thresholds_.tolist()}
 
 
+class NoCalibrator(Calibrator):
+    """The forecast as it is; chosen where no calibrator is better beyond chance."""
+
+    form = "logistic"
+    method = "none"
+    keys = frozenset({"a", "b", "c"})
+
+    def _fit(self, p: Floats, y: Floats, weight: Floats) -> dict[str, Any]:
+        return {"a": 1.0, "b": 1.0, "c": 0.0}
+
+
 class PlattCalibrator(Calibrator):
     """`platt_scaling` of the log-odds: sigmoid(a ln(p / (1 - p)) + c)."""
 
@@ -195,6 +206,7 @@ CALIBRATORS: Mapping[str, type[Calibrator]] = {
     "platt": PlattCalibrator,
     "beta": BetaCalibrator,
 }
+_BINARY: Mapping[str, type[Calibrator]] = {**CALIBRATORS, "none": NoCalibrator}
 """Of a binary probability, by name."""
 
 
@@ -206,7 +218,7 @@ def calibrator_from_json(tree: Mapping[str, Any]) -> Calibrator:
     ValueError
         When the method is unknown, or the form or the parameters are not that method's.
     """
-    kinds: dict[str, type[Calibrator]] = {**CALIBRATORS, "temperature": TemperatureCalibrator}
+    kinds: dict[str, type[Calibrator]] = {**_BINARY, "temperature": TemperatureCalibrator}
     kind = kinds.get(tree.get("method", ""))
     if kind is None:
         raise ValueError(f"method must be one of {', '.join(kinds)}. Got {tree.get('method')!r} instead.")
@@ -243,15 +255,15 @@ def cross_fit_calibrators(
     ValueError
         As `Calibrator.fit`; also for an unknown method, fewer than two folds, or one class outside a fold.
     """
-    if method not in CALIBRATORS:
-        raise ValueError(f"method must be one of {', '.join(CALIBRATORS)}. Got {method!r} instead.")
+    if method not in _BINARY:
+        raise ValueError(f"method must be one of {', '.join(_BINARY)}. Got {method!r} instead.")
     y, p, weight = require_rows(y, p, sample_weight)
     fold = _require_folds(fold, len(p))
     fitted: dict[int, Calibrator] = {}
     for k in np.unique(fold).tolist():
         others = fold != k
         try:
-            fitted[k] = CALIBRATORS[method]().fit(p[others], y[others], weight[others])
+            fitted[k] = _BINARY[method]().fit(p[others], y[others], weight[others])
         except ValueError as error:
             raise ValueError(f"Without fold {k}: {error}") from error
     return fitted
@@ -280,13 +292,16 @@ def choose_calibrator(
 ) -> tuple[Calibrator, dict[str, float]]:
     """Fit the method with the lowest Brier score on folds it was not fitted on.
 
+    The best one is left out (`NoCalibrator`) unless it beats the forecasts as they are by more than the
+    standard error of its gain over the folds (Breiman et al. 1984): what it gains by less did not last.
+
     Parameters
     ----------
     p, y : array of shape (n,)
         Out-of-fold probabilities and what happened.
     fold : array of int of shape (n,)
         The fold each row was tested in.
-    method : {'best', 'isotonic', 'platt', 'beta'}
+    method : {'best', 'isotonic', 'platt', 'beta', 'none'}
     sample_weight : array of shape (n,), optional
         Counts in the fits and in the scores.
 
@@ -297,18 +312,23 @@ def choose_calibrator(
     scores : dict of str to float
         Cross-fitted Brier score of every method, and that of the forecasts as they are under `none`.
     """
-    if method not in {"best", *CALIBRATORS}:
-        raise ValueError(f"method must be one of best, {', '.join(CALIBRATORS)}. Got {method!r} instead.")
+    if method not in {"best", *_BINARY}:
+        raise ValueError(f"method must be one of best, {', '.join(_BINARY)}. Got {method!r} instead.")
     y, p, weight = require_rows(y, p, sample_weight)
     fold = _require_folds(fold, len(p))
-    scores = {"none": brier_score(y, p, weight)}
+    said = {"none": p}
     for name in CALIBRATORS:
-        held_out = np.empty_like(p)
+        said[name] = np.empty_like(p)
         for k, calibrator in cross_fit_calibrators(p, y, fold, name, weight).items():
-            held_out[fold == k] = calibrator.transform(p[fold == k])
-        scores[name] = brier_score(y, held_out, weight)
-    best = min(CALIBRATORS, key=lambda name: scores[name]) if method == "best" else method
-    return CALIBRATORS[best]().fit(p, y, weight), scores
+            said[name][fold == k] = calibrator.transform(p[fold == k])
+    scores = {name: brier_score(y, q, weight) for name, q in said.items()}
+    if method == "best":
+        method = min(CALIBRATORS, key=lambda name: scores[name])
+        gain = (p - y) ** 2 - (said[method] - y) ** 2
+        gains = [np.average(gain[fold == k], weights=weight[fold == k]) for k in np.unique(fold)]
+        if np.mean(gains) <= np.std(gains, ddof=1) / np.sqrt(len(gains)):
+            method = "none"
+    return _BINARY[method]().fit(p, y, weight), scores
 
 
 def platt_scaling(
