@@ -500,7 +500,10 @@ def test_classes_that_do_not_add_up_to_one_are_refused_by_row():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "magic"}, r"method must be one of isotonic, platt, beta, none, temperature\. Got 'magic'"),
+        (
+            {"method": "magic"},
+            r"method must be one of isotonic, platt, beta, none, temperature\. Got 'magic'",
+        ),
         ({"form": "isotonic"}, r"A beta calibrator has form 'logistic' and the keys .* Got form 'isotonic'"),
         ({"d": 1.0}, r"Got form 'logistic' and \['a', 'b', 'c', 'd', 'form', 'method'\]"),
     ],
@@ -621,7 +624,9 @@ def test_an_unknown_method_is_refused_and_the_known_ones_named():
     message = r"method must be one of isotonic, platt, beta, none\. Got 'magic' instead"
     with pytest.raises(ValueError, match=message):
         cross_fit_calibrators(p, y, folds_of(100), "magic")
-    with pytest.raises(ValueError, match=r"method must be one of best, isotonic, platt, beta, none\. Got 'magic'"):
+    with pytest.raises(
+        ValueError, match=r"method must be one of best, isotonic, platt, beta, none\. Got 'magic'"
+    ):
         choose_calibrator(p, y, folds_of(100), "magic")
 
 

@@ -1,5 +1,7 @@
 """Purged cross-validation: golden splits, brute force, and leaks planted by hand."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -448,13 +450,16 @@ def test_one_test_fold_makes_a_purged_k_fold():
 
 
 @every_kind
-def test_rows_handed_out_can_be_changed_without_changing_later_splits(kind):
+def test_no_later_split_changes_with_rows_handed_out(kind):
+    """They are slices of what all splits share only where they cannot be written to."""
     splitter = kind(label_horizon=2)
     kept = list(splitter.split(np.zeros(40)))
     for (train, test), (expected, tested) in zip(splitter.split(np.zeros(40)), kept, strict=True):
         np.testing.assert_array_equal(train, expected)
         np.testing.assert_array_equal(test, tested)
-        train[:], test[:] = -1, -1
+        for rows in (train, test):
+            with contextlib.suppress(ValueError):
+                rows[:] = -1
 
 
 @every_kind

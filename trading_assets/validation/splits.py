@@ -85,7 +85,7 @@ class PurgedSplitter(ABC):
                     f"No training row is left for test rows {blocks[0][0]} to {blocks[-1][1] - 1} after "
                     f"purge and embargo ({self.embargo} bars); use fewer splits or a smaller embargo."
                 )
-            yield train, np.concatenate([spans.rows[first:stop] for first, stop in blocks])
+            yield train, _joined([spans.rows[first:stop] for first, stop in blocks])
 
     @abstractmethod
     def _splits(self, spans: _Spans) -> Iterator[tuple[Sequence[Block], Rows]]:
@@ -93,6 +93,7 @@ class PurgedSplitter(ABC):
 
     def _spans(self, n_rows: int) -> _Spans:
         rows = np.arange(n_rows)
+        rows.flags.writeable = False  # splits are slices of it where they can be
         start = rows if self.label_start is None else _positions("label_start", self.label_start, n_rows)
         if self.label_end is not None:
             end = _positions("label_end", self.label_end, n_rows)
@@ -360,14 +361,14 @@ class _Spans:
             first, last = self._reach(block)
             pieces.append(self.rows[begin : self.end.searchsorted(first)])
             begin = int(self.start.searchsorted(last + embargo, side="right"))
-        return np.concatenate([*pieces, self.rows[begin:]])
+        return _joined([*pieces, self.rows[begin:]])
 
     def ahead_of(self, block: Block, since: int, embargo: int) -> Rows:
         """Rows from `since` to the block whose label ends more than `embargo` bars before its labels."""
         limit = self._reach(block)[0] - embargo
         if not self.ordered:
             return np.flatnonzero(self.end[since : block[0]] < limit) + since
-        return self.rows[since : self.end[: block[0]].searchsorted(limit)].copy()
+        return self.rows[since : self.end[: block[0]].searchsorted(limit)]
 
     def _reach(self, block: Block) -> tuple[int, int]:
         """First label start and last label end of a block."""
@@ -375,6 +376,12 @@ class _Spans:
         if self.ordered:
             return int(self.start[first]), int(self.end[stop - 1])
         return int(self.start[first:stop].min()), int(self.end[first:stop].max())
+
+
+def _joined(pieces: list[Rows]) -> Rows:
+    """The pieces in one array; a single one that is not empty as it is."""
+    filled = [piece for piece in pieces if len(piece)]
+    return filled[0] if len(filled) == 1 else np.concatenate(pieces)
 
 
 def _positions(name: str, values: ArrayLike, n_rows: int) -> Rows:

@@ -88,20 +88,23 @@ def optimal_threshold(
     check_finite("probabilities", p)
     check_finite("returns", earned)
     check_costs(fee_bps, slippage_bps)
-    if p.min() < 0 or p.max() > 1:
-        raise ValueError(f"probabilities reach from {p.min()} to {p.max()}; expected 0 to 1.")
+    lowest, highest = float(p.min()), float(p.max())
+    if lowest < 0 or highest > 1:
+        raise ValueError(f"probabilities reach from {lowest} to {highest}; expected 0 to 1.")
     if objective not in OBJECTIVES:
         raise ValueError(f"objective is {objective!r}; expected one of {', '.join(OBJECTIVES)}.")
     if n_thresholds < 1:
         raise ValueError(f"n_thresholds is {n_thresholds}; expected at least 1.")
-    largest = float(max(p.max() - 0.5, 0.5 - p.min()))
+    largest = max(highest - 0.5, 0.5 - lowest)
     if largest == 0:
         raise ValueError("Every probability is 1/2: there is no threshold at which anything is traded.")
     thresholds = np.linspace(0, largest, n_thresholds, endpoint=False)
     cost, kind = (fee_bps + slippage_bps) / 1e4, OBJECTIVES.index(objective)
     # Deviations are taken from the mean at threshold 0, or the variance of a large mean would cancel.
     centre = _mean_net(p, earned, cost)
-    sums, counts = _sweep(p, earned, 0.5 + thresholds, 0.5 - thresholds, cost, centre, kind)
+    sums, counts = _sweep(
+        p, earned, 0.5 + thresholds, 0.5 - thresholds, n_thresholds / largest, cost, centre, kind
+    )
     values = _values(sums, counts, kind, len(p), centre, periods_per_year)
     if np.isnan(values).all():
         raise ValueError(
@@ -153,7 +156,14 @@ def _mean_net(p: Floats, earned: Floats, cost: float) -> float:
 
 @jit
 def _sweep(
-    p: Floats, earned: Floats, upper: Floats, lower: Floats, cost: float, centre: float, kind: int
+    p: Floats,
+    earned: Floats,
+    upper: Floats,
+    lower: Floats,
+    scale: float,
+    cost: float,
+    centre: float,
+    kind: int,
 ) -> tuple[Floats, Counts]:
     """Sums over the bars that earn or pay something, at every threshold.
 
@@ -162,9 +172,8 @@ def _sweep(
     which it holds and taken away where it ends, and the bins are cumulated from the top.
     """
     n_bins = len(upper)
-    bins, lost = np.zeros((3, n_bins)), np.zeros((3, n_bins))
-    counts = np.zeros((3, n_bins), dtype=np.int64)
-    scale = n_bins / max(np.max(p) - 0.5, 0.5 - np.min(p))
+    bins, lost = np.zeros((n_bins, 4)), np.zeros((n_bins, 4))
+    counts = np.zeros((n_bins, 4), dtype=np.int64)
     side_before, traded_before = 0.0, 0
     for t in range(len(p)):
         side, traded = _side(p[t]), _thresholds_passed(p[t], upper, lower, scale)
@@ -173,20 +182,20 @@ def _sweep(
         full = side * earned[t] - cost * abs(side - side_before)
         if high > low:
             _add(bins, lost, counts, high - 1, half, centre, kind, 1)
-            counts[TRADES, high - 1] += 1
+            counts[high - 1, TRADES] += 1
         if low > 0:
             _add(bins, lost, counts, low - 1, full, centre, kind, 1)
-            counts[TRADES, low - 1] += side != side_before
+            counts[low - 1, TRADES] += side != side_before
             if high > low:
                 _add(bins, lost, counts, low - 1, half, centre, kind, -1)
-                counts[TRADES, low - 1] -= 1
+                counts[low - 1, TRADES] -= 1
         side_before, traded_before = side, traded
     for k in range(n_bins - 2, -1, -1):
         for j in range(3):
-            _add_exactly(bins, lost, j, k, bins[j, k + 1])
-            lost[j, k] += lost[j, k + 1]
-            counts[j, k] += counts[j, k + 1]
-    return bins + lost, counts
+            _add_exactly(bins, lost, j, k, bins[k + 1, j])
+            lost[k, j] += lost[k + 1, j]
+            counts[k, j] += counts[k + 1, j]
+    return (bins + lost).T, counts.T
 
 
 @jit
@@ -211,8 +220,8 @@ def _add(
     Without branches on the return's sign, which no processor can foretell.
     """
     loses = int(net < 0)
-    counts[ACTIVE, k] += sign
-    counts[LOSING, k] += sign * loses
+    counts[k, ACTIVE] += sign
+    counts[k, LOSING] += sign * loses
     _add_exactly(bins, lost, loses, k, sign * abs(net))
     if kind == SHARPE:
         _add_exactly(bins, lost, SQUARES, k, sign * (net - centre) ** 2)
@@ -223,8 +232,8 @@ def _add(
 @jit
 def _add_exactly(bins: Floats, lost: Floats, j: int, k: int, value: float) -> None:
     """Add, and keep what the rounding lost (Knuth's two-sum): few trades must not drown in many others."""
-    before = bins[j, k]
+    before = bins[k, j]
     total = before + value
     part = total - before
-    lost[j, k] += (before - (total - part)) + (value - part)
-    bins[j, k] = total
+    lost[k, j] += (before - (total - part)) + (value - part)
+    bins[k, j] = total
