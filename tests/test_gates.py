@@ -27,6 +27,7 @@ from trading_assets.simulation.baselines import choose_band, no_trade_band
 from trading_assets.validation.eras import Era, Eras, make_eras
 from trading_assets.validation.metrics import t_statistic
 
+pytestmark = pytest.mark.slow
 N_BARS = 20_000
 SEEDS = range(5)
 

@@ -151,6 +151,7 @@ def test_trials_are_told_by_symbol_and_target_and_failed_ones_too(
     assert "Nothing was tried yet." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_automation_is_switched_on_and_off_in_the_instance(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -233,6 +234,7 @@ def test_an_artifact_that_lost_a_picture_is_mended_too(own_trained: Path) -> Non
     assert current("bars").version == "1.0.1"
 
 
+@pytest.mark.slow
 def test_an_interruption_leaves_nothing_half_written(data_dir: Path) -> None:
     pipeline.write_bars(data_dir)
     process = subprocess.Popen(

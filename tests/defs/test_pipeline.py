@@ -30,6 +30,7 @@ def stale(**overrides: object) -> list[str]:
     return to_run(plan(workspace.store, workspace.source, settings, SYMBOL))
 
 
+@pytest.mark.slow
 def test_training_twice_gives_identical_identities_on_every_floor(
     trained_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

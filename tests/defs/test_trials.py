@@ -324,7 +324,9 @@ def test_checks_of_another_symbol_do_not_touch_this_one(own_trained: Path) -> No
 
 
 @pytest.mark.parametrize("kind", FORECASTERS)
-def test_the_calibrator_s_folder_holds_the_whole_calibrated_model(trained: Path, kind: str) -> None:
+def test_the_calibrator_s_folder_holds_the_whole_calibrated_model(own_trained: Path, kind: str) -> None:
+    """With a calibrator that is asked for: the best may leave the forecast as it is."""
+    assert pipeline.train(names=[f"{kind}_calibrator"], calibration={"method": "platt"})
     folder, bare = current(f"{kind}_calibrator").path, current(f"{kind}_forecaster").path
     names = {path.name for path in folder.iterdir()}
     folds = {f"calibrator_fold{k}.json" for k in range(3)}

@@ -113,13 +113,14 @@ def _read_profile(profile: str, seen: tuple[str, ...] = ()) -> Tree:
     return tree if parent is None else _merge(_read_profile(str(parent), (*seen, profile)), tree)
 
 
-def _merge(base: Mapping[str, Any], top: object) -> Tree:
+def _merge(base: Mapping[str, Any], top: object, name: str = "") -> Tree:
     if not isinstance(top, Mapping):
-        raise SettingsError(f"Expected a mapping of settings, got {top!r}.")
+        of = f" for '{name}'" if name else ""
+        raise SettingsError(f"Expected a mapping of settings{of}, got {top!r}.")
     merged = dict(base)
     for key, value in top.items():
         below = merged.get(key)
-        merged[key] = _merge(below, value) if isinstance(below, Mapping) else value
+        merged[key] = _merge(below, value, key) if isinstance(below, Mapping) else value
     return merged
 
 

@@ -15,7 +15,7 @@ from trading_assets.registry.manifest import verify_manifest
 
 Runtime = Literal["numpy", "onnx", "torchscript", "fastest"]
 RUNTIMES: tuple[Runtime, ...] = ("numpy", "onnx", "torchscript")
-FORMAT = 1
+FORMAT = 2
 
 
 def load_bundle(path: str | Path, *, runtime: Runtime = "numpy") -> Policy:

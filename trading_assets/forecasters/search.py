@@ -118,7 +118,7 @@ class _Search:
     def work(self, seed: int) -> None:
         """Try sets until enough were tried by all workers together."""
         study = self.study(seed)
-        while (done := _tried(study)) < self.n_trials:
+        while (done := _tried(study, TrialState.RUNNING)) < self.n_trials:
             report(done / self.n_trials, f"search: {done} of {self.n_trials} tried")
             trial = study.ask(dict(self.space))
             counted = (
@@ -255,8 +255,9 @@ def _open_storage(storage: str) -> optuna.storages.BaseStorage:
     return optuna.storages.JournalStorage(JournalFileBackend(storage))
 
 
-def _tried(study: optuna.Study) -> int:
-    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
+def _tried(study: optuna.Study, *besides: TrialState) -> int:
+    states = (TrialState.COMPLETE, TrialState.PRUNED, *besides)
+    return len(study.get_trials(deepcopy=False, states=states))
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:
