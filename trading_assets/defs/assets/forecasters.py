@@ -20,9 +20,11 @@ CONTROL = "lightgbm"
 
 
 def _declare(kind: str) -> dg.AssetsDefinition:
+    about = ABOUT.get(kind, f"The {kind} forecaster.")
+
     @step(
         name=f"{kind}_forecaster",
-        description=f"{ABOUT[kind]} Searched where asked for, cross-fitted, fitted on the whole first era.",
+        description=f"{about} Searched where asked for, cross-fitted, fitted on the whole first era.",
         group="04_forecasters",
         category="models",
         method=2,
@@ -61,9 +63,8 @@ def _declare(kind: str) -> dg.AssetsDefinition:
             ]
             shown.append(pictures.search(work.folder, fitted.search.trials, fitted.search.importance))
         record = fitted.model.training_
-        weights = "model.txt" if kind == "lightgbm" else "model.safetensors"
         return Built(
-            identity=digest_files(work.folder, ["model.json", weights, OUT_OF_FOLD]),
+            identity=digest_files(work.folder, ["model.json", OUT_OF_FOLD]),
             details={"training": record},
             sharpe=fitted.sharpe,
             summary=Summary(
