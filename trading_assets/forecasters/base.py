@@ -225,8 +225,10 @@ class ModelAdapter(ABC):
             return lambda row: calibrate(self._probabilities(score(row)[None], calibrated=False)[0])
 
         def push(row: F32) -> Floats:
-            up = calibrate(sigmoid_of(score(row)[0]))
-            return np.array([1 - up, up])
+            p = np.empty(2)
+            p[1] = calibrate(sigmoid_of(score(row)[0]))
+            p[0] = 1 - p[1]
+            return p
 
         return push
 
