@@ -440,9 +440,10 @@ def mean_forecast(frame: pd.DataFrame) -> float:
 
 
 def test_a_worker_that_fails_is_said(task: Task, tmp_path: Path) -> None:
+    task.search(tmp_path / "s.journal", 1)
     short = replace(task, y=task.y[:-1])
     with pytest.raises(RuntimeError, match="A worker of the search failed; its error stands above"):
-        short.search(tmp_path / "s.journal", 2, n_workers=2)
+        short.search(tmp_path / "s.journal", 3, n_workers=2)
 
 
 def test_a_space_of_what_is_no_setting_is_refused_by_name(task: Task, tmp_path: Path) -> None:

@@ -120,31 +120,33 @@ class _Search:
         study = self.study(seed)
         while (done := _tried(study, TrialState.RUNNING)) < self.n_trials:
             report(done / self.n_trials, f"search: {done} of {self.n_trials} tried")
-            trial = study.ask(dict(self.space))
-            counted = (
-                self.trials.trial("search", trial.params) if self.trials is not None else nullcontext(None)
-            )
-            with counted as entry:
-                parts = []
-                try:
-                    for number, split in enumerate(self.splits):
-                        parts.append(self._fold(trial.params, split))
-                        trial.report(loss(parts[-1]), number)
-                        if number + 1 < len(self.splits) and trial.should_prune():
-                            break
-                except DivergedError:
-                    pass  # given up like any other set that is worse than the best
-                except BaseException:
-                    study.tell(trial, state=TrialState.FAIL)
-                    raise
-                if self.sharpe is not None and parts:
-                    sharpe = self.sharpe(pd.concat(parts))
-                    trial.set_user_attr("sharpe", sharpe)
-                    if entry is not None:
-                        entry.finish(sharpe)
-                pruned = len(parts) < len(self.splits)
-                value = None if pruned else float(np.median([loss(part) for part in parts]))
-                study.tell(trial, value, state=TrialState.PRUNED if pruned else TrialState.COMPLETE)
+            self.attempt(study)
+
+    def attempt(self, study: optuna.Study) -> None:
+        """Try one set."""
+        trial = study.ask(dict(self.space))
+        counted = self.trials.trial("search", trial.params) if self.trials is not None else nullcontext(None)
+        with counted as entry:
+            parts = []
+            try:
+                for number, split in enumerate(self.splits):
+                    parts.append(self._fold(trial.params, split))
+                    trial.report(loss(parts[-1]), number)
+                    if number + 1 < len(self.splits) and trial.should_prune():
+                        break
+            except DivergedError:
+                pass  # given up like any other set that is worse than the best
+            except BaseException:
+                study.tell(trial, state=TrialState.FAIL)
+                raise
+            if self.sharpe is not None and parts:
+                sharpe = self.sharpe(pd.concat(parts))
+                trial.set_user_attr("sharpe", sharpe)
+                if entry is not None:
+                    entry.finish(sharpe)
+            pruned = len(parts) < len(self.splits)
+            value = None if pruned else float(np.median([loss(part) for part in parts]))
+            study.tell(trial, value, state=TrialState.PRUNED if pruned else TrialState.COMPLETE)
 
     def _fold(self, parameters: Mapping[str, Any], split: tuple[Rows, Rows]) -> pd.DataFrame:
         model = self.model.clone().set_params(**parameters)
@@ -219,9 +221,11 @@ def _run(work: _Search, n_workers: int) -> SearchResult:
     study, own = work.study(), work.model.get_params()
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)  # left behind by a process that died
-    if not study.get_trials(states=(TrialState.WAITING, TrialState.COMPLETE)):
-        study.enqueue_trial({parameter: own[parameter] for parameter in work.space})
     seed = work.model.seed + _tried(study)
+    if not study.get_trials(states=(TrialState.COMPLETE,)) and _tried(study) < work.n_trials:
+        if not study.get_trials(states=(TrialState.WAITING,)):
+            study.enqueue_trial({parameter: own[parameter] for parameter in work.space})
+        work.attempt(study)  # here: an SQLite storage can give two workers the same waiting trial
     if n_workers == 1:
         work.work(seed)
     else:
