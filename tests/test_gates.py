@@ -22,7 +22,7 @@ from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.market.bars import to_matrix
 from trading_assets.market.synthetic import Design, SyntheticMarket
-from trading_assets.simulation.backtest import Backtest, make_rules, replay_targets
+from trading_assets.simulation.backtesting import Backtest, make_rules, replay_targets
 from trading_assets.simulation.baselines import choose_band, no_trade_band
 from trading_assets.validation.eras import Era, Eras, make_eras
 from trading_assets.validation.metrics import t_statistic

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trading_assets.config import Settings, load_settings, profile_names
-from trading_assets.config.profiles import read_yaml
+from trading_assets.config.strict_yaml import read_yaml
 from trading_assets.errors import SettingsError
 
 
@@ -101,7 +101,7 @@ def test_an_unknown_setting_suggests_the_close_name(
 def test_an_unknown_setting_like_no_other_is_answered_with_those_there_are() -> None:
     message = refusal("demo", overrides={"costs": {"zzz": 1}})
     assert "'costs.zzz'" in message
-    assert "fee_bps, slippage_bps" in message
+    assert "fee_bps, funding, impact" in message
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_a_value_out_of_range_or_of_the_wrong_type_is_named_with_its_place(
 
 @pytest.mark.parametrize("soft", [0.25, 0.3])
 def test_the_soft_drawdown_must_lie_below_the_hard_one(soft: float) -> None:
-    message = refusal("demo", overrides={"risk": {"drawdown_soft": soft, "drawdown_hard": 0.25}})
-    assert f"drawdown_soft is {soft}; it must lie below drawdown_hard (0.25)" in message
+    message = refusal("demo", overrides={"risk": {"drawdown": {"soft": soft, "hard": 0.25, "cool_down": 9}}})
+    assert f"soft is {soft}; it must lie below hard (0.25)" in message
 
 
 def test_the_eras_must_leave_a_test_era() -> None:

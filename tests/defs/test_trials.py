@@ -25,7 +25,7 @@ from trading_assets.forecasters import FORECASTERS, alarms, load_forecaster
 from trading_assets.forecasters.trading import N_THRESHOLDS, net_returns, read_threshold
 from trading_assets.registry.ledger import TrialCount, TrialLedger
 from trading_assets.registry.tables import read_table
-from trading_assets.simulation.backtest import backtest
+from trading_assets.simulation.backtesting import backtest
 from trading_assets.simulation.baselines import BAND_WIDTHS
 from trading_assets.validation.folds import Folds
 from trading_assets.validation.metrics import sharpe_ratio

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from trading_assets.config.settings import CostSettings, RiskSettings
 from trading_assets.market.bars import to_matrix
 from trading_assets.market.synthetic import SyntheticMarket
-from trading_assets.simulation.backtest import backtest, make_rules, replay_targets
+from trading_assets.simulation.backtesting import backtest, make_rules, replay_targets
 
 OPEN, CLOSE = 1, 4
 START, STOP = 100, 400

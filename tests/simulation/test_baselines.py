@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_assets.config.settings import CostSettings, RiskSettings
-from trading_assets.simulation.backtest import backtest, make_rules
+from trading_assets.simulation.backtesting import backtest, make_rules
 from trading_assets.simulation.baselines import (
     BAND_WIDTHS,
     always_flat,

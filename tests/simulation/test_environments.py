@@ -5,7 +5,7 @@ import pytest
 
 from trading_assets.config.settings import CostSettings, RiskSettings
 from trading_assets.simulation import kernel
-from trading_assets.simulation.backtest import make_rules
+from trading_assets.simulation.backtesting import make_rules
 from trading_assets.simulation.environments import TARGETS, TradingVecEnv
 from trading_assets.simulation.kernel import ACCOUNT_NAMES, ACCOUNT_SIZE
 

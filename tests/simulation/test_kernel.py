@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from trading_assets.config.settings import CostSettings, RiskSettings
 from trading_assets.simulation import kernel
-from trading_assets.simulation.backtest import make_rules
+from trading_assets.simulation.backtesting import make_rules
 from trading_assets.simulation.kernel import ACCOUNT_NAMES, ACCOUNT_SIZE
 
 OPEN, CLOSE = 1, 4

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from trading_assets.config.settings import CostSettings, RiskSettings
-from trading_assets.simulation.backtest import make_rules
+from trading_assets.simulation.backtesting import make_rules
 from trading_assets.simulation.baselines import buy_and_hold
 from trading_assets.validation.metrics import (
     EDGE_T,

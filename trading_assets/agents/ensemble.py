@@ -8,18 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.agents.observations import F32, F64, AgentMarket
-from trading_assets.config.settings import EnsembleSettings
+from trading_assets.config.settings import TARGETS, EnsembleSettings
 from trading_assets.execution.networks import ActorNet
 from trading_assets.progress import report
-from trading_assets.simulation.backtest import Backtest, backtest
-from trading_assets.simulation.environments import TARGETS
+from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.validation.eras import Era
 
 Members = list[tuple[ActorNet, F32]]
 """Each member's actor and the market as it sees it, shape (n_bars, width)."""
 
 
-def run_ensemble(members: Members, weights: F64, market: AgentMarket, era: Era) -> Backtest:
+def run_ensemble(members: Members, weights: F64, market: AgentMarket, era: Era) -> BacktestResult:
     """Follow the target with the highest weighted probability through an era."""
 
     def decide(t: int, account: F32) -> float:
@@ -29,7 +28,7 @@ def run_ensemble(members: Members, weights: F64, market: AgentMarket, era: Era) 
         )
         return TARGETS[int(np.argmax(mixed))]
 
-    return backtest(decide, market.bars, era.start, era.stop, market.rules)
+    return backtest(decide, market.during(era))
 
 
 def weight_grid(n_members: int, grid: int) -> NDArray[np.float64]:

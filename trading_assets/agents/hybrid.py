@@ -22,15 +22,15 @@ from trading_assets.agents.ppo import (
     KeepBest,
     Weights,
     actor_of,
-    make_env,
     make_ppo,
     run_policy,
+    training_env,
 )
 from trading_assets.config.settings import Settings
 from trading_assets.execution.networks import Encoder
 from trading_assets.forecasters.cnn_lstm import CausalCNNLSTM
 from trading_assets.forecasters.preprocessing import RobustScaler
-from trading_assets.simulation.backtest import Backtest
+from trading_assets.simulation.backtesting import BacktestResult
 from trading_assets.validation.eras import Era
 
 CHUNK, BURN_IN = 256, 64
@@ -167,9 +167,9 @@ def train_hybrid(
     hybrid, era = settings.hybrid, market.eras.agent_train
     ppo = settings.ppo.model_copy(update={"learning_rate": hybrid.learning_rate})
     seed = settings.seed + 1
-    index = np.arange(len(market.bars), dtype=np.float32)[:, None]
+    index = np.arange(len(market.stage1), dtype=np.float32)[:, None]
     model = make_ppo(
-        make_env(market, index, ppo, seed),
+        training_env(market, index, ppo),
         ppo,
         seed,
         ActorCriticPolicy,
@@ -189,7 +189,7 @@ def train_hybrid(
     validation = market.eras.validation
     first = validation.start - warm_up
 
-    def validate() -> Backtest:
+    def validate() -> BacktestResult:
         state = {name: value.detach() for name, value in model.policy.state_dict().items()}
         encoder = encoder_of(state)
         seen = hybrid_stage1(encoder, inputs, market.stage1, embedding, first, validation.stop)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.config.settings import Settings
+from trading_assets.config.settings import EnvConfig, Settings
 from trading_assets.execution.networks import PROBABILITIES
-from trading_assets.simulation.backtest import make_rules
+from trading_assets.simulation.market import Market
 from trading_assets.validation.eras import Era, Eras
 
 F32 = NDArray[np.float32]
@@ -22,19 +22,21 @@ class AgentMarket:
 
     Attributes
     ----------
-    bars : ndarray of shape (n_bars, 6)
+    market : Market
+        Costs, risk and the unit of rewards included; agents see it through tables of their own.
     stage1 : ndarray of shape (n_bars, width), float32
         Features, the forecaster's hidden state, calibrated probabilities; see
         `execution.networks.Forecasters`.
     eras : Eras
-    rules : ndarray
-        Costs, risk and reward scale, see `simulation.backtest.make_rules`.
     """
 
-    bars: F64
+    market: Market
     stage1: F32
     eras: Eras
-    rules: F64
+
+    def during(self, era: Era) -> Market:
+        """The market of one era."""
+        return self.market.between(era.start, era.stop)
 
     @property
     def probability(self) -> F64:
@@ -43,8 +45,13 @@ class AgentMarket:
 
     @classmethod
     def make(cls, bars: F64, stage1: F32, eras: Eras, settings: Settings) -> AgentMarket:
-        scale = return_scale(bars, eras.agent_train)
-        return cls(bars, stage1, eras, make_rules(settings.costs, settings.risk, scale))
+        config = EnvConfig(
+            **settings.environment.model_dump(),
+            costs=settings.costs,
+            risk=settings.risk,
+            reward_scale=return_scale(bars, eras.agent_train),
+        )
+        return cls(Market.make(bars, config=config), stage1, eras)
 
 
 def return_scale(bars: F64, era: Era) -> float:

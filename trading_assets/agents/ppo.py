@@ -13,11 +13,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from trading_assets.agents.observations import F32, AgentMarket
-from trading_assets.config.settings import PPOSettings
+from trading_assets.config.settings import TARGETS, PPOSettings
 from trading_assets.execution.networks import ActorNet
 from trading_assets.progress import report
-from trading_assets.simulation.backtest import Backtest, backtest
-from trading_assets.simulation.environments import TARGETS, TradingVecEnv
+from trading_assets.simulation.backtesting import BacktestResult, backtest
+from trading_assets.simulation.environments import TradingVecEnv, make_env
 from trading_assets.validation.eras import Era
 from trading_assets.validation.metrics import sharpe_ratio
 
@@ -31,18 +31,9 @@ def policy_arguments(hidden_size: int) -> dict[str, Any]:
     return {"net_arch": {"pi": layers, "vf": layers}, "activation_fn": torch.nn.Tanh}
 
 
-def make_env(market: AgentMarket, table: F32, settings: PPOSettings, seed: int) -> TradingVecEnv:
-    """Training environments on the agents' era."""
-    return TradingVecEnv(
-        market.bars,
-        table,
-        start=market.eras.agent_train.start,
-        stop=market.eras.agent_train.stop,
-        rules=market.rules,
-        n_envs=settings.n_envs,
-        episode_bars=settings.episode_bars,
-        seed=seed,
-    )
+def training_env(market: AgentMarket, table: F32, settings: PPOSettings) -> TradingVecEnv:
+    """Training environments on the agents' era; `make_ppo` seeds them."""
+    return make_env(market.during(market.eras.agent_train).showing(table), settings.n_envs)
 
 
 def make_ppo(
@@ -88,9 +79,9 @@ def train_ppo(market: AgentMarket, table: F32, settings: PPOSettings, seed: int)
     history : list of dict
         Validation figures at each evaluation, the one kept marked by `kept`.
     """
-    model = make_ppo(make_env(market, table, settings, seed), settings, seed)
+    model = make_ppo(training_env(market, table, settings), settings, seed)
 
-    def validate() -> Backtest:
+    def validate() -> BacktestResult:
         return run_policy(actor_of(model.policy), table, market, market.eras.validation)
 
     keeper = KeepBest(validate, settings.total_steps, settings.evaluations)
@@ -107,7 +98,7 @@ class KeepBest(BaseCallback):
 
     def __init__(
         self,
-        validate: Callable[[], Backtest],
+        validate: Callable[[], BacktestResult],
         total_steps: int,
         evaluations: int,
         *,
@@ -136,7 +127,7 @@ class KeepBest(BaseCallback):
     def _evaluate(self) -> None:
         result = self.validate()
         equity = float(result.equity[-1])
-        trades = int(np.count_nonzero(np.diff(result.targets, prepend=0.0)))
+        trades = int(np.count_nonzero(result.traded))
         sharpe = sharpe_ratio(result.returns, periods_per_year=1) if result.returns.any() else 0.0
         row = {"steps": self.num_timesteps, "equity": equity, "trades": trades, "sharpe per bar": sharpe}
         self.history.append(row)
@@ -176,10 +167,10 @@ def actor_of(policy: ActorCriticPolicy) -> ActorNet:
     return ActorNet(actor_weights(state))
 
 
-def run_policy(actor: ActorNet, table: F32, market: AgentMarket, era: Era) -> Backtest:
+def run_policy(actor: ActorNet, table: F32, market: AgentMarket, era: Era) -> BacktestResult:
     """Follow the actor's likeliest target through an era."""
 
     def decide(t: int, account: F32) -> float:
         return TARGETS[int(actor(np.concatenate([table[t], account])).argmax())]
 
-    return backtest(decide, market.bars, era.start, era.stop, market.rules)
+    return backtest(decide, market.during(era))

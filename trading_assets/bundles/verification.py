@@ -18,10 +18,9 @@ from trading_assets.bundles.parity import (
     trained_embedding,
     trained_probabilities,
 )
-from trading_assets.config.settings import CNNLSTMSettings, Settings
+from trading_assets.config.settings import TARGETS, CNNLSTMSettings, Settings
 from trading_assets.execution.networks import sub
 from trading_assets.forecasters.stage1 import Stage1
-from trading_assets.simulation.environments import TARGETS
 
 MAX_BARS = 2_000
 

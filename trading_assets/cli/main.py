@@ -169,7 +169,7 @@ def _at_least(low: int) -> Any:
 
 def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
     """Settings given as flags, as the tree that profiles have."""
-    from trading_assets.config.profiles import read_yaml
+    from trading_assets.config.strict_yaml import read_yaml
 
     tree: dict[str, Any] = {}
     given = {name: value for name, value in vars(options).items() if "." in name or name == "seed"}

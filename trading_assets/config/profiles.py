@@ -6,17 +6,17 @@ are symbols or patterns (`SYN-*`) with the settings that differ for them.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from trading_assets.config.explain import explain
 from trading_assets.config.settings import Settings
+from trading_assets.config.strict_yaml import read_yaml
 from trading_assets.errors import SettingsError
 
 Tree = dict[str, Any]
@@ -46,50 +46,7 @@ def load_settings(profile: str, symbol: str, overrides: Mapping[str, Any] | None
     try:
         return Settings.model_validate(_merge(tree, dict(overrides or {})))
     except ValidationError as error:
-        raise SettingsError(_explain(error, profile)) from None
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses duplicate keys; keys, and values such as `ON` and `NO`, stay the strings they look like."""
-
-
-_StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _strict_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
-    mapping: dict[Hashable, Any] = {}
-    for key_node, value_node in node.value:
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise SettingsError(f"Line {key_node.start_mark.line + 1}: a key must be plain text.")
-        key = key_node.value
-        if key in mapping:
-            raise SettingsError(
-                f"The key '{key}' stands twice (line {key_node.start_mark.line + 1}); keep one."
-            )
-        mapping[key] = loader.construct_object(value_node, deep=True)
-    return mapping
-
-
-_StrictLoader.add_constructor("tag:yaml.org,2002:map", _strict_mapping)
-
-
-def read_yaml(text: str, name: str) -> Tree:
-    """Parse a YAML mapping strictly; `name` stands in the error messages."""
-    try:
-        tree = yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise SettingsError(f"{name} is not valid YAML: {problem}") from None
-    except SettingsError as error:
-        raise SettingsError(f"{name}: {error}") from None
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise SettingsError(f"{name} must hold a mapping of settings, not a {type(tree).__name__}.")
-    return tree
+        raise SettingsError(explain(error, Settings, f"profile '{profile}'")) from None
 
 
 def _read_profile(profile: str, seen: tuple[str, ...] = ()) -> Tree:
@@ -122,26 +79,3 @@ def _merge(base: Mapping[str, Any], top: object, name: str = "") -> Tree:
         below = merged.get(key)
         merged[key] = _merge(below, value, key) if isinstance(below, Mapping) else value
     return merged
-
-
-def _explain(error: ValidationError, profile: str) -> str:
-    """One line for the first problem of a validation error."""
-    first = error.errors()[0]
-    location = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = _fields_beside(first["loc"])
-        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else f" Known here: {', '.join(known)}."
-        return f"Unknown setting '{location}' (profile '{profile}').{hint}"
-    message = str(first["msg"]).removeprefix("Value error, ")
-    return f"Setting '{location}' (profile '{profile}') is {first['input']!r}: {message}."
-
-
-def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = Settings
-    for part in location[:-1]:
-        annotation = model.model_fields[str(part)].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return sorted(model.model_fields)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """Base of all settings: immutable, and a misspelt field is an error rather than a default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+from trading_assets.config.explain import explain
+from trading_assets.config.limits import Limit, RiskLimits
+from trading_assets.config.section import Count, Positive, Section, Share
+from trading_assets.errors import SettingsError
 
 
 class IngestPolicy(Section):
@@ -46,7 +42,7 @@ class FeatureSet(Section):
     """
 
     names: tuple[str, ...] = ("*",)
-    parameters: dict[str, tuple[tuple[float, ...], ...]] = {}
+    parameters: dict[str, tuple[tuple[float, ...], ...]] = Field(default_factory=dict)
     timeframes: tuple[Annotated[str, Field(pattern=r"^[1-9]\d*[mhdw]$")], ...] = ("4h", "1d")
     """Larger bars whose features are seen too, as of their close."""
     timeframe_names: tuple[str, ...] = ("return_1", "sma_gap_24", "channel_24", "parkinson_24")
@@ -235,29 +231,84 @@ class CalibrationSettings(Section):
 
 
 class CostSettings(Section):
-    """What a trade costs, in basis points of traded notional, on each side."""
+    """What trading and holding cost; basis points are of traded notional, on each side."""
 
     fee_bps: Annotated[float, Field(ge=0, le=1_000)] = 10.0
     slippage_bps: Annotated[float, Field(ge=0, le=1_000)] = 5.0
+    slippage_volatility: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Slippage besides, in standard deviations of a bar's return."""
+    impact: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Y of the square-root law: Y standard deviations of a bar's return times the root of the order's share
+    of a bar's volume."""
+    liquidity_window: Annotated[int, Field(ge=2, le=10_000)] = 24
+    """Bars up to the decision whose returns and volumes give the two above."""
+    funding: bool = True
+    """Pay, or receive, the funding rates of markets that have them."""
+    borrow_rate: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """A year, on what is borrowed: the notional of a short, the cash beyond one's own of a long."""
+    capital: Annotated[float, Field(ge=1e-3, le=1e15)] = 10_000.0
+    """Equity at the start, in the currency of the prices: what impact and smallest orders are measured by."""
+    min_order: Annotated[float, Field(ge=0, le=1e12)] = 0.0
+    """Notional below which no order is sent, except to close a position."""
 
 
-class RiskSettings(Section):
-    """The drawdown rule that advises agents in training."""
+TARGETS = (-1.0, 0.0, 1.0)
+"""Position targets of the pipeline's agents, as fractions of equity, in the order of their actions."""
 
-    drawdown_soft: Share = 0.1
-    """Drawdown at which the penalty starts."""
-    drawdown_hard: Share = 0.25
-    """Drawdown at which the penalty is full."""
-    penalty: Annotated[float, Field(ge=0)] = 0.1
-    """Full penalty per bar, in standard deviations of a bar's return."""
+
+class EnvironmentSettings(Section):
+    """How agents of the pipeline are trained: episodes, rewards, margin, and what risk rules do."""
+
+    maintenance_margin: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Equity over notional at which a position is closed by a margin call."""
+    liquidation_bps: Annotated[float, Field(ge=0, le=1_000)] = 50.0
+    """What a margin call costs, in basis points of the notional."""
+    reward: Literal["log_return", "differential_sharpe", "mean_variance"] = "log_return"
+    sharpe_decay: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """Weight of the newest bar in the averages of the differential Sharpe ratio."""
+    risk_aversion: Annotated[float, Field(ge=0, le=1_000)] = 1.0
+    """Of the mean-variance reward: return less half of this times its square."""
+    risk_penalty: Annotated[float, Field(ge=0, le=1_000)] = 0.1
+    """Reward lost per bar where one risk rule is at its hard level."""
+    enforce_limits: bool = False
+    """Have the risk rules act as they do in execution, and not only advise."""
+    starts: Literal["random", "sequential"] = "random"
+    """Where episodes begin."""
+    episode_bars: Count = 512
+
+
+class EnvConfig(EnvironmentSettings):
+    """Everything that decides what the simulator does with bars and actions.
+
+    Raises
+    ------
+    SettingsError
+        When a parameter is unknown or out of its range; the message names both.
+    """
+
+    window: Annotated[int, Field(ge=1, le=4_096)] = 1
+    """Bars that an observation shows."""
+    levels: tuple[Annotated[float, Field(ge=-1, le=1)], ...] | None = TARGETS
+    """Discrete position targets; without any the action is a number from -1 to 1."""
+    max_leverage: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """Exposure, in units of equity, of a position target of 1."""
+    costs: CostSettings = CostSettings()
+    risk: RiskLimits = RiskLimits()
+    reward_scale: Annotated[float, Field(gt=0, le=10)] = 1.0
+    """Log return that counts as a reward of 1, for instance the deviation of a bar's return."""
+
+    def __init__(self, /, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(explain(error, type(self), "EnvConfig")) from None
 
     @model_validator(mode="after")
-    def _soft_below_hard(self) -> RiskSettings:
-        if self.drawdown_soft >= self.drawdown_hard:
-            raise ValueError(
-                f"drawdown_soft is {self.drawdown_soft}; it must lie below drawdown_hard "
-                f"({self.drawdown_hard})"
-            )
+    def _levels_rise(self) -> EnvConfig:
+        if self.levels is not None and (
+            len(self.levels) < 2 or any(b <= a for a, b in pairwise(self.levels))
+        ):
+            raise ValueError(f"levels are {self.levels}; expected two or more that rise from -1 to 1")
         return self
 
 
@@ -273,7 +324,6 @@ class PPOSettings(Section):
     ent_coef: Annotated[float, Field(ge=0)] = 0.002
     hidden_size: Count = 32
     """Width of the two hidden layers of policy and value net."""
-    episode_bars: Count = 512
     evaluations: Count = 8
     """Times during training that the validation era is replayed; the best policy is kept."""
 
@@ -312,7 +362,8 @@ class Settings(Section):
     search: SearchSettings = SearchSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     costs: CostSettings = CostSettings()
-    risk: RiskSettings = RiskSettings()
+    risk: RiskLimits = RiskLimits(drawdown=Limit(soft=0.1, hard=0.25, cool_down=168))
+    environment: EnvironmentSettings = EnvironmentSettings()
     ppo: PPOSettings = PPOSettings()
     hybrid: HybridSettings = HybridSettings()
     ensemble: EnsembleSettings = EnsembleSettings()

@@ -24,6 +24,7 @@ from trading_assets.errors import ArtifactError, DivergedError, SettingsError
 from trading_assets.forecasters.devices import Device, DeviceManager, World
 from trading_assets.progress import report
 from trading_assets.registry.digests import digest_json
+from trading_assets.registry.files import replace_file
 
 Items = NDArray[np.int64]
 _log = logging.getLogger(__name__)
@@ -332,13 +333,7 @@ class _Trainer:
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.checkpoint.with_name(f"{self.checkpoint.name}.draft")
-        with draft.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.checkpoint)
+        replace_file(self.checkpoint, buffer.getbuffer())
 
     def _resume(self) -> None:
         if self.checkpoint is None or not self.checkpoint.exists():

@@ -25,6 +25,7 @@ from semver import Version
 from trading_assets.errors import ArtifactError
 from trading_assets.registry.artifacts import ArtifactRef, Built, Category, Recipe
 from trading_assets.registry.digests import canonical_json, digest_json
+from trading_assets.registry.files import replace_file
 from trading_assets.registry.manifest import write_manifest
 
 CATEGORIES: tuple[Category, ...] = ("tables", "models", "bundles", "reports")
@@ -177,7 +178,7 @@ class ArtifactStore:
             _sync(staging)
             staging.replace(shelf / version)
             _sync_path(shelf)
-        _write_atomically(shelf / "recipes" / recipe.digest, version)
+        replace_file(shelf / "recipes" / recipe.digest, version.encode())
         _point(shelf / "current", version)
         if recipe.category == "tables":
             for old in self._versions(shelf)[:-TABLE_VERSIONS_KEPT]:
@@ -269,15 +270,6 @@ def _point(link: Path, version: str) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(version)
     temporary.replace(link)
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _is_whole(ref: ArtifactRef) -> bool:

@@ -12,7 +12,7 @@ from trading_assets.agents.observations import F32, AgentMarket
 from trading_assets.execution.loader import load_bundle
 from trading_assets.registry.ledger import TrialCount
 from trading_assets.reports.luck import CONFIDENCE, sharpe_statistics
-from trading_assets.simulation.backtest import Backtest, backtest
+from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.simulation.baselines import (
     always_flat,
     buy_and_hold,
@@ -22,12 +22,12 @@ from trading_assets.simulation.kernel import ACCOUNT_NAMES
 from trading_assets.validation.metrics import NO_EDGE, verdict
 
 
-def replay_bundle(bundle: Path, market: AgentMarket) -> tuple[Backtest, pd.DataFrame]:
+def replay_bundle(bundle: Path, market: AgentMarket) -> tuple[BacktestResult, pd.DataFrame]:
     """Ask a loaded bundle for every decision of the test era.
 
     Returns
     -------
-    result : Backtest
+    result : BacktestResult
     decisions : DataFrame
         One row a bar: `bar`, every value of the observation by name, `action`. The bars that only
         warmed the policy come first, without account and action. Whoever shows these rows to the
@@ -42,28 +42,29 @@ def replay_bundle(bundle: Path, market: AgentMarket) -> tuple[Backtest, pd.DataF
     def decide(t: int, account: F32) -> float:
         return policy.predict(np.concatenate([features[t], account]))[0]
 
-    result = backtest(decide, market.bars, era.start, era.stop, market.rules)
+    result = backtest(decide, market.during(era))
     rows = slice(warm_up.start, era.stop - 1)
     unseen = np.full((policy.warm_up_bars, len(ACCOUNT_NAMES)), np.nan, dtype=np.float32)
-    observations = np.hstack([features[rows], np.concatenate([unseen, result.accounts])])
+    accounts = unseen if result.accounts is None else result.accounts
+    observations = np.hstack([features[rows], np.concatenate([unseen, accounts])])
     decisions = pd.DataFrame(observations, columns=policy.observation_names)
     decisions.insert(0, "bar", np.arange(rows.start, rows.stop))
-    decisions["action"] = np.concatenate([unseen[:, 0], result.targets])
+    decisions["action"] = np.concatenate([unseen[:, 0], result.asked])
     return result, decisions
 
 
-def run_baselines(market: AgentMarket, width: float) -> dict[str, Backtest]:
+def run_baselines(market: AgentMarket, width: float) -> dict[str, BacktestResult]:
     """Buy-and-hold, always flat, and the no-trade band of a width."""
-    bars, rules, era = market.bars, market.rules, market.eras.test
+    test = market.during(market.eras.test)
     return {
-        "no-trade band": no_trade_band(market.probability, width, bars, era.start, era.stop, rules),
-        "buy and hold": buy_and_hold(bars, era.start, era.stop, rules),
-        "always flat": always_flat(bars, era.start, era.stop, rules),
+        "no-trade band": no_trade_band(market.probability, width, test),
+        "buy and hold": buy_and_hold(test),
+        "always flat": always_flat(test),
     }
 
 
 def compare_on_test(
-    results: dict[str, Backtest], periods_per_year: float, tried: TrialCount
+    results: dict[str, BacktestResult], periods_per_year: float, tried: TrialCount
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """One row a strategy (its name, its metrics, its verdict), and how much of the first may be luck.
 

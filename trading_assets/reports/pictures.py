@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from trading_assets.forecasters.calibration_error import reliability_curve
-from trading_assets.simulation.backtest import Backtest
+from trading_assets.simulation.backtesting import BacktestResult
 from trading_assets.validation.eras import ERA_NAMES, Eras
 from trading_assets.validation.splits import PurgedSplitter
 
@@ -253,7 +253,7 @@ def training(folder: Path, history: Sequence[Mapping[str, float]]) -> str:
     return _save(figure, folder, "training.png")
 
 
-def equity(folder: Path, times: pd.Series[Any], results: Mapping[str, Backtest]) -> str:
+def equity(folder: Path, times: pd.Series[Any], results: Mapping[str, BacktestResult]) -> str:
     """Equity of all, then drawdown and exposure of the first."""
     figure, (top, middle, bottom) = _figure(3, 2.2, sharex=True)
     for number, (name, result) in enumerate(results.items()):

@@ -1,5 +1,13 @@
-"""Limits on what a policy may do, and what coming near them costs in training."""
+"""Limits on what an account may do: advice in training, enforcement in execution, by the same rules."""
 
 from trading_assets.lazy import lazy_exports
 
-__getattr__ = lazy_exports(__name__, {"drawdown": ("drawdown_penalty",)})
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "advisor": ("ProductionRiskAdvisor", "RiskAssessment", "RiskLimits"),
+        "agent": ("RiskAgent", "RiskDecision", "RiskRequest"),
+        "rules": ("RULES",),
+        "state": ("AccountState", "RiskState"),
+    },
+)

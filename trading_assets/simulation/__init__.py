@@ -5,7 +5,7 @@ from trading_assets.lazy import lazy_exports
 __getattr__ = lazy_exports(
     __name__,
     {
-        "backtest": ("Backtest", "backtest", "make_rules", "replay_targets"),
+        "backtesting": ("BacktestResult", "backtest"),
         "baselines": (
             "always_flat",
             "band_targets",
@@ -13,7 +13,9 @@ __getattr__ = lazy_exports(
             "choose_band",
             "no_trade_band",
         ),
-        "environments": ("TARGETS", "TradingVecEnv"),
-        "kernel": ("ACCOUNT_NAMES",),
+        "environments": ("TradingEnv", "TradingVecEnv", "make_env"),
+        "kernel": ("ACCOUNT_NAMES", "COSTS"),
+        "market": ("EnvConfig", "Market"),
+        "simulator": ("Simulator", "build_action_space", "build_observation_space"),
     },
 )

@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.simulation.backtest import Backtest, replay_targets
+from trading_assets.simulation.backtesting import BacktestResult, backtest
+from trading_assets.simulation.market import Market
 
 Floats = NDArray[np.float64]
 BAND_WIDTHS = np.linspace(0.0, 0.2, 41)
 
 
-def buy_and_hold(bars: Floats, start: int, stop: int, rules: Floats) -> Backtest:
-    return replay_targets(np.ones(stop - start - 1), bars, start, rules)
+def buy_and_hold(market: Market) -> BacktestResult:
+    return backtest(np.ones(market.n_decisions), market)
 
 
-def always_flat(bars: Floats, start: int, stop: int, rules: Floats) -> Backtest:
-    return replay_targets(np.zeros(stop - start - 1), bars, start, rules)
+def always_flat(market: Market) -> BacktestResult:
+    return backtest(np.zeros(market.n_decisions), market)
 
 
 def band_targets(probability: Floats, width: float) -> Floats:
@@ -26,14 +27,12 @@ def band_targets(probability: Floats, width: float) -> Floats:
     return np.where(last >= 0, signal[np.maximum(last, 0)], 0.0)
 
 
-def no_trade_band(
-    probability: Floats, width: float, bars: Floats, start: int, stop: int, rules: Floats
-) -> Backtest:
-    """Trade the calibrated forecast, but only when it is surer than `width`."""
-    return replay_targets(band_targets(probability[start : stop - 1], width), bars, start, rules)
+def no_trade_band(probability: Floats, width: float, market: Market) -> BacktestResult:
+    """Trade the calibrated forecast of every bar, but only where it is surer than `width`."""
+    return backtest(band_targets(probability[market.start : market.stop - 1], width), market)
 
 
-def choose_band(probability: Floats, bars: Floats, start: int, stop: int, rules: Floats) -> float:
-    """The width with the highest final equity between `start` and `stop`."""
-    finals = [no_trade_band(probability, width, bars, start, stop, rules).equity[-1] for width in BAND_WIDTHS]
+def choose_band(probability: Floats, market: Market) -> float:
+    """The width with the highest final equity."""
+    finals = [no_trade_band(probability, width, market).equity[-1] for width in BAND_WIDTHS]
     return float(BAND_WIDTHS[int(np.argmax(finals))])

@@ -1,9 +1,11 @@
-"""The simulator as a Stable-Baselines3 vectorised environment."""
+"""The simulator as a gymnasium environment and as a Stable-Baselines3 vectorised one.
+
+Both are thin: `DummyVecEnv` over n `TradingEnv` and a `TradingVecEnv` of n agree bit for bit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import gymnasium as gym
 import numpy as np
@@ -12,106 +14,105 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from trading_assets.simulation import kernel
-from trading_assets.simulation.kernel import ACCOUNT_NAMES, ACCOUNT_SIZE
+from trading_assets.simulation.market import Market
+from trading_assets.simulation.simulator import Observations, Simulator
 
-TARGETS = (-1.0, 0.0, 1.0)
-"""Position targets, as fractions of equity, in the order of the discrete actions."""
+_ONLY = np.zeros(1, dtype=np.int64)
 
 
-class TradingVecEnv(VecEnv):
-    """Many accounts on one market, each at its own bar.
+class TradingEnv(gym.Env[Any, Any]):
+    """One account on one market.
 
-    The observation of an account at bar t is row t of `table` and the values of
-    `kernel.ACCOUNT_NAMES`. An episode starts at a random bar; its end is a truncation, ruin a
-    termination.
+    The end of an episode is a truncation, ruin a termination. After a step, `info` has the values of
+    `kernel.PATH` and the bar.
 
     Parameters
     ----------
-    bars : ndarray of shape (n_bars, 6)
-    table : ndarray of shape (n_bars, n_columns), float32
-    start, stop : int
-        Only bars `start` to `stop - 1` are used.
-    rules : ndarray
-        From `backtest.make_rules`.
-    n_envs : int
-    episode_bars : int
-        Decisions in an episode, at most what the stretch of bars holds.
-    seed : int
+    market : Market
+    rank, n_envs : int
+        With sequential starts, this environment takes every `n_envs`-th stretch, from the `rank`-th on.
     """
 
-    def __init__(
-        self,
-        bars: NDArray[np.float64],
-        table: NDArray[np.float32],
-        *,
-        start: int,
-        stop: int,
-        rules: NDArray[np.float64],
-        n_envs: int,
-        episode_bars: int,
-        seed: int,
-    ) -> None:
-        if stop - start < 3:
-            raise ValueError(f"start={start}, stop={stop}: an environment needs at least 3 bars.")
-        width = table.shape[1] + len(ACCOUNT_NAMES)
-        space = gym.spaces.Box(-np.inf, np.inf, (width,), np.float32)
-        self.render_mode = None
-        super().__init__(n_envs, space, gym.spaces.Discrete(len(TARGETS)))
-        self.bars, self.table, self.rules = bars, np.ascontiguousarray(table), rules
-        self.start, self.stop = start, stop
-        self.episode_bars = min(episode_bars, stop - start - 1)
-        self._rng = np.random.default_rng(seed)
-        self._clock = np.zeros(n_envs, dtype=np.int64)
-        self._left = np.zeros(n_envs, dtype=np.int64)
-        self._accounts = np.empty((n_envs, ACCOUNT_SIZE))
-        self._rewards, self._costs = np.empty(n_envs), np.empty(n_envs)
-        self._targets = np.array(TARGETS)
-        self._actions = np.zeros(n_envs, dtype=np.int64)
+    metadata = {"render_modes": []}  # noqa: RUF012 - as gymnasium declares it
 
-    def reset(self) -> NDArray[np.float32]:
-        for i in range(self.num_envs):
-            self._begin(i)
-        return self._observe()
+    def __init__(self, market: Market, *, rank: int = 0, n_envs: int = 1) -> None:
+        self.simulator = Simulator(market, 1, first=rank, of=n_envs)
+        self.observation_space = self.simulator.observation_space
+        self.action_space = self.simulator.action_space
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.simulator.begin(_ONLY, [self.np_random])
+        return self.simulator.observe()[0], {"bar": int(self.simulator.clock[0])}
+
+    def step(self, action: Any) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
+        simulator = self.simulator
+        simulator.step(np.asarray(action))
+        info = dict(zip(kernel.PATH, simulator.path[0, 0].tolist(), strict=True))
+        info["bar"] = int(simulator.clock[0])
+        reward, ended = float(simulator.rewards[0, 0]), int(simulator.ended[0])
+        return simulator.observe()[0], reward, ended == kernel.RUINED, ended == kernel.TRUNCATED, info
+
+
+class TradingVecEnv(VecEnv):
+    """Many accounts on one market, each at its own bar; see `TradingEnv`.
+
+    Of an episode that has ended, `infos` has the last observation and the equity.
+
+    Parameters
+    ----------
+    market : Market
+    n_envs : int
+    seed : int, optional
+        Environment i draws its starts from `seed + i`.
+    """
+
+    def __init__(self, market: Market, n_envs: int, *, seed: int | None = None) -> None:
+        if n_envs < 1:
+            raise ValueError(f"n_envs is {n_envs}; expected 1 or more.")
+        self.simulator = Simulator(market, n_envs, recording=False)
+        self.render_mode = None
+        super().__init__(n_envs, self.simulator.observation_space, self.simulator.action_space)
+        self._generators = [np.random.default_rng() for _ in range(n_envs)]
+        # Making so many dictionaries anew takes as long as stepping the accounts.
+        self._infos: list[dict[str, Any]] = [{} for _ in range(n_envs)]
+        self._actions: NDArray[Any] = np.zeros(n_envs, dtype=np.int64)
+        if seed is not None:
+            self.seed(seed)
+
+    def reset(self) -> Observations:
+        for i, seed in enumerate(self._seeds):
+            if seed is not None:
+                self._generators[i] = np.random.default_rng(seed)
+        self.simulator.begin(np.arange(self.num_envs), self._generators)
+        self._reset_seeds()
+        self._reset_options()
+        return self.simulator.observe()
 
     def step_async(self, actions: NDArray[Any]) -> None:
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        kernel.step_many(
-            self.bars,
-            self._clock,
-            self._accounts,
-            self._targets[self._actions],
-            self.rules,
-            self._rewards,
-            self._costs,
-        )
-        self._left -= 1
-        ruined = self._accounts[:, kernel.EQUITY] <= kernel.RUIN
-        dones = ruined | (self._left == 0)
-        observations = self._observe()
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        if dones.any():
+        simulator = self.simulator
+        n_ended = simulator.step(self._actions)
+        observations = simulator.observe()
+        dones = simulator.ended != kernel.GOES_ON
+        if any(self._infos):  # somebody wrote into them: they are no longer ours to hand out
+            self._infos = [{} for _ in range(self.num_envs)]
+        infos = self._infos.copy()
+        if n_ended:
             ended = np.flatnonzero(dones)
             for i in ended.tolist():
-                infos[i]["terminal_observation"] = observations[i].copy()
-                infos[i]["TimeLimit.truncated"] = not bool(ruined[i])
-                self._begin(i)
-            observations[ended] = self._observe()[ended]
-        return observations, self._rewards.astype(np.float32), dones, infos
-
-    def _begin(self, i: int) -> None:
-        last = self.stop - self.episode_bars - 1
-        self._clock[i] = self._rng.integers(self.start, last + 1)
-        self._left[i] = self.episode_bars
-        kernel.open_account(self._accounts[i])
-
-    def _observe(self) -> NDArray[np.float32]:
-        # A new array each time: Stable-Baselines3 keeps the last observation across a step.
-        shape = (self.num_envs, *(self.observation_space.shape or ()))
-        out = np.empty(shape, dtype=np.float32)
-        kernel.observe_many(self.table, self._clock, self._accounts, out)
-        return out
+                infos[i] = {
+                    "terminal_observation": observations[i].copy(),
+                    "TimeLimit.truncated": bool(simulator.ended[i] == kernel.TRUNCATED),
+                    "equity": float(simulator.state[i, kernel.EQUITY]),
+                }
+            simulator.begin(ended, self._generators)
+            observations[ended] = simulator.observe(ended)
+        return observations, simulator.rewards[0], dones, infos
 
     def close(self) -> None:
         pass
@@ -130,7 +131,20 @@ class TradingVecEnv(VecEnv):
     def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> list[bool]:
         return [False] * len(list(self._get_indices(indices)))
 
-    def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Restart the draw of starting bars."""
-        self._rng = np.random.default_rng(seed)
-        return [seed] * self.num_envs
+
+@overload
+def make_env(market: Market, n_envs: None = None, *, seed: int | None = None) -> TradingEnv: ...
+@overload
+def make_env(market: Market, n_envs: int, *, seed: int | None = None) -> TradingVecEnv: ...
+def make_env(
+    market: Market, n_envs: int | None = None, *, seed: int | None = None
+) -> TradingEnv | TradingVecEnv:
+    """The environment of a market: one for gymnasium, or `n_envs` at once for Stable-Baselines3.
+
+    With a seed both are reset to it, so that what comes next is decided.
+    """
+    if n_envs is not None:
+        return TradingVecEnv(market, n_envs, seed=seed)
+    env = TradingEnv(market)
+    env.reset(seed=seed)
+    return env

@@ -1,8 +1,9 @@
-"""The accounting of one bar, written once for training, backtests and baselines.
+"""One bar of one account, written once for training, backtests and baselines.
 
-A decision made at the close of bar t fills at the open of bar t+1, slipped against the order, and the
-account is marked at the close of bar t+1. Units are bought or sold only when the target changes, so a
-held position drifts with the market and pays nothing.
+A decision made at the close of bar t fills at the open of bar t+1, slipped against the order; the account
+is marked at the close of bar t+1. What is held over a gap is held through it. Units are bought or sold only
+when the target changes, so a held position drifts with the market and pays no fee. Equity is in units of
+the starting capital, and always cash plus position.
 """
 
 from __future__ import annotations
@@ -13,106 +14,321 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.risk.drawdown import drawdown_penalty
+from trading_assets.config.settings import EnvConfig
+from trading_assets.risk import rules as risk
 
 Array = NDArray[Any]
-jit = numba.njit(cache=True)
+jit = numba.njit(cache=True, error_model="numpy")
 
 ACCOUNT_NAMES = ("position", "unrealised_pnl", "drawdown", "time_in_trade")
-"""What a policy sees of its account: the target held (-1 to 1); the log return since entry and the
-drawdown from the peak, both in units of 10 % and within 5; bars since entry in units of 48, within 3."""
+"""What a policy sees of its account: the target held (-1 to 1); the return since entry and the drawdown
+from the peak, both in units of 10 % and within 5; bars since entry in units of 48, within 3."""
+N_SEEN = len(ACCOUNT_NAMES)
+COSTS = ("fee", "slippage", "impact", "funding", "borrow", "liquidation")
+"""Kinds of costs, in units of the starting capital; funding that is received is negative."""
+PATH = ("equity", "exposure", "target", "traded", "closed_pnl", "penalty", *COSTS)
+"""What is recorded of every bar: equity and exposure (a fraction of it) at the close, the target held,
+notional traded, profit of a round trip that ended, risk penalty, what was paid."""
+GOES_ON, TRUNCATED, RUINED = range(3)
 
-# Columns of an account.
-CASH, UNITS, EQUITY, PEAK, ENTRY, TARGET, AGE = range(7)
-ACCOUNT_SIZE = 7
-# Entries of the rules: proportions, then what the reward is made of.
-FEE, SLIPPAGE, SOFT, HARD, PENALTY, SCALE = range(6)
-_OPEN, _CLOSE = 1, 4
+# Columns of the accounts: ENTRY is the equity after the last trade, OPENED that before the round trip, LEFT
+# the bars to the end of the episode, MEAN and SQUARE what the differential Sharpe ratio averages.
+CASH, UNITS, EQUITY, PEAK, ENTRY, TARGET, AGE, OPENED, LEFT, MEAN, SQUARE = range(11)
+N_COLUMNS = 11
+# Entries of the rules: `pack_rules`.
+(
+    FEE,
+    SLIPPAGE,
+    SLIPPAGE_VOLATILITY,
+    IMPACT,
+    FUNDING,
+    BORROW,
+    MIN_ORDER,
+    LEVERAGE,
+    MARGIN,
+    LIQUIDATION,
+    REWARD,
+    DECAY,
+    AVERSION,
+    LAMBDA,
+    PER_SCALE,
+    WATCH,
+    ENFORCE,
+) = range(17)
+# Columns of bars and of conditions (`Market.conditions`).
+_TIME, _OPEN, _HIGH, _LOW, _CLOSE, _RATE = 0, 1, 2, 3, 4, 6
+VOLATILITY, LIQUIDITY, UNIT = 0, 1, 2
+_YEAR = 365 * 86_400.0
 RUIN = 0.01
+"""Equity at which an account is closed for good."""
+_REWARDS = ("log_return", "differential_sharpe", "mean_variance")
+_SHARPE, _MEAN_VARIANCE = 1, 2
+
+
+def pack_rules(config: EnvConfig) -> NDArray[np.float64]:
+    """The numbers that `step_account` works by."""
+    costs = config.costs
+    return np.array(
+        [
+            costs.fee_bps / 1e4,
+            costs.slippage_bps / 1e4,
+            costs.slippage_volatility,
+            costs.impact,
+            float(costs.funding),
+            costs.borrow_rate / _YEAR,
+            costs.min_order / costs.capital,
+            config.max_leverage,
+            config.maintenance_margin,
+            config.liquidation_bps / 1e4,
+            _REWARDS.index(config.reward),
+            config.sharpe_decay,
+            config.risk_aversion,
+            config.risk_penalty,
+            1 / config.reward_scale,
+            float(any(getattr(config.risk, name) is not None for name in risk.RULES)),
+            float(config.enforce_limits),
+        ]
+    )
 
 
 @jit
-def open_account(account: Array) -> None:
-    """An account of 1 in cash."""
-    account[:] = 0.0
-    account[CASH] = account[EQUITY] = account[PEAK] = account[ENTRY] = 1.0
+def open_accounts(bars: Array, state: Array, memory: Array, clock: Array, rows: Array, n_bars: float) -> None:
+    """Give the accounts in `rows` 1 in cash at the close of their bar, for an episode of `n_bars`."""
+    for i in rows:
+        for column in range(N_COLUMNS):
+            state[i, column] = 0.0
+        state[i, CASH] = state[i, EQUITY] = state[i, PEAK] = state[i, ENTRY] = 1.0
+        state[i, LEFT] = n_bars
+        risk.open_account(memory[i], 1.0, bars[clock[i], _TIME])
 
 
 @jit
-def step_account(bars: Array, t: int, account: Array, target: float, rules: Array) -> tuple[float, float]:
-    """Trade to `target` at the open of bar t+1 and mark at its close; return reward and cost.
-
-    The reward is the log return of equity net of costs in units of `rules[SCALE]`, less the drawdown
-    penalty. An account below 1 % of its start is ruined: closed at that value, it trades no more.
-    """
-    if account[EQUITY] <= RUIN:
-        target = 0.0
-    price, before, cost = bars[t + 1, _OPEN], account[EQUITY], 0.0
-    if target != account[TARGET]:
-        at_open = account[CASH] + account[UNITS] * price
-        traded = target * max(at_open, 0.0) / price - account[UNITS]
-        slip = rules[SLIPPAGE] * abs(traded) * price
-        fee = rules[FEE] * (abs(traded) * price + (slip if traded > 0 else -slip))
-        cost = slip + fee
-        account[CASH] -= traded * price + cost
-        account[UNITS] += traded
-        account[TARGET] = target
-        account[ENTRY] = account[CASH] + account[UNITS] * price
-        account[AGE] = 0.0
-    account[AGE] += 1.0
-    account[EQUITY] = account[CASH] + account[UNITS] * bars[t + 1, _CLOSE]
-    if account[EQUITY] <= RUIN:
-        account[EQUITY] = account[CASH] = RUIN
-        account[UNITS] = account[TARGET] = 0.0
-    account[PEAK] = max(account[PEAK], account[EQUITY])
-    drawdown = 1.0 - account[EQUITY] / account[PEAK]
-    reward = np.log(account[EQUITY] / before) / rules[SCALE]
-    return reward - rules[PENALTY] * drawdown_penalty(drawdown, rules[SOFT], rules[HARD]), cost
+def look_up(levels: Array, places: Array, out: Array) -> bool:
+    """Write the level at each place into `out`; False where a place is none."""
+    known = True
+    for i in range(len(places)):
+        inside = 0 <= places[i] < len(levels)
+        known &= inside
+        out[i] = levels[places[i] if inside else 0]
+    return known
 
 
 @jit
-def observe_account(account: Array, out: Array) -> None:
-    """Write the values of `ACCOUNT_NAMES` into `out`."""
-    held = account[TARGET] != 0.0
-    entry = max(account[ENTRY], RUIN)
-    pnl = 10 * np.log(account[EQUITY] / entry) if held else 0.0
-    out[0] = account[TARGET]
-    out[1] = min(max(pnl, -5.0), 5.0)
-    out[2] = min(10 * (1.0 - account[EQUITY] / account[PEAK]), 5.0)
-    out[3] = min(account[AGE] / 48.0, 3.0) if held else 0.0
-
-
-@jit
-def step_many(
+def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
     bars: Array,
-    clock: Array,
-    accounts: Array,
-    targets: Array,
+    conditions: Array,
     rules: Array,
+    limits: Array,
+    state: Array,
+    memory: Array,
+    clock: Array,
+    targets: Array,
     rewards: Array,
-    costs: Array,
-) -> None:
-    """Step every account at its own bar; `clock` moves on by one."""
-    for i in range(len(clock)):
-        rewards[i], costs[i] = step_account(bars, clock[i], accounts[i], targets[i], rules)
-        clock[i] += 1
+    path: Array,
+    use: Array,
+    ended: Array,
+) -> int:
+    """Take every account through as many bars as there are rows of targets; return how many have ended.
+
+    In each bar, in order: risk rules, funding and borrowing on what was held, the trade at the open, a margin
+    call, the mark at the close. An account below 1 % of its start is ruined: closed at that value, it trades
+    no more.
+
+    Parameters
+    ----------
+    bars, conditions : ndarray
+        From `Market`.
+    rules, limits : ndarray
+        From `pack_rules` and `risk.rules.pack_limits`.
+    state, memory : ndarray of shape (n_accounts, 11) and (n_accounts, size)
+        The accounts, and what the risk rules remember of them; changed.
+    clock : ndarray of int of shape (n_accounts,)
+        The bar whose close each account is at; moved on.
+    targets : ndarray of shape (n_steps, n_accounts)
+        From -1 to 1, in units of `max_leverage` times equity.
+    rewards, path, use : ndarray of shape (n_steps, n_accounts[, 12 | 11])
+        Written: rewards, the values of `PATH` if it has rows, use of every limit at the close.
+    ended : ndarray of int of shape (n_accounts,)
+        Written: whether the episode `GOES_ON`, was `TRUNCATED` or is `RUINED` after the last step.
+    """
+    # One loop in one function: an array that is handed on costs as much as the arithmetic.
+    recording, n_ended = path.shape[0] > 0, 0
+    for k in range(targets.shape[0]):
+        touched = 0.0
+        for i in range(targets.shape[1]):  # all bars are fetched at once, or each account waits for its own
+            touched += bars[clock[i] + 1, _TIME] + bars[clock[i] + 1, _RATE]
+        rewards[k, 0] = touched
+        for i in range(targets.shape[1]):
+            t, target = clock[i], targets[k, i]
+            clock[i] = t + 1
+            cash, units, before, held = state[i, CASH], state[i, UNITS], state[i, EQUITY], state[i, TARGET]
+            opening, close = bars[t + 1, _OPEN], bars[t + 1, _CLOSE]
+            fee = slippage = impact = funding = borrow = liquidation = 0.0
+            traded = closed_pnl = penalty = 0.0
+            equity, must_trade = before, False
+            if before > RUIN:
+                if rules[ENFORCE] > 0.0:
+                    target, must_trade = _enforce(
+                        memory[i],
+                        limits,
+                        conditions[t, UNIT:],
+                        bars[t, _CLOSE],
+                        before,
+                        units,
+                        held,
+                        target,
+                        rules[LEVERAGE],
+                    )
+                funding = rules[FUNDING] * units * opening * bars[t + 1, _RATE]
+                if rules[BORROW] > 0.0:
+                    borrowed = max(-units * opening, 0.0) + max(-cash, 0.0)
+                    borrow = rules[BORROW] * borrowed * (bars[t + 1, _TIME] - bars[t, _TIME])
+                cash -= funding + borrow
+                if target != held or must_trade:
+                    at_open = cash + units * opening
+                    order = target * rules[LEVERAGE] * max(at_open, 0.0) / opening - units
+                    traded = abs(order) * opening
+                    if traded < rules[MIN_ORDER] and target != 0.0:
+                        traded = 0.0
+                    elif traded == 0.0:
+                        held = target
+                    else:
+                        slippage = rules[SLIPPAGE] * traded
+                        if rules[SLIPPAGE_VOLATILITY] > 0.0:
+                            slippage += rules[SLIPPAGE_VOLATILITY] * conditions[t, VOLATILITY] * traded
+                        if rules[IMPACT] > 0.0:
+                            strength = rules[IMPACT] * conditions[t, VOLATILITY]
+                            impact = _impact(strength, traded, conditions[t, LIQUIDITY])
+                        slipped = slippage + impact
+                        fee = rules[FEE] * (traded + (slipped if order > 0.0 else -slipped))
+                        cash -= order * opening + slipped + fee
+                        if units * (units + order) <= 0.0:  # a round trip ends, paying its part, or begins
+                            closed_at = at_open - (slipped + fee) * min(abs(units / order), 1.0)
+                            closed_pnl = closed_at - state[i, OPENED] if units != 0.0 else 0.0
+                            state[i, OPENED] = closed_at
+                        units += order
+                        held = target
+                        state[i, ENTRY] = cash + units * opening
+                        state[i, AGE] = 0.0
+                worst = bars[t + 1, _LOW if units > 0.0 else _HIGH]
+                if cash + units * worst <= rules[MARGIN] * abs(units) * worst:
+                    price = _margin_price(cash, units, rules[MARGIN], opening)
+                    liquidation = rules[LIQUIDATION] * abs(units) * price
+                    traded += abs(units) * price
+                    cash += units * price - liquidation
+                    closed_pnl = cash - state[i, OPENED]
+                    units = held = 0.0
+                equity = cash + units * close
+                if equity <= RUIN:
+                    equity = cash = RUIN
+                    units = held = 0.0
+                state[i, CASH], state[i, UNITS] = cash, units
+                state[i, TARGET], state[i, EQUITY] = held, equity
+                state[i, AGE] += 1.0
+                state[i, PEAK] = max(state[i, PEAK], equity)
+            if rules[WATCH] > 0.0:
+                penalty = risk.observe(
+                    memory[i],
+                    limits,
+                    conditions[t + 1, UNIT:],
+                    bars[t + 1, _TIME],
+                    close,
+                    equity,
+                    units,
+                    traded,
+                    1.0 if traded > 0.0 else 0.0,
+                    closed_pnl,
+                    use[k, i],
+                )
+            earned = np.log(equity / before) * rules[PER_SCALE]
+            if rules[REWARD] == _SHARPE:
+                mean, square = state[i, MEAN], state[i, SQUARE]
+                state[i, MEAN] += rules[DECAY] * (earned - mean)
+                state[i, SQUARE] += rules[DECAY] * (earned * earned - square)
+                earned = _differential_sharpe(earned, mean, square)
+            elif rules[REWARD] == _MEAN_VARIANCE:
+                earned -= 0.5 * rules[AVERSION] * earned * earned
+            rewards[k, i] = earned - rules[LAMBDA] * penalty
+            if recording:
+                path[k, i, 0], path[k, i, 1], path[k, i, 2] = equity, units * close / equity, held
+                path[k, i, 3], path[k, i, 4], path[k, i, 5] = traded, closed_pnl, penalty
+                path[k, i, 6], path[k, i, 7], path[k, i, 8] = fee, slippage, impact
+                path[k, i, 9], path[k, i, 10], path[k, i, 11] = funding, borrow, liquidation
+            state[i, LEFT] -= 1.0
+            ended[i] = RUINED if equity <= RUIN else (TRUNCATED if state[i, LEFT] <= 0.0 else GOES_ON)
+            n_ended += ended[i] != GOES_ON
+    return n_ended
 
 
 @jit
-def observe_many(table: Array, clock: Array, accounts: Array, out: Array) -> None:
-    """Observations: the rows of `table` at the clocks, then the account."""
-    width = table.shape[1]
-    for i in range(len(clock)):
-        out[i, :width] = table[clock[i]]
-        observe_account(accounts[i], out[i, width:])
+def _enforce(
+    memory: Array,
+    limits: Array,
+    unit: Array,
+    price: float,
+    equity: float,
+    units: float,
+    held: float,
+    target: float,
+    leverage: float,
+) -> tuple[float, bool]:
+    """The target that the risk rules allow, and whether it has to be traded to though it is held."""
+    action, allowed, _ = risk.enforce(
+        memory, limits, unit, price, equity, units, held * leverage, target * leverage
+    )
+    if action == risk.APPROVE:
+        return target, False
+    if action == risk.REJECT:
+        return held, False
+    return allowed / leverage, abs(units) * price / equity > abs(allowed) * (1.0 + 1e-9)
 
 
 @jit
-def replay(bars: Array, start: int, targets: Array, rules: Array, path: Array) -> None:
-    """Follow `targets` from the close of bar `start`; write equity, exposure and cost of every bar."""
-    account = np.empty(ACCOUNT_SIZE)
-    open_account(account)
-    for i in range(len(targets)):
-        _, path[i, 2] = step_account(bars, start + i, account, targets[i], rules)
-        path[i, 0] = account[EQUITY]
-        path[i, 1] = account[UNITS] * bars[start + i + 1, _CLOSE] / account[EQUITY]
+def _impact(strength: float, notional: float, liquidity: float) -> float:
+    """By the square-root law; nobody is a larger share of a bar's volume than all of it."""
+    share = min(notional / liquidity, 1.0) if liquidity > 0.0 else 1.0
+    return strength * np.sqrt(share) * notional  # type: ignore[no-any-return]
+
+
+@jit
+def _margin_price(cash: float, units: float, margin: float, opening: float) -> float:
+    """Where equity over notional meets the margin, or the open where it is past that."""
+    if units > 0.0:
+        return min(-cash / (units * (1.0 - margin)), opening)
+    return max(-cash / (units * (1.0 + margin)), opening)
+
+
+@jit
+def _differential_sharpe(earned: float, mean: float, square: float) -> float:
+    """What a return adds to the Sharpe ratio, from the moving averages of returns and their squares.
+
+    Moody and Saffell (2001), Learning to trade via direct reinforcement, eq. 9.
+    """
+    variance = square - mean * mean
+    if variance < 1e-12:
+        return 0.0
+    return (square * (earned - mean) - 0.5 * mean * (earned * earned - square)) / variance**1.5  # type: ignore[no-any-return]
+
+
+@jit
+def observe(table: Array, clock: Array, state: Array, rows: Array, out: Array) -> None:
+    """Write what accounts see: the last numbers of the table up to their bar's row, then `ACCOUNT_NAMES`.
+
+    Parameters
+    ----------
+    rows : ndarray of int of shape (n_rows,)
+        The accounts.
+    out : ndarray of shape (n_rows, width), float32
+    """
+    flat, n_columns, width = table.reshape(-1), table.shape[1], out.shape[1] - N_SEEN
+    for row in range(len(rows)):
+        i = rows[row]
+        first = np.uint64((clock[i] + 1) * n_columns - width)
+        for k in range(np.uint64(width)):
+            out[row, k] = flat[first + k]
+        held = state[i, TARGET] != 0.0
+        pnl = 10 * (state[i, EQUITY] / max(state[i, ENTRY], RUIN) - 1.0) if held else 0.0
+        out[row, width] = state[i, TARGET]
+        out[row, width + 1] = min(max(pnl, -5.0), 5.0)
+        out[row, width + 2] = min(10 * (1.0 - state[i, EQUITY] / state[i, PEAK]), 5.0)
+        out[row, width + 3] = min(state[i, AGE] / 48.0, 3.0) if held else 0.0

@@ -9,9 +9,9 @@ from trading_assets.registry.digests import digest_files
 @step(
     group="07_agents",
     category="models",
-    method=2,
+    method=3,
     kinds={"pytorch"},
-    settings=("ppo", "costs", "risk", "seed"),
+    settings=("ppo", "environment", "costs", "risk", "seed"),
 )
 def ppo_agent(
     work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef, market_embeddings: ArtifactRef

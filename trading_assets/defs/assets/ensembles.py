@@ -11,9 +11,9 @@ from trading_assets.registry.digests import digest_files
 @step(
     group="09_ensemble",
     category="models",
-    method=2,
+    method=3,
     kinds={"numpy"},
-    settings=("ensemble", "costs", "risk", "bundle.warm_up_bars"),
+    settings=("ensemble", "environment", "costs", "risk", "bundle.warm_up_bars"),
 )
 def policy_ensemble(
     work: Work,
@@ -42,7 +42,7 @@ def policy_ensemble(
     weights, trials = choose_weights(members, market, settings.ensemble)
     shares = dict(zip(policies, weights.tolist(), strict=True))
     era = market.eras.validation
-    width = choose_band(market.probability, market.bars, era.start, era.stop, market.rules)
+    width = choose_band(market.probability, market.during(era))
     (work.folder / "shares.json").write_text(json.dumps(shares))
     (work.folder / "band.json").write_text(json.dumps({"width": width}))
     result = run_ensemble(members, weights, market, era)

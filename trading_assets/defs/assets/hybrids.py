@@ -9,9 +9,9 @@ from trading_assets.registry.digests import digest_files
 @step(
     group="08_hybrids",
     category="models",
-    method=2,
+    method=3,
     kinds={"pytorch"},
-    settings=("hybrid", "ppo", "costs", "risk", "seed", "bundle.warm_up_bars"),
+    settings=("hybrid", "ppo", "environment", "costs", "risk", "seed", "bundle.warm_up_bars"),
 )
 def ppo_hybrid(
     work: Work,

@@ -72,9 +72,9 @@ def forecast_report(
 @step(
     group=GROUP,
     category="reports",
-    method=2,
+    method=3,
     kinds={"matplotlib"},
-    settings=("costs", "risk"),
+    settings=("environment", "costs", "risk"),
     reads_trials=True,
     checks=(SHARPE,),
 )

@@ -1,0 +1,53 @@
+"""One line for a setting that is refused: which one, what was given, what is expected."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+_BOUNDS = (("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most"))
+
+
+def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
+    """One line for the first problem of a validation error of `model`, whose values came from `source`."""
+    first = error.errors()[0]
+    location = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = sorted(_fields(model, first["loc"][:-1]))
+        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else f" Known here: {', '.join(known)}."
+        return f"Unknown setting '{location}' ({source}).{hint}"
+    if first["type"] == "missing":
+        return f"Setting '{location}' ({source}) is missing."
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if not location:
+        return f"{source}: {message}."
+    field = _fields(model, first["loc"][:-1]).get(str(first["loc"][-1]))
+    if field is not None and first["type"].startswith(("greater_than", "less_than")):
+        message = f"expected a number {_range(field)}"
+    return f"Setting '{location}' ({source}) is {first['input']!r}: {message}."
+
+
+def _range(field: FieldInfo) -> str:
+    """All bounds of a number; pydantic names only the one that was crossed."""
+    given = [
+        f"{word} {value}"
+        for part in field.metadata
+        for name, word in _BOUNDS
+        if (value := getattr(part, name, None)) is not None
+    ]
+    return " and ".join(given)
+
+
+def _fields(model: type[BaseModel], location: tuple[int | str, ...]) -> dict[str, FieldInfo]:
+    for part in location:
+        field = model.model_fields.get(str(part))
+        inner: list[Any] = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        models = [one for one in inner if isinstance(one, type) and issubclass(one, BaseModel)]
+        if not models:
+            return {}
+        model = models[0]
+    return dict(model.model_fields)

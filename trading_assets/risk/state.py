@@ -1,0 +1,184 @@
+"""Everything the rules remember of one account or of many, packed, saved and restored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from trading_assets.config.limits import RiskLimits
+from trading_assets.errors import ArtifactError
+from trading_assets.registry.files import replace_file
+from trading_assets.risk import rules
+from trading_assets.risk.market_window import N_UNITS, push_price, window_size
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+jit = numba.njit(cache=True, error_model="numpy")
+
+
+class AccountState(NamedTuple):
+    """An account at the close of a bar.
+
+    Attributes
+    ----------
+    time : float
+        Seconds since 1970.
+    price : float
+        Of the asset.
+    equity : float
+        Of the account, in the currency of the price.
+    quantity : float
+        Units of the asset held, negative when short.
+    traded : float
+        Notional traded since the state before.
+    orders : float
+        Orders sent since then.
+    closed_pnl : float
+        What round trips that ended since then earned, 0 where none did.
+    """
+
+    time: float
+    price: float
+    equity: float
+    quantity: float
+    traded: float = 0.0
+    orders: float = 0.0
+    closed_pnl: float = 0.0
+
+
+N_FIELDS = len(AccountState._fields)
+
+
+class RiskState:
+    """The memory of the rules, packed into one array.
+
+    Parameters
+    ----------
+    limits : RiskLimits
+    n_accounts : int
+
+    Attributes
+    ----------
+    packed : ndarray
+        All there is; `accounts` and `windows` are views of it, a row an account.
+    """
+
+    def __init__(self, limits: RiskLimits, n_accounts: int = 1) -> None:
+        if n_accounts < 1:
+            raise ValueError(f"n_accounts is {n_accounts}; expected 1 or more.")
+        self.limits = limits
+        self.levels = rules.pack_limits(limits)
+        widths = rules.account_size(limits), window_size(limits.window, limits.tail)
+        self.packed: Floats = np.zeros(n_accounts * sum(widths))
+        self.accounts = self.packed[: n_accounts * widths[0]].reshape(n_accounts, -1)
+        self.windows = self.packed[n_accounts * widths[0] :].reshape(n_accounts, -1)
+        self.unit: Floats = np.empty(N_UNITS)
+
+    def warm_up(self, prices: Floats) -> None:
+        """Show closes of past bars, oldest first, so that the risk of the market is known."""
+        prices = np.asarray(prices, dtype=np.float64)
+        if not (np.isfinite(prices) & (prices > 0)).all():
+            raise ValueError("Past prices must be finite and positive; some are not.")
+        for window in self.windows:
+            for price in prices:
+                push_price(window, self.limits.window, price, self.limits.tail, self.unit)
+
+    def save(self, path: Path) -> None:
+        """Write a JSON file that `restore` reads back exactly; the old one stays until the new is whole."""
+        tree = {
+            "limits": self.limits.model_dump(mode="json"),
+            "accounts": len(self.accounts),
+            "packed": self.packed.tolist(),
+        }
+        replace_file(path, json.dumps(tree).encode())
+
+    @classmethod
+    def restore(cls, path: Path, limits: RiskLimits) -> Self:
+        """A saved state; raises `ArtifactError` where it is damaged or was saved under other limits."""
+        try:
+            tree = json.loads(path.read_bytes())
+            saved, packed = (
+                RiskLimits.model_validate(tree["limits"]),
+                np.array(tree["packed"], dtype=np.float64),
+            )
+            state = cls(limits, tree["accounts"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(f"{path} holds no state of risk rules: {error}") from None
+        if saved != limits:
+            names = [
+                name for name in RiskLimits.model_fields if getattr(saved, name) != getattr(limits, name)
+            ]
+            raise ArtifactError(
+                f"{path} was saved under other limits ({', '.join(names)} differ); "
+                "restore it with those, or start anew."
+            )
+        if packed.shape != state.packed.shape or not np.isfinite(packed).all():
+            raise ArtifactError(f"{path} is damaged; expected {len(state.packed)} finite numbers.")
+        state.packed[:] = packed
+        return state
+
+
+@numba.njit(cache=True, error_model="numpy", inline="always")
+def assess(
+    account: Array,
+    window: Array,
+    limits: Array,
+    n_returns: int,
+    tail: float,
+    unit: Array,
+    use: Array,
+    time: float,
+    price: float,
+    equity: float,
+    quantity: float,
+    traded: float,
+    orders: float,
+    closed_pnl: float,
+) -> float:
+    """Take in an account's bar; the penalty, or NaN, and nothing taken in, where a number is not usable."""
+    if not (np.isfinite(time + price + equity + quantity + traded + orders + closed_pnl) and price > 0.0):
+        return np.nan
+    if account[rules.PEAK] == 0.0:
+        rules.open_account(account, equity, time)
+    push_price(window, n_returns, price, tail, unit)
+    return rules.observe(
+        account, limits, unit, time, price, equity, quantity, traded, orders, closed_pnl, use
+    )
+
+
+@jit
+def assess_many(
+    accounts: Array,
+    windows: Array,
+    limits: Array,
+    n_returns: int,
+    tail: float,
+    unit: Array,
+    use: Array,
+    states: Array,
+    out: Array,
+) -> None:
+    """`assess` for every account; `states` has the fields of `AccountState` as columns."""
+    for i in range(len(accounts)):
+        s = states[i]
+        out[i] = assess(
+            accounts[i],
+            windows[i],
+            limits,
+            n_returns,
+            tail,
+            unit,
+            use[i],
+            s[0],
+            s[1],
+            s[2],
+            s[3],
+            s[4],
+            s[5],
+            s[6],
+        )

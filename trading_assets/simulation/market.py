@@ -1,0 +1,139 @@
+"""Bars, what a policy sees of them, and what trading in them is like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trading_assets.config.settings import CostSettings, EnvConfig
+from trading_assets.risk.market_window import N_UNITS, unit_risk
+from trading_assets.risk.rules import pack_limits, watches_market
+from trading_assets.simulation.kernel import LIQUIDITY, UNIT, VOLATILITY, pack_rules
+
+Floats = NDArray[np.float64]
+Table = NDArray[np.float32]
+N_BAR_COLUMNS = 7
+
+
+@dataclass(frozen=True)
+class Market:
+    """One symbol's bars under one configuration; make it with `Market.make`.
+
+    Attributes
+    ----------
+    bars : ndarray of shape (n_bars, 7)
+        As from `market.bars.to_matrix`: open time in seconds, prices, volume, funding rate.
+    table : ndarray of shape (n_bars, n_columns), float32
+        What a policy sees of each bar at its close.
+    config : EnvConfig
+    conditions : ndarray of shape (n_bars, 7)
+        As known at the close of each bar: volatility and volume that costs depend on, risk of one unit.
+    start, stop : int
+        Bars `start` to `stop - 1` are used; no price beyond them is read.
+    """
+
+    bars: Floats
+    table: Table
+    config: EnvConfig
+    conditions: Floats
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        first = self.start - self.config.window + 1
+        wrong = ~np.isfinite(self.table[first : self.stop]).all(axis=1)
+        if wrong.any():
+            raise ValueError(
+                f"The table holds values that are not finite in {wrong.sum()} of the bars to be seen, the "
+                f"first at bar {first + wrong.argmax()}; begin after the features' warm-up."
+            )
+
+    @classmethod
+    def make(
+        cls,
+        bars: Floats,
+        table: Table | None = None,
+        config: EnvConfig | None = None,
+        *,
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> Self:
+        """A market of all bars, or of `start` to `stop - 1`; without a table a policy sees its account only.
+
+        Raises
+        ------
+        ValueError
+            When shapes do not fit, a price is not finite and positive, or the table holds a value that is not
+            finite in a bar that a policy would see.
+        """
+        config = config or EnvConfig()
+        bars = np.ascontiguousarray(bars, dtype=np.float64)
+        _check_bars(bars)
+        seen = np.empty((len(bars), 0)) if table is None else np.asarray(table)
+        if seen.ndim != 2 or len(seen) != len(bars):
+            raise ValueError(
+                f"table has shape {seen.shape}; expected a row for each of the {len(bars)} bars."
+            )
+        conditions = _conditions(bars, config)
+        blank = np.empty((len(bars), 0), np.float32)
+        market = cls(bars, blank, config, conditions, config.window - 1, len(bars))
+        first, last = config.window - 1 if start is None else start, len(bars) if stop is None else stop
+        return market.between(first, last).showing(seen)
+
+    def between(self, start: int, stop: int) -> Self:
+        """The same market, traded from the close of bar `start` to that of bar `stop - 1`."""
+        first = self.config.window - 1
+        if not first <= start <= stop - 2 < len(self.bars) - 1:
+            raise ValueError(
+                f"start={start}, stop={stop}: expected at least two bars from {first} on (a window of "
+                f"{self.config.window} bars is seen), within {len(self.bars)}."
+            )
+        return replace(self, start=start, stop=stop)
+
+    def showing(self, table: NDArray[np.floating]) -> Self:
+        """The same market, seen through another table."""
+        return replace(self, table=np.ascontiguousarray(table, dtype=np.float32))
+
+    @property
+    def world(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Bars, conditions, rules and limits, as the kernel takes them."""
+        limits = pack_limits(self.config.risk, self.config.costs.capital)
+        return self.bars, self.conditions, pack_rules(self.config), limits
+
+    @property
+    def n_decisions(self) -> int:
+        """Decisions between start and stop: the last one fills at the open of the last bar."""
+        return self.stop - self.start - 1
+
+
+def _check_bars(bars: Floats) -> None:
+    if bars.ndim != 2 or bars.shape[1] != N_BAR_COLUMNS or len(bars) < 2:
+        raise ValueError(
+            f"bars have shape {bars.shape}; expected (n_bars, {N_BAR_COLUMNS}) with 2 bars or more: time, "
+            "open, high, low, close, volume, funding rate (market.bars.to_matrix makes them)."
+        )
+    wrong = ~(np.isfinite(bars).all(axis=1) & (bars[:, 1:5] > 0).all(axis=1))
+    if wrong.any():
+        raise ValueError(f"Bar {wrong.argmax()} is {bars[wrong.argmax()]}; expected finite, positive prices.")
+
+
+def _conditions(bars: Floats, config: EnvConfig) -> Floats:
+    conditions = np.zeros((len(bars), UNIT + N_UNITS))
+    costs = config.costs
+    if costs.slippage_volatility > 0 or costs.impact > 0:
+        conditions[:, VOLATILITY] = _volatility(bars, costs)
+        notional = pd.Series(bars[:, 4] * bars[:, 5]).rolling(costs.liquidity_window, min_periods=1).mean()
+        conditions[:, LIQUIDITY] = notional.to_numpy() / costs.capital
+    if watches_market(config.risk):
+        unit_risk(bars[:, 4].copy(), config.risk.window, config.risk.tail, conditions[:, UNIT:])
+    return conditions
+
+
+def _volatility(bars: Floats, costs: CostSettings) -> Floats:
+    returns = pd.Series(np.diff(np.log(bars[:, 4]), prepend=np.log(bars[0, 4])))
+    deviation = returns.rolling(costs.liquidity_window, min_periods=2).std().to_numpy()
+    return np.asarray(np.nan_to_num(deviation))

@@ -1,0 +1,160 @@
+"""Many accounts on one market, each at its own bar: what both environments are faces of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from trading_assets.config.settings import EnvConfig
+from trading_assets.risk.rules import N_RULES, account_size
+from trading_assets.simulation import kernel
+from trading_assets.simulation.market import Market
+
+Floats = NDArray[np.float64]
+Observations = NDArray[np.float32]
+_FEATURE_BOUND = float(np.finfo(np.float32).max)
+_ACCOUNT_LOW = (-1.0, -5.0, 0.0, 0.0)
+_ACCOUNT_HIGH = (1.0, 5.0, 5.0, 3.0)
+
+
+def build_observation_space(n_columns: int, config: EnvConfig) -> gym.spaces.Box:
+    """A window of `n_columns` a bar, oldest bar first, then the values of `kernel.ACCOUNT_NAMES`."""
+    bound = np.full(config.window * n_columns, _FEATURE_BOUND)
+    low = np.concatenate([-bound, _ACCOUNT_LOW]).astype(np.float32)
+    high = np.concatenate([bound, _ACCOUNT_HIGH]).astype(np.float32)
+    return gym.spaces.Box(low, high, dtype=np.float32)
+
+
+def build_action_space(config: EnvConfig) -> gym.spaces.Discrete | gym.spaces.Box:
+    """The places of the discrete levels, or a position target from -1 to 1."""
+    if config.levels is not None:
+        return gym.spaces.Discrete(len(config.levels))
+    return gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+
+class Simulator:
+    """Steps accounts, and says where each episode begins.
+
+    An episode begins at a random bar of the market's stretch, or with `starts: sequential` where the
+    episode before ended, so that account i of n takes every n-th stretch.
+
+    Parameters
+    ----------
+    market : Market
+    n_accounts : int
+    first : int
+        Place of the first of these accounts among `of` that share the stretches of sequential starts.
+    of : int, optional
+        Without it `n_accounts`.
+    recording : bool
+        Fill `path`.
+
+    Attributes
+    ----------
+    clock : ndarray of int of shape (n_accounts,)
+        The bar whose close each account is at.
+    state : ndarray of shape (n_accounts, 11)
+        The accounts, see `kernel`.
+    rewards, path, use, ended : ndarray
+        Of the last step, see `kernel.simulate`.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        n_accounts: int,
+        *,
+        first: int = 0,
+        of: int | None = None,
+        recording: bool = True,
+    ) -> None:
+        config = market.config
+        self.market, self.config = market, config
+        self.episode_bars = min(config.episode_bars, market.n_decisions)
+        self.observation_space = build_observation_space(market.table.shape[1], config)
+        self.action_space = build_action_space(config)
+        self.clock = np.full(n_accounts, market.start)
+        self.state: Floats = np.zeros((n_accounts, kernel.N_COLUMNS))
+        # In single precision, as vectorised environments hand them out.
+        self.rewards: NDArray[np.float32] = np.zeros((1, n_accounts), dtype=np.float32)
+        self.path: Floats = np.zeros((int(recording), n_accounts, len(kernel.PATH)))
+        self.use: Floats = np.zeros((1, n_accounts, N_RULES))
+        self._memory: Floats = np.zeros((n_accounts, account_size(config.risk)))
+        self.ended = np.zeros(n_accounts, dtype=np.int64)
+        self._width = config.window * market.table.shape[1] + kernel.N_SEEN
+        self._all = np.arange(n_accounts)
+        self._episodes = np.arange(first, first + n_accounts)
+        self._of = n_accounts if of is None else of
+        self._world = market.world
+        self._levels = None if config.levels is None else np.array(config.levels)
+        self._open(self._all)
+
+    def begin(self, rows: NDArray[np.int64], generators: Sequence[np.random.Generator]) -> None:
+        """Put accounts at the start of their next episode, each by its own generator."""
+        first, n_bars = self.market.start, self.episode_bars
+        places = self.market.n_decisions - n_bars + 1
+        stretches = self.market.n_decisions // n_bars
+        for i in rows.tolist():
+            if self.config.starts == "random":
+                self.clock[i] = first + int(generators[i].random() * places)
+            else:
+                self.clock[i] = first + self._episodes[i] % stretches * n_bars
+                self._episodes[i] += self._of
+        self._open(rows)
+
+    def step(self, actions: NDArray[np.generic]) -> int:
+        """Take every account one bar on; how many episodes have ended."""
+        # A new array: callers keep the last across a step.
+        self.rewards = np.empty((1, len(self.clock)), dtype=self.rewards.dtype)
+        return self._simulate(self.targets(actions)[None], self.rewards, self.path, self.use)
+
+    def replay(self, targets: Floats, path: Floats, use: Floats) -> None:
+        """Have the one account follow targets through one bar each; write what came of it, a row a bar."""
+        rewards = np.empty((len(targets), 1), dtype=self.rewards.dtype)
+        self._simulate(targets[:, None], rewards, path[:, None], use[:, None])
+
+    def _simulate(self, targets: Floats, rewards: NDArray[np.float32], path: Floats, use: Floats) -> int:
+        done: int = kernel.simulate(
+            *self._world,
+            self.state,
+            self._memory,
+            self.clock,
+            targets,
+            rewards,
+            path,
+            use,
+            self.ended,
+        )
+        return done
+
+    def _open(self, rows: NDArray[np.int64]) -> None:
+        kernel.open_accounts(
+            self.market.bars, self.state, self._memory, self.clock, rows, float(self.episode_bars)
+        )
+
+    def targets(self, actions: NDArray[np.generic]) -> Floats:
+        """Position targets, from -1 to 1, of actions; raises `ValueError` for what is no action."""
+        n = len(self.clock)
+        if self._levels is None:
+            targets = np.asarray(actions, dtype=np.float64).reshape(-1)
+            if len(targets) != n or not (np.abs(targets) <= 1.0).all():
+                raise ValueError(f"actions are {actions}; expected {n} numbers from -1 to 1.")
+            return targets
+        places, targets = np.asarray(actions).reshape(-1), np.empty(n)
+        whole = places.dtype.kind in "iu" and len(places) == n
+        if not (whole and kernel.look_up(self._levels, places, targets)):
+            raise ValueError(
+                f"actions are {actions}; expected {n} whole numbers, each the place of one of the levels "
+                f"{self.config.levels}."
+            )
+        return targets
+
+    def observe(self, rows: NDArray[np.int64] | None = None) -> Observations:
+        """What accounts see, all of them without `rows`, in a new array of shape (n_rows, width)."""
+        chosen = self._all if rows is None else rows
+        out = np.empty((len(chosen), self._width), dtype=np.float32)
+        kernel.observe(self.market.table, self.clock, self.state, chosen, out)
+        return out
