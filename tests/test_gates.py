@@ -10,8 +10,8 @@ from trading_assets.agents.ppo import actor_weights, run_policy, train_ppo
 from trading_assets.config import load_settings
 from trading_assets.config.settings import (
     CostSettings,
+    EnvConfig,
     PPOSettings,
-    RiskSettings,
     Settings,
 )
 from trading_assets.execution.networks import ActorNet
@@ -22,8 +22,9 @@ from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.market.bars import to_matrix
 from trading_assets.market.synthetic import Design, SyntheticMarket
-from trading_assets.simulation.backtesting import Backtest, make_rules, replay_targets
-from trading_assets.simulation.baselines import choose_band, no_trade_band
+from trading_assets.simulation.backtesting import BacktestResult, backtest
+from trading_assets.simulation.baselines import buy_and_hold, choose_band, no_trade_band
+from trading_assets.simulation.market import Market
 from trading_assets.validation.eras import Era, Eras, make_eras
 from trading_assets.validation.metrics import t_statistic
 
@@ -104,12 +105,14 @@ def wiring(shuffled: bool, seed: int) -> tuple[np.ndarray, np.ndarray, Eras]:
     return bars, table, eras
 
 
-def run_wiring(shuffled: bool, cost_bps: float, seed: int) -> tuple[Backtest, Backtest, Backtest]:
+def run_wiring(
+    shuffled: bool, cost_bps: float, seed: int
+) -> tuple[BacktestResult, BacktestResult, BacktestResult]:
     """The agent's test era, following the sign, and buy-and-hold."""
     bars, table, eras = wiring(shuffled, seed)
-    risk = RiskSettings(penalty=0.0)
-    rules = make_rules(CostSettings(fee_bps=cost_bps, slippage_bps=0.0), risk, 0.008)
-    market = AgentMarket(bars, table, eras, rules)
+    costs = CostSettings(fee_bps=cost_bps, slippage_bps=0.0)
+    config = EnvConfig(costs=costs, reward_scale=0.008)
+    market = AgentMarket(Market.make(bars, config=config), table, eras)
     ppo = PPOSettings(
         total_steps=8_192,
         n_envs=64,
@@ -124,8 +127,8 @@ def run_wiring(shuffled: bool, cost_bps: float, seed: int) -> tuple[Backtest, Ba
     weights, _ = train_ppo(market, table, ppo, seed)
     agent = run_policy(ActorNet(actor_weights(weights)), table, market, eras.test)
     follow = table[eras.test.start : eras.test.stop - 1, 0].astype(float)
-    sign = replay_targets(follow, bars, eras.test.start, rules)
-    hold = replay_targets(np.ones_like(follow), bars, eras.test.start, rules)
+    test = market.during(eras.test)
+    sign, hold = backtest(follow, test), buy_and_hold(test)
     return agent, sign, hold
 
 
@@ -143,7 +146,7 @@ def test_an_agent_that_is_told_nothing_earns_nothing(seed: int) -> None:
     assert t_statistic(agent.returns - hold.returns) < 3
 
 
-def train_on_synthetic(strength: float, seed: int) -> tuple[SyntheticMarket, AgentMarket, Backtest]:
+def train_on_synthetic(strength: float, seed: int) -> tuple[SyntheticMarket, AgentMarket, BacktestResult]:
     """PPO on the features of a synthetic market, traded on its test era."""
     market = SyntheticMarket("price", strength, N_BARS, seed)
     bars = to_matrix(market.bars)
@@ -168,10 +171,8 @@ def train_on_synthetic(strength: float, seed: int) -> tuple[SyntheticMarket, Age
 @pytest.mark.parametrize("seed", [0, 1])
 def test_ppo_earns_most_of_the_best_band_on_the_true_probability(seed: int) -> None:
     market, agent_market, result = train_on_synthetic(1.0, seed)
-    bars, rules, eras = agent_market.bars, agent_market.rules, agent_market.eras
-    p = market.probability
-    width = choose_band(p, bars, eras.test.start, eras.test.stop, rules)
-    best = no_trade_band(p, width, bars, eras.test.start, eras.test.stop, rules)
+    test = agent_market.during(agent_market.eras.test)
+    best = no_trade_band(market.probability, choose_band(market.probability, test), test)
     assert np.log(result.equity[-1]) >= 0.75 * np.log(best.equity[-1])
 
 

@@ -191,7 +191,7 @@ def test_observations_and_trades_up_to_t_do_not_know_the_future(
     n = t - era.start + 1
     assert np.array_equal(trained.seen[era.start : t + 1], seen[era.start : t + 1])
     assert np.array_equal(before.accounts[:n], after.accounts[:n])
-    assert np.array_equal(before.targets[:n], after.targets[:n])
+    assert np.array_equal(before.asked[:n], after.asked[:n])
     assert np.array_equal(before.equity[:n], after.equity[:n])
 
 
@@ -211,10 +211,10 @@ def test_decisions_of_a_bundle_up_to_t_do_not_know_the_future(
     other = make_dataset(altered(data.frame[list(BARS)], t, 1), chosen)
     stage1 = market.stage1.copy()
     stage1[:, : len(data.feature_names)] = other.features.to_numpy()
-    changed = AgentMarket(other.bars, stage1, market.eras, market.rules)
+    changed = AgentMarket.make(other.bars, stage1, market.eras, chosen)
     before, _ = replay_bundle(bundle, market)
     after, _ = replay_bundle(bundle, changed)
     n = t - era.start + 1
-    assert np.array_equal(before.targets[:n], after.targets[:n])
+    assert np.array_equal(before.asked[:n], after.asked[:n])
     assert np.array_equal(before.equity[:n], after.equity[:n])
     assert not np.array_equal(before.equity, after.equity)

@@ -10,7 +10,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from tests.pipeline import SYMBOL, current
 from trading_assets.agents.ensemble import choose_weights, run_ensemble, weight_grid
 from trading_assets.agents.hybrid import EraEncoder, encoder_weights
-from trading_assets.agents.ppo import make_env, make_ppo
+from trading_assets.agents.ppo import make_ppo, training_env
 from trading_assets.agents.storage import TrainedPolicy, load_market, load_members
 from trading_assets.config import Settings, load_settings
 from trading_assets.features.dataset import Dataset
@@ -36,9 +36,9 @@ def model(market: Any, chosen: Settings) -> Any:
     stage1 = Stage1.read(current("market_embeddings").path)
     parent = TrainedPolicy.read(current("ppo_agent").path)
     features = Dataset.read(current("dataset").path).features
-    index = np.arange(len(market.bars), dtype=np.float32)[:, None]
+    index = np.arange(len(market.stage1), dtype=np.float32)[:, None]
     made = make_ppo(
-        make_env(market, index, chosen.ppo, 0),
+        training_env(market, index, chosen.ppo),
         chosen.ppo,
         0,
         ActorCriticPolicy,

@@ -204,7 +204,7 @@ def test_the_backtest_s_deflated_sharpe_ratio_follows_from_its_decisions(trained
     frame = read_table(current("backtest_report").path / "decisions.parquet").dropna()
     actions = dict(zip(frame["bar"], frame["action"], strict=True))
     era = market.eras.test
-    result = backtest(lambda t, _: actions[t], market.bars, era.start, era.stop, market.rules)
+    result = backtest(lambda t, _: actions[t], market.during(era))
     numbers = current("backtest_report").summary.numbers
     assert numbers["deflated Sharpe"] == pytest.approx(deflated(result.returns, counted()), rel=1e-9)
     assert numbers["Sharpe"] == pytest.approx(sharpe_ratio(result.returns, periods_per_year=8_760))

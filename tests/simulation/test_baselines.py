@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_assets.config.settings import CostSettings, RiskSettings
-from trading_assets.simulation.backtesting import backtest, make_rules
+from trading_assets.config.settings import CostSettings, EnvConfig
+from trading_assets.simulation.backtesting import backtest
 from trading_assets.simulation.baselines import (
     BAND_WIDTHS,
     always_flat,
@@ -15,9 +15,13 @@ from trading_assets.simulation.baselines import (
     choose_band,
     no_trade_band,
 )
+from trading_assets.simulation.market import Market
 
-RULES = make_rules(CostSettings(), RiskSettings())
 START, STOP = 400, 1_400
+
+
+def a_market(bars, **costs) -> Market:
+    return Market.make(bars, config=EnvConfig(costs=CostSettings(**costs)), start=START, stop=STOP)
 
 
 def band_by_hand(probability, width: float) -> list[float]:
@@ -46,37 +50,37 @@ def test_a_forecast_on_the_edge_of_the_band_does_not_trade():
 
 @pytest.mark.parametrize(("baseline", "target"), [(buy_and_hold, 1.0), (always_flat, 0.0)])
 def test_a_constant_baseline_equals_asking_for_its_target_at_every_bar(bars, baseline, target):
-    asked = backtest(lambda _t, _account: target, bars, START, STOP, RULES)
-    np.testing.assert_array_equal(baseline(bars, START, STOP, RULES).equity, asked.equity)
+    stretch = a_market(bars)
+    asked = backtest(lambda _t, _account: target, stretch)
+    np.testing.assert_array_equal(baseline(stretch).equity, asked.equity)
 
 
 def test_the_band_trades_the_forecast_of_the_bar_just_closed(market, bars):
-    result = no_trade_band(market.probability, 0.1, bars, START, STOP, RULES)
+    stretch = a_market(bars)
+    result = no_trade_band(market.probability, 0.1, stretch)
     rule = band_by_hand(market.probability[START : STOP - 1], 0.1)
-    asked = backtest(lambda t, _: rule[t - START], bars, START, STOP, RULES)
+    asked = backtest(lambda t, _: rule[t - START], stretch)
     np.testing.assert_array_equal(result.equity, asked.equity)
 
 
 def test_the_chosen_band_is_the_one_that_ended_richest(market, bars):
-    finals = {
-        width: no_trade_band(market.probability, width, bars, START, STOP, RULES).equity[-1]
-        for width in BAND_WIDTHS
-    }
-    chosen = choose_band(market.probability, bars, START, STOP, RULES)
+    stretch = a_market(bars)
+    finals = {width: no_trade_band(market.probability, width, stretch).equity[-1] for width in BAND_WIDTHS}
+    chosen = choose_band(market.probability, stretch)
     assert finals[chosen] == max(finals.values())
     assert len(set(finals.values())) > 5
 
 
 def test_the_band_is_chosen_without_a_look_beyond_its_stretch(market, bars):
-    blank_bars, blank_forecast = bars.copy(), market.probability.copy()
-    blank_bars[STOP:], blank_forecast[STOP - 1 :] = np.nan, np.nan
-    blank_bars[:START], blank_forecast[:START] = np.nan, np.nan
-    chosen = choose_band(blank_forecast, blank_bars, START, STOP, RULES)
-    assert chosen == choose_band(market.probability, bars, START, STOP, RULES)
+    other, blank_forecast = bars.copy(), market.probability.copy()
+    other[STOP:, 1:5], other[:START, 1:5] = 7.0, 7.0
+    blank_forecast[STOP - 1 :], blank_forecast[:START] = np.nan, np.nan
+    chosen = choose_band(blank_forecast, a_market(other))
+    assert chosen == choose_band(market.probability, a_market(bars))
 
 
 def test_costs_make_the_chosen_band_wider(market, bars):
-    free = make_rules(CostSettings(fee_bps=0, slippage_bps=0), RiskSettings())
-    dear = make_rules(CostSettings(fee_bps=40, slippage_bps=10), RiskSettings())
-    narrow, wide = (choose_band(market.probability, bars, START, STOP, r) for r in (free, dear))
+    narrow, wide = (
+        choose_band(market.probability, a_market(bars, fee_bps=bps, slippage_bps=bps / 4)) for bps in (0, 40)
+    )
     assert narrow < wide

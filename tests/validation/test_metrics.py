@@ -6,9 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from trading_assets.config.settings import CostSettings, RiskSettings
-from trading_assets.simulation.backtesting import make_rules
+from trading_assets.config.settings import EnvConfig
 from trading_assets.simulation.baselines import buy_and_hold
+from trading_assets.simulation.market import Market
 from trading_assets.validation.metrics import (
     EDGE_T,
     alpha_t_statistic,
@@ -205,11 +205,10 @@ def test_a_constant_exposure_to_the_market_has_no_alpha(scale: float):
 
 
 def test_always_being_long_scores_about_zero_without_costs_and_below_zero_with_them(bars):
-    free = make_rules(CostSettings(fee_bps=0, slippage_bps=0), RiskSettings())
-    held = buy_and_hold(bars, 0, len(bars), free)
-    assert abs(alpha_t_statistic(held.returns, held.market)) < 1e-3
-    paid = buy_and_hold(bars, 0, len(bars), make_rules(CostSettings(), RiskSettings()))
-    assert -EDGE_T < alpha_t_statistic(paid.returns, paid.market) < 0
+    free = EnvConfig(costs={"fee_bps": 0, "slippage_bps": 0})
+    held, paid = (buy_and_hold(Market.make(bars, config=config)) for config in (free, EnvConfig()))
+    assert abs(alpha_t_statistic(held.returns, held.market_returns)) < 1e-3
+    assert -EDGE_T < alpha_t_statistic(paid.returns, paid.market_returns) < 0
 
 
 def test_series_in_which_nothing_varies_score_zero():
@@ -236,7 +235,7 @@ def test_the_figures_of_four_bars_are_those_worked_out_by_hand():
         equity=np.array([1, 1.1, 0.99, 0.99, 1.188]),
         exposure=np.array([0.9, -1, -1, 0]),
         costs=np.array([0.01, 0.022, 0, 0]),
-        targets=np.array([1.0, -1, -1, 0]),
+        traded=np.array([1.1, 2.1, 0, 1.2]),
         market=np.array([0.1, -0.1, 0.1, -0.1]),
         periods_per_year=9,
     )
@@ -259,7 +258,7 @@ def test_the_figures_of_four_bars_are_those_worked_out_by_hand():
 def test_costs_are_counted_as_a_share_of_the_starting_capital():
     series = {
         "exposure": np.ones(2),
-        "targets": np.array([1.0, 0]),
+        "traded": np.array([1.0, 0.7]),
         "market": np.array([0.1, -0.1]),
         "periods_per_year": 252,
     }

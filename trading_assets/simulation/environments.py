@@ -39,21 +39,28 @@ class TradingEnv(gym.Env[Any, Any]):
         self.simulator = Simulator(market, 1, first=rank, of=n_envs)
         self.observation_space = self.simulator.observation_space
         self.action_space = self.simulator.action_space
+        self._running = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, dict[str, Any]]:
         super().reset(seed=seed)
+        if seed is not None:
+            self.simulator.rewind(0)
         self.simulator.begin(_ONLY, [self.np_random])
+        self._running = True
         return self.simulator.observe()[0], {"bar": int(self.simulator.clock[0])}
 
     def step(self, action: Any) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
+        if not self._running:
+            raise gym.error.ResetNeeded("There is no running episode to step; call reset() first.")
         simulator = self.simulator
-        simulator.step(np.asarray(action))
+        observations, n_ended = simulator.step(np.asarray(action))
+        self._running = n_ended == 0
         info = dict(zip(kernel.PATH, simulator.path[0, 0].tolist(), strict=True))
         info["bar"] = int(simulator.clock[0])
         reward, ended = float(simulator.rewards[0, 0]), int(simulator.ended[0])
-        return simulator.observe()[0], reward, ended == kernel.RUINED, ended == kernel.TRUNCATED, info
+        return observations[0], reward, ended == kernel.RUINED, ended == kernel.TRUNCATED, info
 
 
 class TradingVecEnv(VecEnv):
@@ -86,6 +93,7 @@ class TradingVecEnv(VecEnv):
         for i, seed in enumerate(self._seeds):
             if seed is not None:
                 self._generators[i] = np.random.default_rng(seed)
+                self.simulator.rewind(i)
         self.simulator.begin(np.arange(self.num_envs), self._generators)
         self._reset_seeds()
         self._reset_options()
@@ -96,9 +104,8 @@ class TradingVecEnv(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         simulator = self.simulator
-        n_ended = simulator.step(self._actions)
-        observations = simulator.observe()
-        dones = simulator.ended != kernel.GOES_ON
+        observations, n_ended = simulator.step(self._actions)
+        dones = simulator.ended.astype(np.bool_)
         if any(self._infos):  # somebody wrote into them: they are no longer ours to hand out
             self._infos = [{} for _ in range(self.num_envs)]
         infos = self._infos.copy()

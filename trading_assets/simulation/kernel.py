@@ -103,14 +103,54 @@ def open_accounts(bars: Array, state: Array, memory: Array, clock: Array, rows: 
 
 
 @jit
-def look_up(levels: Array, places: Array, out: Array) -> bool:
-    """Write the level at each place into `out`; False where a place is none."""
+def choose(levels: Array, actions: Array, targets: Array) -> bool:
+    """Write what every action stands for into `targets` (1, n_accounts); False where one is none.
+
+    An action is the place of one of the levels, or without levels a number from -1 to 1.
+    """
+    if len(actions) != targets.shape[1]:
+        return False
     known = True
-    for i in range(len(places)):
-        inside = 0 <= places[i] < len(levels)
+    for i in range(len(actions)):
+        if len(levels) > 0:
+            place = int(actions[i])
+            inside = 0 <= place < len(levels)
+            targets[0, i] = levels[place if inside else 0]
+        else:
+            targets[0, i] = actions[i]
+            inside = abs(targets[0, i]) <= 1.0
         known &= inside
-        out[i] = levels[places[i] if inside else 0]
     return known
+
+
+@jit
+def step(
+    levels: Array,
+    actions: Array,
+    bars: Array,
+    conditions: Array,
+    rules: Array,
+    limits: Array,
+    state: Array,
+    memory: Array,
+    clock: Array,
+    targets: Array,
+    rewards: Array,
+    path: Array,
+    use: Array,
+    ended: Array,
+    table: Array,
+    rows: Array,
+    out: Array,
+) -> int:
+    """`choose`, `simulate` and `observe` at once; -1 for actions that are none, and nothing has moved."""
+    if not choose(levels, actions, targets):
+        return -1
+    n_ended = simulate(
+        bars, conditions, rules, limits, state, memory, clock, targets, rewards, path, use, ended
+    )
+    observe(table, clock, state, rows, out)
+    return n_ended
 
 
 @jit
@@ -211,7 +251,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
                         state[i, ENTRY] = cash + units * opening
                         state[i, AGE] = 0.0
                 worst = bars[t + 1, _LOW if units > 0.0 else _HIGH]
-                if cash + units * worst <= rules[MARGIN] * abs(units) * worst:
+                if units != 0.0 and cash + units * worst <= rules[MARGIN] * abs(units) * worst:
                     price = _margin_price(cash, units, rules[MARGIN], opening)
                     liquidation = rules[LIQUIDATION] * abs(units) * price
                     traded += abs(units) * price

@@ -118,7 +118,9 @@ def _check_bars(bars: Floats) -> None:
         )
     wrong = ~(np.isfinite(bars).all(axis=1) & (bars[:, 1:5] > 0).all(axis=1))
     if wrong.any():
-        raise ValueError(f"Bar {wrong.argmax()} is {bars[wrong.argmax()]}; expected finite, positive prices.")
+        raise ValueError(
+            f"Bar {wrong.argmax()} is {bars[wrong.argmax()].tolist()}; expected finite, positive prices."
+        )
 
 
 def _conditions(bars: Floats, config: EnvConfig) -> Floats:

@@ -86,10 +86,12 @@ class Simulator:
         self.ended = np.zeros(n_accounts, dtype=np.int64)
         self._width = config.window * market.table.shape[1] + kernel.N_SEEN
         self._all = np.arange(n_accounts)
-        self._episodes = np.arange(first, first + n_accounts)
+        self._first = np.arange(first, first + n_accounts)
+        self._episodes = self._first.copy()
         self._of = n_accounts if of is None else of
         self._world = market.world
-        self._levels = None if config.levels is None else np.array(config.levels)
+        self._levels = np.array(config.levels or (), dtype=np.float64)
+        self._targets: Floats = np.zeros((1, n_accounts))
         self._open(self._all)
 
     def begin(self, rows: NDArray[np.int64], generators: Sequence[np.random.Generator]) -> None:
@@ -105,52 +107,79 @@ class Simulator:
                 self._episodes[i] += self._of
         self._open(rows)
 
-    def step(self, actions: NDArray[np.generic]) -> int:
-        """Take every account one bar on; how many episodes have ended."""
-        # A new array: callers keep the last across a step.
-        self.rewards = np.empty((1, len(self.clock)), dtype=self.rewards.dtype)
-        return self._simulate(self.targets(actions)[None], self.rewards, self.path, self.use)
+    def rewind(self, i: int) -> None:
+        """Have account i take its sequential starts from the first one on again."""
+        self._episodes[i] = self._first[i]
 
-    def replay(self, targets: Floats, path: Floats, use: Floats) -> None:
-        """Have the one account follow targets through one bar each; write what came of it, a row a bar."""
-        rewards = np.empty((len(targets), 1), dtype=self.rewards.dtype)
-        self._simulate(targets[:, None], rewards, path[:, None], use[:, None])
+    def step(self, actions: NDArray[np.generic]) -> tuple[Observations, int]:
+        """Take every account one bar on; what each sees then, and how many episodes have ended.
 
-    def _simulate(self, targets: Floats, rewards: NDArray[np.float32], path: Floats, use: Floats) -> int:
-        done: int = kernel.simulate(
+        Raises
+        ------
+        ValueError
+            When an action is no place of a level, or no number from -1 to 1; no account has moved then.
+        """
+        # New arrays: callers keep the last across a step.
+        observations = np.empty((len(self.clock), self._width), dtype=np.float32)
+        self.rewards = np.empty((1, len(self.clock)), dtype=np.float32)
+        n_ended: int = kernel.step(
+            self._levels,
+            self._flat(actions),
             *self._world,
             self.state,
             self._memory,
             self.clock,
-            targets,
-            rewards,
-            path,
-            use,
+            self._targets,
+            self.rewards,
+            self.path,
+            self.use,
+            self.ended,
+            self.market.table,
+            self._all,
+            observations,
+        )
+        if n_ended < 0:
+            raise ValueError(self._no_actions(actions))
+        return observations, n_ended
+
+    def targets(self, actions: NDArray[np.generic]) -> Floats:
+        """Position targets, from -1 to 1, of actions; raises `ValueError` for what is no action."""
+        if not kernel.choose(self._levels, self._flat(actions), self._targets):
+            raise ValueError(self._no_actions(actions))
+        return self._targets[0].copy()
+
+    def _flat(self, actions: NDArray[np.generic]) -> NDArray[np.generic]:
+        flat = np.asarray(actions).reshape(-1)
+        if len(self._levels) and flat.dtype.kind not in "iu":
+            raise ValueError(self._no_actions(actions))
+        return flat
+
+    def _no_actions(self, actions: NDArray[np.generic]) -> str:
+        n = len(self.clock)
+        if len(self._levels):
+            wanted = f"{n} whole numbers, each the place of one of the levels {self.config.levels}"
+        else:
+            wanted = f"{n} numbers from -1 to 1"
+        return f"actions are {actions}; expected {wanted}."
+
+    def replay(self, targets: Floats, path: Floats, use: Floats) -> None:
+        """Have the one account follow targets through one bar each; write what came of it, a row a bar."""
+        kernel.simulate(
+            *self._world,
+            self.state,
+            self._memory,
+            self.clock,
+            targets[:, None],
+            np.empty((len(targets), 1), dtype=np.float32),
+            path[:, None],
+            use[:, None],
             self.ended,
         )
-        return done
 
     def _open(self, rows: NDArray[np.int64]) -> None:
         kernel.open_accounts(
             self.market.bars, self.state, self._memory, self.clock, rows, float(self.episode_bars)
         )
-
-    def targets(self, actions: NDArray[np.generic]) -> Floats:
-        """Position targets, from -1 to 1, of actions; raises `ValueError` for what is no action."""
-        n = len(self.clock)
-        if self._levels is None:
-            targets = np.asarray(actions, dtype=np.float64).reshape(-1)
-            if len(targets) != n or not (np.abs(targets) <= 1.0).all():
-                raise ValueError(f"actions are {actions}; expected {n} numbers from -1 to 1.")
-            return targets
-        places, targets = np.asarray(actions).reshape(-1), np.empty(n)
-        whole = places.dtype.kind in "iu" and len(places) == n
-        if not (whole and kernel.look_up(self._levels, places, targets)):
-            raise ValueError(
-                f"actions are {actions}; expected {n} whole numbers, each the place of one of the levels "
-                f"{self.config.levels}."
-            )
-        return targets
 
     def observe(self, rows: NDArray[np.int64] | None = None) -> Observations:
         """What accounts see, all of them without `rows`, in a new array of shape (n_rows, width)."""
