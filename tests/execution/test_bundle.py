@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.pipeline import current
+from tests.pipeline import SYMBOL, current
+from trading_assets.config import load_settings
 from trading_assets.errors import ArtifactError
 from trading_assets.execution import Policy, load_bundle
 from trading_assets.registry.tables import read_table
+from trading_assets.risk import RiskAgent
 
 REPLAY = """
 import sys, importlib.abc
@@ -111,6 +113,12 @@ def test_the_memory_of_the_gru_is_warmed_with_the_rest(
     for row in observations[policies[0].warm_up_bars :][:50]:
         here, there = (policy.predict(row)[1]["probabilities"] for policy in policies)
         np.testing.assert_allclose(here, there, rtol=0, atol=1e-5)
+
+
+def test_the_limits_it_was_trained_with_travel_in_it_as_a_risk_agent_reads_them(bundle: Path) -> None:
+    agent = RiskAgent(policy_yaml=bundle / "limits.json")
+    assert agent.limits == load_settings("smoke", SYMBOL).risk
+    assert agent.limits.drawdown is not None
 
 
 def test_parity_and_latency_stand_in_the_metadata(bundle: Path) -> None:

@@ -19,6 +19,7 @@ from trading_assets.config.settings import EnvConfig
 from trading_assets.errors import TradingAssetsError
 from trading_assets.market.synthetic import SyntheticMarket
 from trading_assets.reports.html import daily_returns, days_per_year, write_html
+from trading_assets.reports.tearsheet import monthly_returns
 from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.simulation.baselines import always_flat
 from trading_assets.simulation.market import Market
@@ -50,7 +51,14 @@ def result(bars: np.ndarray) -> BacktestResult:
 @pytest.fixture(scope="module")
 def page(result: BacktestResult, times: Times, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("html") / "report.html"
-    written = write_html(path, times(result), result, title="SYN <1h> & co", periods_per_year=PER_YEAR)
+    written = write_html(
+        path,
+        times(result),
+        result.returns,
+        result.market_returns,
+        title="SYN <1h> & co",
+        periods_per_year=PER_YEAR,
+    )
     assert written == path
     return path.read_text(encoding="utf-8")
 
@@ -63,7 +71,9 @@ def row(page: str, name: str) -> list[str]:
 
 
 def percents(page: str, name: str) -> list[float]:
-    return [float(cell.rstrip("%").replace(",", "")) for cell in row(page, name)]
+    """The numbers of a row; what is no number is left out."""
+    cells = [cell.rstrip("%").replace(",", "") for cell in row(page, name)]
+    return [float(cell) for cell in cells if re.fullmatch(r"-?[\d.]+", cell)]
 
 
 def test_the_page_has_the_title_escaped_and_the_span(page: str) -> None:
@@ -92,6 +102,18 @@ def test_ratios_are_of_daily_returns(page: str, result: BacktestResult, times: T
     ):
         daily = daily_returns(times(result), returns)
         assert sharpe == pytest.approx(daily.mean() / daily.std() * np.sqrt(365), abs=0.006)
+
+
+def test_years_stand_in_a_table_and_not_in_the_chart_that_labels_them_wrong(
+    page: str, result: BacktestResult, times: Times
+) -> None:
+    hold, net = (
+        (1 + monthly_returns(times(result), returns).loc[2018]).prod() - 1
+        for returns in (result.market_returns, result.returns)
+    )
+    assert percents(page, "2018")[:2] == pytest.approx([100 * hold, 100 * net], abs=0.006)
+    assert "EOY Returns  vs Benchmark" not in page and 'id="eoy_returns"' not in page
+    assert 'id="monthly_dist"' in page
 
 
 def test_nothing_of_the_page_comes_from_elsewhere(page: str) -> None:
@@ -130,7 +152,9 @@ def test_hours_of_an_exchange_have_252_days_a_year() -> None:
 
 
 def write(path: Path, result: BacktestResult, times: Times) -> str:
-    write_html(path, times(result), result, title="x", periods_per_year=PER_YEAR)
+    write_html(
+        path, times(result), result.returns, result.market_returns, title="x", periods_per_year=PER_YEAR
+    )
     return path.read_text(encoding="utf-8")
 
 
@@ -162,7 +186,8 @@ def test_equal_results_give_equal_pages_without_a_word(
         path = write_html(
             tmp_path / "again.html",
             times(result),
-            result,
+            result.returns,
+            result.market_returns,
             title="SYN <1h> & co",
             periods_per_year=PER_YEAR,
         )

@@ -13,7 +13,7 @@ from trading_assets.config.settings import CostSettings, EnvConfig
 from trading_assets.market.synthetic import SyntheticMarket
 from trading_assets.reports.tearsheet import (
     cost_waterfall,
-    equity_and_drawdown,
+    deepest_drawdowns,
     monthly_returns,
     rolling_sharpe,
     sharpe_over_time,
@@ -233,18 +233,14 @@ def test_pictures_of_different_results_differ_and_of_equal_ones_are_equal(
     assert all(a != b for a, b in zip(drawn[0], drawn[2], strict=True))
 
 
-def test_one_bar_s_drawdown_is_not_thinned_away(bars: np.ndarray, times: Times, tmp_path: Path) -> None:
-    """Of 2,999 bars one in two is drawn; a crash within a bar that is left out must show."""
-    world = Market.make(bars)
-    calm = buy_and_hold(world)
-    path = calm.path.copy()
-    path[1_001, 0] *= 0.3
-    crashed = BacktestResult(world, calm.asked, path, calm.use, None)
-    drawn = []
-    for one in (calm, crashed):
-        name = equity_and_drawdown(tmp_path, times(one), one)
-        drawn.append((tmp_path / name).read_bytes())
-    assert drawn[0] != drawn[1]
+def test_one_bar_s_drawdown_is_not_thinned_away(result: BacktestResult) -> None:
+    equity = np.array([1.0, 0.9, 1.2, 0.3, 1.2, 1.5, 1.2])
+    np.testing.assert_allclose(deepest_drawdowns(equity, 2), [-0.1, -0.75, -0.2])
+    np.testing.assert_allclose(deepest_drawdowns(equity, 4), [-0.75, -0.2])
+    for every in (1, 7, 5_000):
+        found = deepest_drawdowns(result.equity, every)
+        assert len(found) == -(-len(result.returns) // every)
+        assert found.min() == pytest.approx(empyrical.max_drawdown(result.returns))
 
 
 def test_the_window_of_the_sharpe_ratio_can_be_chosen(

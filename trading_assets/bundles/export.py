@@ -20,7 +20,7 @@ from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.forecasters.stage1 import Stage1
 from trading_assets.simulation.kernel import ACCOUNT_NAMES
 
-WEIGHT_FILES = ("architecture.json", "weights.safetensors")
+BUNDLE_FILES = ("architecture.json", "weights.safetensors", "limits.json")
 """What a bundle is; the exports follow from it and differ from run to run."""
 
 

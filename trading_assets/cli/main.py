@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from trading_assets import __version__
@@ -80,6 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     listing = model_actions.add_parser("list", help="versions in force")
     listing.add_argument("--all", action="store_true", help="every version")
     models.set_defaults(run=_models)
+
+    report = commands.add_parser("report", help="a symbol's backtest: verdict, pictures, HTML tear sheet")
+    report.add_argument("symbol", help="for instance BTCUSDT")
+    report.add_argument("--html", type=Path, metavar="FILE", help="write quantstats' tear sheet there")
+    report.set_defaults(run=_report)
 
     trials = commands.add_parser("trials", help="what was tried, by which Sharpe ratios are deflated")
     trials.add_argument("symbols", nargs="*", metavar="SYMBOL", help="default: all")
@@ -261,6 +267,12 @@ def _models(options: argparse.Namespace) -> int:
     from trading_assets.cli.inspect import show_models
 
     return show_models(every_version=options.all)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from trading_assets.cli.report import show_report
+
+    return show_report(options.symbol, options.html)
 
 
 def _trials(options: argparse.Namespace) -> int:

@@ -48,7 +48,7 @@ def print_results(store: ArtifactStore, symbols: list[str], ran: list[str], fail
         bundle = store.current("bundles", "policy_bundle", symbol)
         if bundle and report:
             console.print(f"{symbol}  bundle {bundle.path}", highlight=False, soft_wrap=True)
-            picture = report.path / "equity.png"
+            picture = report.path / report.summary.pictures[0]
             console.print(f"{symbol}  report {picture}", highlight=False, soft_wrap=True)
 
 

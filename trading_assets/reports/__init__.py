@@ -1,5 +1,11 @@
-"""What people look at: pictures, the backtest of a finished bundle."""
+"""What forecasters and finished bundles were worth: figures, verdicts, pictures, the tear sheet."""
 
 from trading_assets.lazy import lazy_exports
 
-__getattr__ = lazy_exports(__name__, {"backtest": ("replay_bundle", "run_baselines")})
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "html": ("write_html",),
+        "tearsheet": ("tear_sheet",),
+    },
+)

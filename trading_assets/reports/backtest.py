@@ -21,6 +21,8 @@ from trading_assets.simulation.baselines import (
 from trading_assets.simulation.kernel import ACCOUNT_NAMES
 from trading_assets.validation.metrics import NO_EDGE, verdict
 
+RETURNS = "returns.parquet"
+
 
 def replay_bundle(bundle: Path, market: AgentMarket) -> tuple[BacktestResult, pd.DataFrame]:
     """Ask a loaded bundle for every decision of the test era.
@@ -51,6 +53,12 @@ def replay_bundle(bundle: Path, market: AgentMarket) -> tuple[BacktestResult, pd
     decisions.insert(0, "bar", np.arange(rows.start, rows.stop))
     decisions["action"] = np.concatenate([unseen[:, 0], result.asked])
     return result, decisions
+
+
+def returns_table(times: pd.Series[Any], result: BacktestResult) -> pd.DataFrame:
+    """What every bar earned, `strategy` net of costs and `market`: all that the HTML tear sheet needs."""
+    columns = {"timestamp": times.to_numpy(), "strategy": result.returns, "market": result.market_returns}
+    return pd.DataFrame(columns)
 
 
 def run_baselines(market: AgentMarket, width: float) -> dict[str, BacktestResult]:

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from trading_assets.errors import TradingAssetsError
 from trading_assets.registry.files import replace_file
 from trading_assets.reports.tearsheet import utc_times
-from trading_assets.simulation.backtesting import BacktestResult
 
 Floats = NDArray[np.float64]
 HOLD = "Buy and hold"
@@ -39,7 +38,13 @@ _STYLE: Any = {
 
 
 def write_html(
-    path: Path, times: pd.Series[Any], result: BacktestResult, *, title: str, periods_per_year: float
+    path: Path,
+    times: pd.Series[Any],
+    returns: Floats,
+    market_returns: Floats,
+    *,
+    title: str,
+    periods_per_year: float,
 ) -> Path:
     """Write the tear sheet of daily returns beside those of the market; equal results give equal files.
 
@@ -50,9 +55,9 @@ def write_html(
     ----------
     path : Path
         Written whole or not at all.
-    times : Series of timestamps, of length n_decisions
-        Of the bar after each decision.
-    result : BacktestResult
+    times : Series of timestamps, of length n_bars
+    returns, market_returns : ndarray of shape (n_bars,)
+        Of each bar, for instance of a `BacktestResult`.
     title : str
     periods_per_year : float
         Bars a year.
@@ -62,8 +67,7 @@ def write_html(
     TradingAssetsError
         When quantstats is not installed.
     """
-    strategy = daily_returns(times, result.returns)
-    market = daily_returns(times, result.market_returns)
+    strategy, market = daily_returns(times, returns), daily_returns(times, market_returns)
     per_year = days_per_year(times, periods_per_year)
     held = f"{np.prod(1 + market.to_numpy()) - 1:+.2%}"
     strategy, market = _not_prices(strategy, market)
@@ -152,8 +156,10 @@ def _own_style() -> Iterator[None]:
 
 
 def _tidy(page: str, title: str) -> str:
-    """Without the icon from the network, a call of a script that is not there, and when it was drawn."""
+    """Without what is fetched from the network, called but not there, drawn wrong, or the time of drawing."""
     page = re.sub(r"<title>.*?</title>", lambda _: f"<title>{escape(title)}</title>", page, count=1)
     page = re.sub(r'<link rel="shortcut icon"[^>]*>', "", page)
     page = re.sub(r"<dc:date>.*?</dc:date>", "", page)
+    # Quantstats 0.0.86 with pandas 3.1 writes 2019 below the bars of 2018; the table of years is right.
+    page = re.sub(r'<div id="eoy_returns">.*?</div>', "", page, flags=re.DOTALL)
     return page.replace(' onload="save()"', "")

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from trading_assets.forecasters.calibration_error import reliability_curve
-from trading_assets.simulation.backtesting import BacktestResult
 from trading_assets.validation.eras import ERA_NAMES, Eras
 from trading_assets.validation.splits import PurgedSplitter
 
@@ -26,7 +25,7 @@ LEFT_OUT_COLOUR = "#e4e4e4"
 MAX_POINTS = 2_000
 
 
-def _figure(rows: int = 1, height: float = 2.8, **kwargs: Any) -> tuple[Figure, list[Axes]]:
+def figure_of(rows: int = 1, height: float = 2.8, **kwargs: Any) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(8, height * rows), layout="constrained")
     axes = np.atleast_1d(figure.subplots(rows, 1, **kwargs))
     for axis in axes:
@@ -35,31 +34,31 @@ def _figure(rows: int = 1, height: float = 2.8, **kwargs: Any) -> tuple[Figure, 
     return figure, list(axes)
 
 
-def _save(figure: Figure, folder: Path, name: str, dpi: int = 80) -> str:
+def save(figure: Figure, folder: Path, name: str, dpi: int = 80) -> str:
     figure.savefig(folder / name, dpi=dpi)
     return name
 
 
-def _thin(*columns: Any) -> list[Any]:
+def thin(*columns: Any) -> list[Any]:
     step = max(len(columns[0]) // MAX_POINTS, 1)
     return [column[::step] for column in columns]
 
 
 def price(folder: Path, bars: pd.DataFrame) -> str:
-    figure, (top, bottom) = _figure(2, 2.2, sharex=True)
-    times, close, volume = _thin(bars["timestamp"], bars["close"], bars["volume"])
+    figure, (top, bottom) = figure_of(2, 2.2, sharex=True)
+    times, close, volume = thin(bars["timestamp"], bars["close"], bars["volume"])
     top.plot(times, close, lw=0.8)
     top.set(yscale="log", ylabel="close")
     bottom.plot(times, volume, lw=0.5, color="grey")
     bottom.set(yscale="log", ylabel="volume")
-    return _save(figure, folder, "price.png")
+    return save(figure, folder, "price.png")
 
 
 def candles(folder: Path, bars: pd.DataFrame) -> str:
     """The last 120 bars: wicks from low to high, bodies from open to close, volume below."""
     part = bars.iloc[-120:].reset_index(drop=True)
     up = (part["close"] >= part["open"]).to_numpy()
-    figure, (top, bottom) = _figure(2, 2.4, sharex=True)
+    figure, (top, bottom) = figure_of(2, 2.4, sharex=True)
     for rows, colour in ((up, "#59a14f"), (~up, "#d1495b")):
         some = part[rows]
         top.vlines(some.index, some["low"], some["high"], color=colour, lw=0.8)
@@ -70,55 +69,55 @@ def candles(folder: Path, bars: pd.DataFrame) -> str:
     bottom.set_xticks(ticks, [f"{part['timestamp'][i]:%Y-%m-%d %H:%M}" for i in ticks], fontsize=7)
     top.set(ylabel=f"the last {len(part)} bars")
     bottom.set(ylabel="volume")
-    return _save(figure, folder, "candles.png")
+    return save(figure, folder, "candles.png")
 
 
 def missing(folder: Path, features: pd.DataFrame) -> str:
     """Rows without a value, a feature."""
     counts = features.isna().sum()
-    figure, (axis,) = _figure(1, 0.8 + 0.13 * len(counts))
+    figure, (axis,) = figure_of(1, 0.8 + 0.13 * len(counts))
     axis.barh(range(len(counts)), counts.to_numpy())
     axis.set_yticks(range(len(counts)), counts.index, fontsize=5.5)
     axis.invert_yaxis()
     axis.set(xlabel=f"rows without a value, of {len(features)} (the warm-up)")
-    return _save(figure, folder, "missing.png", dpi=120)
+    return save(figure, folder, "missing.png", dpi=120)
 
 
 def correlations(folder: Path, features: pd.DataFrame) -> str:
     sample = features.dropna().iloc[:: max(len(features) // 5_000, 1)]
-    figure, (axis,) = _figure(1, 8.0)
+    figure, (axis,) = figure_of(1, 8.0)
     image = axis.imshow(sample.corr().to_numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
     axis.set_xticks(range(len(sample.columns)), sample.columns, rotation=90, fontsize=5)
     axis.set_yticks(range(len(sample.columns)), sample.columns, fontsize=5)
     axis.grid(visible=False)
     figure.colorbar(image, label="correlation of features", shrink=0.6)
-    return _save(figure, folder, "correlations.png", dpi=150)
+    return save(figure, folder, "correlations.png", dpi=150)
 
 
 def forward_returns(folder: Path, forward: Floats, horizon: int) -> str:
-    figure, (axis,) = _figure()
+    figure, (axis,) = figure_of()
     known = forward[np.isfinite(forward)]
     if len(known):
         axis.hist(np.clip(known, *np.percentile(known, [0.5, 99.5])), bins=80)
     axis.axvline(0, color="black", lw=0.8)
     axis.set(xlabel=f"return from the next open over {horizon} bars", ylabel="bars")
-    return _save(figure, folder, "forward_returns.png")
+    return save(figure, folder, "forward_returns.png")
 
 
 def balance(folder: Path, times: pd.Series[Any], direction: Floats, variance: Floats) -> str:
-    figure, (axis,) = _figure()
+    figure, (axis,) = figure_of()
     for name, values in (("up", direction), ("high variance", variance)):
         share = pd.Series(values).rolling(1_000, min_periods=200).mean()
-        axis.plot(*_thin(times, share), lw=1, label=name)
+        axis.plot(*thin(times, share), lw=1, label=name)
     axis.axhline(0.5, color="black", lw=0.8)
     axis.set(ylabel="share of labels, 1000 bars", ylim=(0, 1))
     axis.legend()
-    return _save(figure, folder, "balance.png")
+    return save(figure, folder, "balance.png")
 
 
 def folds(folder: Path, eras: Eras, splits: Sequence[tuple[Rows, Rows]], n_bars: int) -> str:
     """Eras in the top row; below, each fold's training bars (blue) and test bars (orange)."""
-    figure, (axis,) = _figure(1, 3.2)
+    figure, (axis,) = figure_of(1, 3.2)
     for name in ERA_NAMES:
         era = getattr(eras, name)
         axis.barh(0, len(era), left=era.start, color=ERA_COLOURS[name])
@@ -129,13 +128,13 @@ def folds(folder: Path, eras: Eras, splits: Sequence[tuple[Rows, Rows]], n_bars:
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.set(xlim=(0, n_bars), xlabel="bar (white: purged, embargoed, or warm-up)")
-    return _save(figure, folder, "folds.png")
+    return save(figure, folder, "folds.png")
 
 
 def splits(folder: Path, splitter: PurgedSplitter, n_rows: int) -> str:
     """Training rows (blue), test rows (orange) and rows left out (grey) of every split, first on top."""
     numbered = list(enumerate(splitter.split(np.empty(n_rows)), start=1))
-    figure, (axis,) = _figure(1, 0.9 + 0.22 * len(numbered))
+    figure, (axis,) = figure_of(1, 0.9 + 0.22 * len(numbered))
     for number, split in numbered:
         axis.barh(number, n_rows, color=LEFT_OUT_COLOUR)
         _draw_split(axis, number, split)
@@ -144,7 +143,7 @@ def splits(folder: Path, splitter: PurgedSplitter, n_rows: int) -> str:
     axis.invert_yaxis()
     axis.set(title=type(splitter).__name__, xlim=(0, n_rows))
     axis.set(xlabel="row (blue: train, orange: test, grey: left out)")
-    return _save(figure, folder, "splits.png")
+    return save(figure, folder, "splits.png")
 
 
 def _draw_split(axis: Axes, y: int, split: tuple[Rows, Rows]) -> None:
@@ -156,19 +155,19 @@ def _draw_split(axis: Axes, y: int, split: tuple[Rows, Rows]) -> None:
 def bars_chart(folder: Path, name: str, values: Mapping[str, float], label: str) -> str:
     """Horizontal bars, the largest on top, at most 20."""
     chosen = sorted(values.items(), key=lambda item: item[1])[-20:]
-    figure, (axis,) = _figure(1, 0.8 + 0.22 * len(chosen))
+    figure, (axis,) = figure_of(1, 0.8 + 0.22 * len(chosen))
     axis.barh([key for key, _ in chosen], [value for _, value in chosen])
     axis.tick_params(axis="y", labelsize=7)
     axis.set_xlabel(label)
-    return _save(figure, folder, name)
+    return save(figure, folder, name)
 
 
 def fold_scores(folder: Path, rows: Sequence[Mapping[str, Any]]) -> str:
-    figure, (axis,) = _figure()
+    figure, (axis,) = figure_of()
     axis.bar([f"fold {row['fold'] + 1}" for row in rows], [row["AUC"] for row in rows])
     axis.axhline(0.5, color="black", lw=0.8)
     axis.set(ylabel="AUC out of fold", ylim=(0.4, None))
-    return _save(figure, folder, "fold_scores.png")
+    return save(figure, folder, "fold_scores.png")
 
 
 def reliability(folder: Path, curves: Mapping[str, tuple[Floats, Floats, Floats]]) -> str:
@@ -191,7 +190,7 @@ def reliability(folder: Path, curves: Mapping[str, tuple[Floats, Floats, Floats]
         )
         axis.grid(alpha=0.25)
         axis.legend()
-    return _save(figure, folder, "reliability.png")
+    return save(figure, folder, "reliability.png")
 
 
 def importances(folder: Path, ways: Mapping[str, Mapping[str, float]]) -> str:
@@ -203,12 +202,12 @@ def importances(folder: Path, ways: Mapping[str, Mapping[str, float]]) -> str:
         axis.tick_params(labelsize=7)
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_xlabel(way)
-    return _save(figure, folder, "importance.png")
+    return save(figure, folder, "importance.png")
 
 
 def search(folder: Path, trials: Sequence[Mapping[str, Any]], importance: Mapping[str, float]) -> str:
     """Loss of every set that was tried and the best so far; below, what the losses differ by."""
-    figure, (top, bottom) = _figure(2, 2.6)
+    figure, (top, bottom) = figure_of(2, 2.6)
     done = [row for row in trials if row["median loss"] is not None]
     numbers, losses = [row["trial"] for row in done], [row["median loss"] for row in done]
     top.plot(numbers, losses, "o", ms=4)
@@ -219,53 +218,35 @@ def search(folder: Path, trials: Sequence[Mapping[str, Any]], importance: Mappin
     top.set(xlabel="trial (grey: given up)", ylabel="median loss of the folds")
     bottom.barh(list(importance), list(importance.values()))
     bottom.set(xlabel="share of what the losses differ by")
-    return _save(figure, folder, "search.png")
+    return save(figure, folder, "search.png")
 
 
 def growth(folder: Path, times: pd.Series[Any], equities: Mapping[str, Floats]) -> str:
-    figure, (axis,) = _figure()
+    figure, (axis,) = figure_of()
     for name, equity in equities.items():
-        axis.plot(*_thin(times, equity), lw=1, label=name)
+        axis.plot(*thin(times, equity), lw=1, label=name)
     axis.axhline(1, color="black", lw=0.8)
     axis.set(yscale="log", ylabel="equity, net of costs")
     axis.legend()
-    return _save(figure, folder, "growth.png")
+    return save(figure, folder, "growth.png")
 
 
 def probabilities(folder: Path, times: pd.Series[Any], columns: Mapping[str, Floats]) -> str:
-    figure, (axis,) = _figure()
+    figure, (axis,) = figure_of()
     for name, p in columns.items():
         smooth = pd.Series(p).rolling(48, min_periods=1).mean()
-        axis.plot(*_thin(times, smooth), lw=0.7, label=name)
+        axis.plot(*thin(times, smooth), lw=0.7, label=name)
     axis.axhline(0.5, color="black", lw=0.8)
     axis.set(ylabel="P(up), mean of 48 bars")
     axis.legend()
-    return _save(figure, folder, "probabilities.png")
+    return save(figure, folder, "probabilities.png")
 
 
 def training(folder: Path, history: Sequence[Mapping[str, float]]) -> str:
-    figure, (axis,) = _figure()
+    figure, (axis,) = figure_of()
     axis.plot([row["steps"] for row in history], [row["equity"] for row in history], "o-")
     kept = [row for row in history if row["kept"]]
     axis.plot([row["steps"] for row in kept], [row["equity"] for row in kept], "o", ms=9, color="#d1495b")
     axis.axhline(1, color="black", lw=0.8)
     axis.set(xlabel="steps (red: kept)", ylabel="final equity on validation")
-    return _save(figure, folder, "training.png")
-
-
-def equity(folder: Path, times: pd.Series[Any], results: Mapping[str, BacktestResult]) -> str:
-    """Equity of all, then drawdown and exposure of the first."""
-    figure, (top, middle, bottom) = _figure(3, 2.2, sharex=True)
-    for number, (name, result) in enumerate(results.items()):
-        top.plot(*_thin(times, result.equity[1:]), lw=1.4 if number == 0 else 0.8, label=name)
-    top.axhline(1, color="black", lw=0.6)
-    top.set(yscale="log", ylabel="equity, net of costs")
-    top.legend(fontsize=7)
-    first = next(iter(results.values()))
-    drawdown = first.equity / np.maximum.accumulate(first.equity) - 1
-    middle.fill_between(*_thin(times, drawdown[1:]), color="#d1495b", alpha=0.6)
-    middle.set(ylabel="drawdown")
-    smooth = pd.Series(first.exposure).rolling(24, min_periods=1).mean()
-    bottom.plot(*_thin(times, smooth), lw=0.7)
-    bottom.set(ylabel="exposure, mean of 24 bars", ylim=(-1.3, 1.3))
-    return _save(figure, folder, "equity.png")
+    return save(figure, folder, "training.png")

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from numpy.typing import NDArray
 
 from trading_assets.market.bars import bar_seconds
-from trading_assets.reports.pictures import _figure, _save, _thin
+from trading_assets.reports.pictures import figure_of, save, thin
 from trading_assets.simulation.backtesting import BacktestResult
 from trading_assets.simulation.baselines import buy_and_hold
 from trading_assets.validation.metrics import max_drawdown, sharpe_ratio
@@ -90,6 +90,15 @@ def rolling_sharpe(returns: Floats, window: int, periods_per_year: float) -> Flo
     return np.asarray(ratio * np.sqrt(periods_per_year))
 
 
+def deepest_drawdowns(equity: Floats, every: int) -> Floats:
+    """The deepest fall from the peak so far within each `every` bars, as a negative fraction.
+
+    `equity` begins with the starting capital, which is the first peak and no bar.
+    """
+    fall = (equity / np.maximum.accumulate(equity) - 1)[1:]
+    return np.asarray(np.minimum.reduceat(fall, np.arange(0, len(fall), every)))
+
+
 def cost_waterfall(result: BacktestResult) -> list[tuple[str, float, float]]:
     """Name, start and end of each bar, from the gross to the net profit, in units of the starting capital.
 
@@ -109,19 +118,18 @@ def equity_and_drawdown(folder: Path, times: pd.Series[Any], result: BacktestRes
     """Against the market bought and held under the same costs and limits; below, the fall from the peak."""
     stamps = _clock(times, result)
     hold = buy_and_hold(result.market)
-    figure, (top, bottom) = _figure(2, 2.5, sharex=True, height_ratios=(2, 1))
+    figure, (top, bottom) = figure_of(2, 2.5, sharex=True, height_ratios=(2, 1))
     for name, equity, colour, width in (
         ("buy and hold", hold.equity, NEUTRAL, 0.9),
         ("strategy", result.equity, LONG, 1.4),
     ):
-        top.plot(*_thin(stamps, equity[1:]), lw=width, color=colour, label=name)
+        top.plot(*thin(stamps, equity[1:]), lw=width, color=colour, label=name)
     top.axhline(1, color="black", lw=0.6)
     top.set(ylabel="equity, net of costs (start = 1)")
     _log_scale(top)
     top.legend(frameon=False, loc="upper left", ncols=2)
-    fall = 100 * (result.equity / np.maximum.accumulate(result.equity) - 1)[1:]
-    starts = np.arange(0, len(fall), max(len(fall) // (4 * MAX_BINS), 1))
-    deepest = np.minimum.reduceat(fall, starts)  # one bar's fall must not be thinned away
+    every = max(len(stamps) // (4 * MAX_BINS), 1)
+    starts, deepest = np.arange(0, len(stamps), every), 100 * deepest_drawdowns(result.equity, every)
     bottom.fill_between(stamps[starts], deepest, color=LOSS, alpha=0.6, lw=0)
     bottom.set(ylabel="drawdown (%)", ylim=(1.08 * deepest.min() or -1, 0))
     _dates(bottom)
@@ -130,7 +138,7 @@ def equity_and_drawdown(folder: Path, times: pd.Series[Any], result: BacktestRes
         f"Net return {_percent(result.equity[-1] - 1)} (buy and hold {_percent(hold.equity[-1] - 1)}), "
         f"deepest drawdown {_percent(max_drawdown(result.returns))}",
     )
-    return _save(figure, folder, "equity_and_drawdown.png", DPI)
+    return save(figure, folder, "equity_and_drawdown.png", DPI)
 
 
 def exposure(folder: Path, times: pd.Series[Any], result: BacktestResult) -> str:
@@ -144,7 +152,7 @@ def exposure(folder: Path, times: pd.Series[Any], result: BacktestResult) -> str
     gap = np.abs(result.asked - result.targets)
     changed = int((gap > 1e-12).sum())
     called = np.flatnonzero(result.costs[:, -1])
-    figure, (top, bottom) = _figure(2, 2.3, sharex=True, height_ratios=(2.5, 1))
+    figure, (top, bottom) = figure_of(2, 2.3, sharex=True, height_ratios=(2.5, 1))
     peak = 0.0
     for name, values, colour in (
         ("long", np.maximum(result.exposure, 0), LONG),
@@ -173,7 +181,7 @@ def exposure(folder: Path, times: pd.Series[Any], result: BacktestResult) -> str
         f"Exposure: mean {mean:.2f}, in the market in {share:.0%} of bars; "
         f"{changed:,} of {n:,} targets not followed",
     )
-    return _save(figure, folder, "exposure.png", DPI)
+    return save(figure, folder, "exposure.png", DPI)
 
 
 def monthly_table(folder: Path, times: pd.Series[Any], result: BacktestResult) -> str:
@@ -181,7 +189,7 @@ def monthly_table(folder: Path, times: pd.Series[Any], result: BacktestResult) -
     table = monthly_returns(times, result.returns)
     years = (1 + table).prod(axis=1, min_count=1) - 1
     cells = np.column_stack([table.to_numpy(), np.full(len(table), np.nan), years.to_numpy()])
-    figure, (axis,) = _figure(1, 0.75 + 0.36 * len(table))
+    figure, (axis,) = figure_of(1, 0.75 + 0.36 * len(table))
     # A year is bluer than any month, and one wild month must not bleach the others.
     reach = max(float(np.nanpercentile(np.abs(table.to_numpy()), 95)), 0.005)
     axis.imshow(cells, cmap=_RETURNS, vmin=-reach, vmax=reach, aspect="auto")
@@ -196,7 +204,7 @@ def monthly_table(folder: Path, times: pd.Series[Any], result: BacktestResult) -
     axis.grid(visible=False)
     known = table.to_numpy()[np.isfinite(table.to_numpy())]
     _title(axis, f"Monthly returns, net of costs (%): {(known > 0).sum()} of {len(known)} months gained")
-    return _save(figure, folder, "monthly_returns.png", DPI)
+    return save(figure, folder, "monthly_returns.png", DPI)
 
 
 def sharpe_over_time(
@@ -210,10 +218,10 @@ def sharpe_over_time(
     stamps, returns = _clock(times, result), result.returns
     if window is None:
         window = max(min(round(SHARPE_DAYS * periods_per_year / 365), len(returns) // 2), 2)
-    figure, (axis,) = _figure()
+    figure, (axis,) = figure_of()
     ratio = rolling_sharpe(returns, window, periods_per_year)
     if np.isfinite(ratio).any():
-        some_times, some = _thin(stamps, ratio)
+        some_times, some = thin(stamps, ratio)
         axis.plot(some_times, some, lw=1, color="black")
         for colour, side in ((GAIN, np.fmax(some, 0)), (LOSS, np.fmin(some, 0))):
             axis.fill_between(
@@ -235,13 +243,13 @@ def sharpe_over_time(
     span = f"{days:,.0f}" if days >= 10 else f"{days:.1f}"
     dashed = f"; of the whole stretch {whole:.2f} (dashed)" if np.isfinite(whole) else ""
     _title(axis, f"Sharpe ratio of the last {window:,} bars ({span} days){dashed}")
-    return _save(figure, folder, "rolling_sharpe.png", DPI)
+    return save(figure, folder, "rolling_sharpe.png", DPI)
 
 
 def round_trips(folder: Path, result: BacktestResult) -> str:
     """Profit of each against the bars it was held, by side."""
     trades = result.trades
-    figure, (axis,) = _figure(1, 3.6)
+    figure, (axis,) = figure_of(1, 3.6)
     pnl, bars = 100 * trades["pnl"].to_numpy(), trades["bars"].to_numpy()
     size = 30 if len(trades) < 200 else 14
     for name, side, colour, marker in (("long", 1, LONG, "^"), ("short", -1, SHORT, "v")):
@@ -267,7 +275,7 @@ def round_trips(folder: Path, result: BacktestResult) -> str:
     else:
         _say(axis, "no round trips")
         _title(axis, "Round trips, net of costs")
-    return _save(figure, folder, "round_trips.png", DPI)
+    return save(figure, folder, "round_trips.png", DPI)
 
 
 def costs(folder: Path, result: BacktestResult) -> str:
@@ -275,7 +283,7 @@ def costs(folder: Path, result: BacktestResult) -> str:
     names, starts, ends = zip(*cost_waterfall(result), strict=True)
     low, high = 100 * np.array(starts), 100 * np.array(ends)
     colours = [LONG, *(GAIN if b > a else LOSS for a, b in zip(low[1:-1], high[1:-1], strict=True)), LONG]
-    figure, (axis,) = _figure(1, 3.4)
+    figure, (axis,) = figure_of(1, 3.4)
     axis.bar(range(len(names)), high - low, bottom=low, color=colours, width=0.62)
     for i in range(len(names) - 1):
         axis.plot([i + 0.31, i + 0.69], [high[i], high[i]], color="black", lw=0.6)
@@ -291,7 +299,7 @@ def costs(folder: Path, result: BacktestResult) -> str:
     axis.set(ylabel="% of starting capital", ylim=(bottom - 0.05 * reach, top + 0.12 * reach))
     paid = sum(result.costs_by_kind.values())
     _title(axis, f"From gross to net profit: costs of {100 * paid:,.{digits}f} % of starting capital")
-    return _save(figure, folder, "costs.png", DPI)
+    return save(figure, folder, "costs.png", DPI)
 
 
 def _clock(times: pd.Series[Any], result: BacktestResult) -> Times:

@@ -146,7 +146,7 @@ class Simulator:
         """Position targets, from -1 to 1, of actions; raises `ValueError` for what is no action."""
         if not kernel.choose(self._levels, self._flat(actions), self._targets):
             raise ValueError(self._no_actions(actions))
-        return self._targets[0].copy()
+        return np.array(self._targets[0])
 
     def _flat(self, actions: NDArray[np.generic]) -> NDArray[np.generic]:
         flat = np.asarray(actions).reshape(-1)

@@ -13,7 +13,7 @@ GROUP = "10_deploy"
 @step(
     group=GROUP,
     category="bundles",
-    method=2,
+    method=3,
     kinds={"pytorch", "onnx"},
     settings=("bundle", "costs", "risk"),
 )
@@ -28,7 +28,7 @@ def policy_bundle(
 ) -> Built:
     """The ensemble with all it needs, in three runtimes; shipped only if each decides as was trained."""
     from trading_assets.agents.storage import TrainedPolicy, load_market
-    from trading_assets.bundles.export import WEIGHT_FILES, contract_of, write_bundle
+    from trading_assets.bundles.export import BUNDLE_FILES, contract_of, write_bundle
     from trading_assets.bundles.latency import measure_latency
     from trading_assets.bundles.parity import require_parity
     from trading_assets.bundles.verification import check_bundle, members_of
@@ -44,6 +44,7 @@ def policy_bundle(
         members_of(policies, shares),
         warm_up_bars=settings.bundle.warm_up_bars,
     )
+    (work.folder / "limits.json").write_text(settings.risk.model_dump_json(indent=1) + "\n")
     market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), settings)
     parity, observations = check_bundle(work.folder, stage1, policies, shares, market, settings)
     require_parity(parity)
@@ -51,7 +52,7 @@ def policy_bundle(
     latency = measure_latency(work.folder, architecture, observations, settings.bundle.latency_calls)
     p50 = {name: row["p50_us"] for name, row in latency["runtimes"].items()}
     return Built(
-        identity=digest_files(work.folder, WEIGHT_FILES),
+        identity=digest_files(work.folder, BUNDLE_FILES),
         contract=digest_json(contract_of(stage1)),
         details={"parity": parity, "latency": latency},
         summary=Summary(

@@ -91,7 +91,14 @@ def backtest_report(
     from trading_assets.features.dataset import Dataset
     from trading_assets.registry.tables import write_table
     from trading_assets.reports import pictures
-    from trading_assets.reports.backtest import compare_on_test, replay_bundle, run_baselines
+    from trading_assets.reports.backtest import (
+        RETURNS,
+        compare_on_test,
+        replay_bundle,
+        returns_table,
+        run_baselines,
+    )
+    from trading_assets.reports.tearsheet import tear_sheet
 
     market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), work.settings)
     data = Dataset.read(dataset.open())
@@ -99,10 +106,11 @@ def backtest_report(
     width = json.loads((policy_ensemble.open() / "band.json").read_bytes())["width"]
     results = {"policy": result, **run_baselines(market, width)}
     rows, luck = compare_on_test(results, data.periods_per_year, work.tried)
-    write_table(decisions, work.folder / "decisions.parquet")
-    (work.folder / "metrics.json").write_text(json.dumps({"strategies": rows, "luck": luck}, indent=1))
     era = market.eras.test
     times = data.frame["timestamp"].iloc[era.start + 1 : era.stop]
+    write_table(decisions, work.folder / "decisions.parquet")
+    write_table(returns_table(times, result), work.folder / RETURNS)
+    (work.folder / "metrics.json").write_text(json.dumps({"strategies": rows, "luck": luck}, indent=1))
     policy, costs = rows[0], work.settings.costs
     return Built(
         identity=digest_files(work.folder, ["metrics.json"]),
@@ -121,7 +129,10 @@ def backtest_report(
                 "band width": width,
             },
             tables={"test era, net of costs": rows},
-            pictures=(pictures.equity(work.folder, times, results),),
+            pictures=(
+                pictures.growth(work.folder, times, {k: one.equity[1:] for k, one in results.items()}),
+                *tear_sheet(work.folder, times, result, data.periods_per_year),
+            ),
             notes=(f"bundle {policy_bundle.version}", f"{times.iloc[0]} to {times.iloc[-1]}"),
             checks=check_sharpe(policy["Sharpe"]),
         ),

@@ -1,0 +1,46 @@
+"""The backtest report of a symbol: its verdict, its pictures, and the tear sheet as HTML."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from trading_assets.cli.results import print_results
+from trading_assets.config.paths import artifacts_dir
+from trading_assets.errors import ArtifactError
+from trading_assets.registry.artifacts import ArtifactRef
+from trading_assets.registry.store import ArtifactStore
+
+
+def show_report(symbol: str, html: Path | None) -> int:
+    """Print what the report in force says; write the HTML where it is asked for."""
+    store, console = ArtifactStore(artifacts_dir()), Console()
+    report = store.current("reports", "backtest_report", symbol)
+    if report is None:
+        raise ArtifactError(
+            f"{symbol} has no backtest_report. Make it: trading-assets train all --symbols {symbol}"
+        )
+    print_results(store, [symbol], [symbol], {})
+    for picture in report.summary.pictures[1:]:
+        console.print(f"{symbol}  picture {report.path / picture}", highlight=False, soft_wrap=True)
+    if html is not None:
+        console.print(f"{symbol}  HTML {_write(report, html)}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _write(report: ArtifactRef, path: Path) -> Path:
+    from trading_assets.features.dataset import SECONDS_PER_YEAR
+    from trading_assets.market.bars import bar_seconds
+    from trading_assets.registry.tables import read_table
+    from trading_assets.reports.backtest import RETURNS
+    from trading_assets.reports.html import write_html
+
+    table = read_table(report.open() / RETURNS)
+    seconds = table["timestamp"].astype("datetime64[ns, UTC]").astype("int64").to_numpy() / 1e9
+    return write_html(
+        path,
+        table["timestamp"],
+        table["strategy"].to_numpy(),
+        table["market"].to_numpy(),
+        title=f"{report.symbol}, policy bundle on the test era",
+        periods_per_year=SECONDS_PER_YEAR / bar_seconds(seconds),
+    )
