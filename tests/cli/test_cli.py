@@ -130,6 +130,27 @@ def test_status_and_models_speak_of_every_floor(
         assert (name in out) == (step.category != "tables")
 
 
+def test_a_report_is_told_with_its_pictures_and_written_as_html(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["report", SYMBOL, "--html", str(tmp_path / "sheet.html")]) == 0
+    out = capsys.readouterr().out
+    assert f"{SYMBOL}  HTML {tmp_path / 'sheet.html'}" in out
+    pictures = [
+        line.split()[-1] for line in out.splitlines() if line.split()[1:2] in (["picture"], ["report"])
+    ]
+    assert len(pictures) == 7 and all(Path(picture).is_file() for picture in pictures)
+    assert f"{SYMBOL}, policy bundle on the test era" in (tmp_path / "sheet.html").read_text()
+
+
+def test_a_symbol_without_a_report_is_told_how_to_get_one(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = failure(capsys, "report", "BTCUSDT")
+    assert line.endswith("trading-assets train all --symbols BTCUSDT")
+
+
 def test_trials_are_told_by_symbol_and_target_and_failed_ones_too(
     own_trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
