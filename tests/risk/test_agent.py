@@ -260,7 +260,9 @@ class SlowAgent(SlowRules):
         acting = {rule for rule, until in self.acting_until.items() if until >= len(self.bars)}
         closing = acting & set(LOSSES)
         if closing:
-            return "clip" if held or target else "approve", 0.0, closing
+            if not (held or target or state.quantity):
+                return "approve", 0.0, set()
+            return "clip", 0.0, closing
         position = state.quantity * state.price / state.equity
         caps = caps_of(self.limits, state, self.prices, -1.0 if target < 0 else 1.0)
         own_caps = caps_of(self.limits, state, self.prices, -1.0 if position < 0 else 1.0)

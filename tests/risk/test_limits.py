@@ -102,7 +102,10 @@ def test_a_limit_that_stands_twice_is_refused_with_its_line(text: str, place: st
         ("activity_window: 10001\n", "is 10001: expected a number at least 1 and at most 10000"),
         ("max_price_age: 0\n", "'max_price_age' (The limits) is 0: expected a number above 0"),
         ("position: {soft: -1, hard: 2, cool_down: 0}\n", "soft' (The limits) is -1: expected a number at"),
-        ("position: {soft: 0, hard: 0, cool_down: 0}\n", "hard' (The limits) is 0: expected a number above"),
+        (
+            "position: {soft: 0, hard: 0, cool_down: 0}\n",
+            "hard' (The limits) is 0: expected a number at least",
+        ),
         ("position: {soft: 0, hard: 1, cool_down: -1}\n", "is -1: expected a number at least 0 and at most"),
         ("position: {soft: 0, hard: 1, cool_down: 100001}\n", "at least 0 and at most 100000"),
     ],

@@ -160,6 +160,10 @@ def changed(path: Path, **parts: Any) -> bytes:
     return json.dumps(json.loads(path.read_bytes()) | parts).encode()
 
 
+def packed_in(path: Path) -> list[float]:
+    return list(json.loads(path.read_bytes())["packed"])
+
+
 DAMAGES: dict[str, Callable[[Path], bytes]] = {
     "cut off": lambda path: path.read_bytes()[:-9],
     "empty": lambda _: b"",
@@ -168,10 +172,10 @@ DAMAGES: dict[str, Callable[[Path], bytes]] = {
     "a number": lambda _: b"3",
     "no limits": lambda path: changed(path, limits=None),
     "limits out of range": lambda path: changed(path, limits={"window": 3}),
-    "no accounts": lambda path: changed(path, accounts=0),
-    "accounts that are no number": lambda path: changed(path, accounts="two"),
-    "other accounts": lambda path: changed(path, accounts=2),
-    "accounts beyond counting": lambda path: changed(path, accounts=10**30),
+    "no digest": lambda path: changed(path, digest=None),
+    "another digest": lambda path: changed(path, digest="0" * 64),
+    "one number changed": lambda path: changed(path, packed=[1.0, *packed_in(path)[1:]]),
+    "nested without end": lambda _: b"[" * 100_000,
     "too few numbers": lambda path: changed(path, packed=[0.0]),
     "no numbers": lambda path: changed(path, packed=None),
     "words": lambda path: changed(path, packed=["a"]),
@@ -260,6 +264,37 @@ def test_limits_are_given_either_as_such_or_as_yaml(
             kind(**arguments)
     with pytest.raises(SettingsError):
         kind(policy_yaml="")
+
+
+def test_a_state_of_another_number_of_accounts_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    RiskAgent(every_rule(), n_accounts=3).save(path)
+    with pytest.raises(ArtifactError, match="holds 3 accounts; expected 1"):
+        RiskAgent(every_rule()).restore(path)
+
+
+def test_a_save_that_fails_leaves_no_draft_behind(tmp_path: Path) -> None:
+    (tmp_path / "state.json").mkdir()
+    with pytest.raises(OSError, match=r"state\.json"):
+        RiskAgent(every_rule()).save(tmp_path / "state.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+@pytest.mark.parametrize("field", ["traded", "orders"])
+def test_activity_cannot_be_negative(field: str) -> None:
+    """It would make room for more."""
+    agent = RiskAgent(every_rule())
+    agent.warm_up(PAST)
+    account = AccountState(START, 100.0, 1_000.0, 0.0)._replace(**{field: -1.0})
+    decision = agent.evaluate_and_enforce(RiskRequest(account, 0.0, 1.0))
+    assert decision.reasons == ("unusable number",) and not agent.state.accounts.any()
+
+
+def test_an_account_without_equity_is_closed_and_told_why() -> None:
+    agent = RiskAgent(RiskLimits())
+    account = AccountState(START, 100.0, -5.0, 1.0)
+    decision = agent.evaluate_and_enforce(RiskRequest(account, 1.0, 1.0))
+    assert decision[:3] == ("clip", 0.0, ("no equity",))
 
 
 @pytest.mark.parametrize("n_accounts", [0, -1])

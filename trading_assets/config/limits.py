@@ -18,7 +18,7 @@ class Limit(Section):
 
     soft: Annotated[float, Field(ge=0)]
     """Where the penalty starts; it rises with the square of the excess to 1 at the hard level."""
-    hard: Positive
+    hard: Annotated[float, Field(ge=1e-9)]
     """Where the rule acts."""
     cool_down: Annotated[int, Field(ge=0, le=100_000)]
     """Bars that the rule goes on acting; then what it measures starts anew."""
@@ -79,7 +79,7 @@ class RiskLimits(Section):
 
     @classmethod
     def from_yaml(cls, source: Path | str) -> Self:
-        """Limits of a YAML file, or of YAML text where `source` has a line break or a colon.
+        """Limits of a YAML file, or of YAML text: a string with a line break, a colon or a brace.
 
         Raises
         ------
@@ -87,13 +87,13 @@ class RiskLimits(Section):
             When the file cannot be read, or names an unknown limit, a value out of range, or a key twice.
         """
         text, name = str(source), "The limits"
-        if isinstance(source, Path) or not {"\n", ":"} & set(text):
+        if isinstance(source, Path) or not {"\n", ":", "{"} & set(text):
             name = f"The limits in {source}"
             try:
                 text = Path(source).read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
+            except (OSError, ValueError) as error:
                 raise SettingsError(f"{name} cannot be read as UTF-8 text: {error}") from None
         try:
-            return cls.model_validate(read_yaml(text, name))
+            return cls.model_validate(read_yaml(text, name.replace("The", "YAML of the", 1)))
         except ValidationError as error:
             raise SettingsError(explain(error, cls, source=name)) from None

@@ -100,7 +100,7 @@ class ProductionRiskAdvisor:
         Returns
         -------
         penalty : ndarray of shape (n_accounts,)
-            NaN, with nothing taken in and no use given, for an account whose numbers are not usable.
+            NaN, as its use, with nothing taken in, for an account whose numbers are not usable.
         use : ndarray of shape (n_accounts, 11)
             In the order of `RULES`.
         """
@@ -128,8 +128,8 @@ class ProductionRiskAdvisor:
         self.state.save(path)
 
     def restore(self, path: Path) -> None:
-        """See `RiskState.restore`."""
-        self.state = RiskState.restore(path, self.limits)
+        """See `RiskState.restored`."""
+        self.state = self.state.restored(path)
 
 
 def chosen_limits(limits: RiskLimits | None, policy_yaml: Path | str | None) -> RiskLimits:

@@ -22,9 +22,9 @@ Floats = NDArray[np.float64]
 Action = Literal["approve", "clip", "reject"]
 ACTIONS: tuple[Action, ...] = ("approve", "clip", "reject")
 FAULTS = ("unusable number", "clock went back", "stale price")
-REASONS = (*RULES, *FAULTS)
+REASONS = (*RULES, "no equity", *FAULTS)
 """In the order of the bits of a batch's reasons."""
-_UNUSABLE, _CLOCK, _STALE = (1 << (len(RULES) + i) for i in range(len(FAULTS)))
+_UNUSABLE, _CLOCK, _STALE = (1 << (len(RULES) + 1 + i) for i in range(len(FAULTS)))
 
 
 class RiskRequest(NamedTuple):
@@ -52,7 +52,7 @@ class RiskDecision(NamedTuple):
     Attributes
     ----------
     action : {'approve', 'clip', 'reject'}
-        Follow `target` as it was asked for; follow another `target`; send no order.
+        Follow `target` as it was asked for; trade to the `target` given here; send no order.
     target : float
         Exposure over equity to follow: after a rejection what is held, NaN where even that is unusable.
     reasons : tuple of str
@@ -181,8 +181,8 @@ class RiskAgent:
         self.state.save(path)
 
     def restore(self, path: Path) -> None:
-        """See `RiskState.restore`."""
-        self.state = RiskState.restore(path, self.limits)
+        """See `RiskState.restored`."""
+        self.state = self.state.restored(path)
 
 
 @lru_cache(maxsize=4_096)
@@ -213,7 +213,7 @@ def _decide(
     price_time: float,
 ) -> tuple[int, float, int, float]:
     faults = 0
-    if account[rules.PEAK] != 0.0 and time <= account[rules.TIME]:
+    if account[rules.OPENED] != 0.0 and time <= account[rules.TIME]:
         faults |= _CLOCK
     if time - price_time > max_price_age or price_time > time:
         faults |= _STALE

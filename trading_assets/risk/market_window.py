@@ -17,6 +17,7 @@ jit = numba.njit(cache=True, error_model="numpy")
 
 COUNT, AT, PRICE, SUM, SQUARES = range(5)
 _RING = 5
+_LARGE = 100.0
 MIN_RETURNS = 20
 """With fewer returns the risk is not known, and counts as infinite."""
 UNIT_NAMES = ("volatility", "var_long", "var_short", "cvar_long", "cvar_short")
@@ -46,7 +47,7 @@ def push_price(window: Array, n_returns: int, price: float, tail: float, unit: A
         unit[:] = np.inf
         return
     variance = (window[SQUARES] - window[SUM] * window[SUM] / n) / (n - 1)
-    unit[VOLATILITY] = np.sqrt(max(variance, 0.0))
+    unit[VOLATILITY] = np.inf if np.isnan(variance) else np.sqrt(max(variance, 0.0))
     place = (n - 1) * tail
     last = int(place)
     part = place - last
@@ -76,8 +77,11 @@ def _push_return(window: Array, n_returns: int, new: float) -> None:
     window[SUM] += new - old  # an empty place holds 0
     window[SQUARES] += new * new - old * old
     window[AT] += 1.0
-    if window[AT] == n_returns:  # summed anew once a round, so that rounding cannot pile up
-        window[AT] = window[SUM] = window[SQUARES] = 0.0
+    # Summed anew once a round, so that rounding cannot pile up, and where what leaves would leave only that.
+    wrapped = window[AT] == n_returns
+    if wrapped or not old * old <= _LARGE * window[SQUARES]:
+        window[AT] = 0.0 if wrapped else window[AT]
+        window[SUM] = window[SQUARES] = 0.0
         for k in range(_RING, low):
             window[SUM] += window[k]
             window[SQUARES] += window[k] * window[k]

@@ -39,13 +39,17 @@ _POSITION, _LEVERAGE, _NOTIONAL, _VAR, _CVAR, _VOLATILITY, _TURNOVER, _ORDERS, _
 _SOFT, _HARD, _COOL_DOWN, _PER_HARD, _PER_SPAN = range(5)
 
 # The head of an account's row.
-PEAK, TIME, _DAY_EQUITY, _EQUITY, _LOSSES, _TRADED, _ORDERED, _AT, _ACTING = range(9)
-_COOLING = 9
+OPENED, TIME, _PEAK, _DAY_EQUITY, _EQUITY, _LOSSES, _TRADED, _ORDERED, _AT, _ACTING = range(10)
+_COOLING = 10
 _RINGS = _COOLING + N_RULES
 
 APPROVE, CLIP, REJECT = range(3)
+NO_EQUITY = 1 << N_RULES
+"""The reason that is none of the rules: nothing is left to trade with."""
 _DAY_SECONDS = 86_400.0
 _ROUNDING = 1e-9
+_MOST_TURNOVER = 1e6
+"""Of a bar, whatever is left of equity: larger ones would swallow the others in the sum."""
 
 
 def pack_limits(limits: RiskLimits, capital: float = 1.0) -> NDArray[np.float64]:
@@ -83,8 +87,8 @@ def watches_market(limits: RiskLimits) -> bool:
 def open_account(account: Array, equity: float, time: float) -> None:
     """An account that has done nothing yet."""
     account[:] = 0.0
-    account[PEAK] = account[_DAY_EQUITY] = account[_EQUITY] = equity
-    account[TIME] = time
+    account[_PEAK] = account[_DAY_EQUITY] = account[_EQUITY] = equity
+    account[OPENED], account[TIME] = 1.0, time
 
 
 @jit
@@ -122,10 +126,11 @@ def observe(
     if time // _DAY_SECONDS != account[TIME] // _DAY_SECONDS:
         account[_DAY_EQUITY] = account[_EQUITY]
     account[TIME], account[_EQUITY] = time, equity
-    account[PEAK] = max(account[PEAK], equity)
+    account[_PEAK] = max(account[_PEAK], equity)
     if closed_pnl != 0.0:
         account[_LOSSES] = account[_LOSSES] + 1.0 if closed_pnl < 0.0 else 0.0
-    _take_activity(account, traded / equity if equity > 0.0 else 0.0, orders)
+    turnover = min(traded / equity, _MOST_TURNOVER) if equity > 0.0 else 0.0
+    _take_activity(account, turnover, orders)
     if account[_ACTING] > 0.0:
         _cool_down(account)
     held = abs(quantity)
@@ -134,13 +139,13 @@ def observe(
     use[_POSITION] = held
     use[_LEVERAGE] = exposure
     use[_NOTIONAL] = held * price
-    use[_VAR] = exposure * unit[VAR + short] if held > 0.0 else 0.0
-    use[_CVAR] = exposure * unit[CVAR + short] if held > 0.0 else 0.0
-    use[_VOLATILITY] = exposure * unit[VOLATILITY] if held > 0.0 else 0.0
+    use[_VAR] = _scaled(exposure, unit[VAR + short])
+    use[_CVAR] = _scaled(exposure, unit[CVAR + short])
+    use[_VOLATILITY] = _scaled(exposure, unit[VOLATILITY])
     use[_TURNOVER] = account[_TRADED]
     use[_ORDERS] = account[_ORDERED]
-    use[_DRAWDOWN] = 1.0 - equity / account[PEAK]
-    use[_DAY] = max(1.0 - equity / account[_DAY_EQUITY], 0.0)
+    use[_DRAWDOWN] = _fall(account[_PEAK], equity)
+    use[_DAY] = _fall(account[_DAY_EQUITY], equity)
     use[_STREAK] = account[_LOSSES]
     penalty = 0.0
     for rule in range(N_RULES):
@@ -151,11 +156,26 @@ def observe(
         over = min(max((use[rule] - soft) * limits[rule, _PER_SPAN], 0.0), 1.0)
         penalty += over * over
         use[rule] *= limits[rule, _PER_HARD]
-        reached = use[rule] >= 1.0 if rule >= _DRAWDOWN else use[rule] > 1.0 + _ROUNDING
+        # A loss acts when it reaches its limit, the others when they exceed it.
+        reached = use[rule] >= (1.0 - _ROUNDING if rule >= _DRAWDOWN else 1.0 + _ROUNDING)
         if reached and account[_COOLING + rule] == 0.0 and limits[rule, _COOL_DOWN] > 0.0:
             account[_COOLING + rule] = limits[rule, _COOL_DOWN]
             account[_ACTING] += 1.0
     return penalty
+
+
+@jit
+def _scaled(exposure: float, risk: float) -> float:
+    """Risk of an exposure; one without equity behind it is infinite, none at all has no risk."""
+    return exposure * risk if 0.0 < exposure < np.inf else exposure
+
+
+@jit
+def _fall(start: float, equity: float) -> float:
+    """As a fraction of the start; all of it where nothing was there and nothing is."""
+    if start > 0.0:
+        return max(1.0 - equity / start, 0.0)
+    return 0.0 if equity > 0.0 else 1.0
 
 
 @jit
@@ -187,9 +207,11 @@ def _restart(account: Array, rule: int) -> None:
     """After its cool-down a rule measures from here, or it would act for ever."""
     size = (len(account) - _RINGS) // 2
     if rule == _DRAWDOWN:
-        account[PEAK] = account[_EQUITY]
+        if account[_EQUITY] > 0.0:
+            account[_PEAK] = account[_EQUITY]
     elif rule == _DAY:
-        account[_DAY_EQUITY] = account[_EQUITY]
+        if account[_EQUITY] > 0.0:
+            account[_DAY_EQUITY] = account[_EQUITY]
     elif rule == _STREAK:
         account[_LOSSES] = 0.0
     elif rule == _TURNOVER:
@@ -223,11 +245,13 @@ def enforce(
     allowed : float
         What to follow.
     reasons : int
-        A bit for every rule that changed the target, by its place in `RULES`.
+        A bit for every rule that says so, by its place in `RULES`, or `NO_EQUITY`.
     """
     closing = _cooling(account, _DRAWDOWN, N_RULES)
     if closing or not equity > 0.0:
-        return (APPROVE if target == held == 0.0 else CLIP), 0.0, closing
+        if target == held == quantity == 0.0:
+            return APPROVE, 0.0, 0
+        return CLIP, 0.0, closing if closing else NO_EQUITY
     position = quantity * price / equity
     cap, reasons = _exposure_cap(limits, unit, price, equity, target)
     _, outgrown = _exposure_cap(limits, unit, price, equity, position)
@@ -288,6 +312,8 @@ def _exposure_cap(
 
 @jit
 def _ratio(limit: float, risk: float) -> float:
+    if np.isnan(risk):
+        return 0.0
     return limit / risk if risk > 0.0 else np.inf
 
 

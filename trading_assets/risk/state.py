@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -92,23 +93,27 @@ class RiskState:
         """Write a JSON file that `restore` reads back exactly; the old one stays until the new is whole."""
         tree = {
             "limits": self.limits.model_dump(mode="json"),
-            "accounts": len(self.accounts),
             "packed": self.packed.tolist(),
+            "digest": _digest(self.packed),
         }
         replace_file(path, json.dumps(tree).encode())
 
-    @classmethod
-    def restore(cls, path: Path, limits: RiskLimits) -> Self:
-        """A saved state; raises `ArtifactError` where it is damaged or was saved under other limits."""
+    def restored(self, path: Path) -> Self:
+        """The state in a file, for the same limits and as many accounts.
+
+        Raises
+        ------
+        ArtifactError
+            When the file is damaged, or was saved under other limits or for another number of accounts.
+        """
         try:
             tree = json.loads(path.read_bytes())
-            saved, packed = (
-                RiskLimits.model_validate(tree["limits"]),
-                np.array(tree["packed"], dtype=np.float64),
-            )
-            state = cls(limits, tree["accounts"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            saved = RiskLimits.model_validate(tree["limits"])
+            packed = np.array(tree["packed"], dtype=np.float64)
+            whole = tree["digest"] == _digest(packed)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ArtifactError(f"{path} holds no state of risk rules: {error}") from None
+        limits = self.limits
         if saved != limits:
             names = [
                 name for name in RiskLimits.model_fields if getattr(saved, name) != getattr(limits, name)
@@ -117,10 +122,19 @@ class RiskState:
                 f"{path} was saved under other limits ({', '.join(names)} differ); "
                 "restore it with those, or start anew."
             )
-        if packed.shape != state.packed.shape or not np.isfinite(packed).all():
-            raise ArtifactError(f"{path} is damaged; expected {len(state.packed)} finite numbers.")
+        if not whole:
+            raise ArtifactError(f"{path} is damaged; restore it from a copy, or start anew.")
+        if packed.shape != self.packed.shape:
+            n = len(self.accounts)
+            found = len(packed) * n // len(self.packed)
+            raise ArtifactError(f"{path} holds {found} accounts; expected {n}.")
+        state = type(self)(limits, len(self.accounts))
         state.packed[:] = packed
         return state
+
+
+def _digest(packed: Floats) -> str:
+    return hashlib.sha256(packed.tobytes()).hexdigest()
 
 
 @numba.njit(cache=True, error_model="numpy", inline="always")
@@ -141,9 +155,10 @@ def assess(
     closed_pnl: float,
 ) -> float:
     """Take in an account's bar; the penalty, or NaN, and nothing taken in, where a number is not usable."""
-    if not (np.isfinite(time + price + equity + quantity + traded + orders + closed_pnl) and price > 0.0):
+    finite = np.isfinite(time + price + equity + quantity + traded + orders + closed_pnl)
+    if not (finite and price > 0.0 and traded >= 0.0 and orders >= 0.0):
         return np.nan
-    if account[rules.PEAK] == 0.0:
+    if account[rules.OPENED] == 0.0:
         rules.open_account(account, equity, time)
     push_price(window, n_returns, price, tail, unit)
     return rules.observe(
@@ -182,3 +197,5 @@ def assess_many(
             s[5],
             s[6],
         )
+        if np.isnan(out[i]):
+            use[i, :] = np.nan
