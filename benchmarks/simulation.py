@@ -2,12 +2,12 @@
 
     OMP_NUM_THREADS=1 taskset -c 0 python -m benchmarks.simulation [--repeats 15]
 
-Peers: gym-anytrading 2.x (its StocksEnv with our table as signal features) and gym-trading-env 0.1.x, both in
+Peers: gym-anytrading 2.x (its StocksEnv with our table as signal features) and gym-trading-env 0.3.x, both in
 Stable-Baselines3's DummyVecEnv, and numpy copying ready-made rows. Rates are steps of single environments a
-second: the steps of one timed call over its median time, calls taken in turns. Each of ours is one whole
-episode of 512 bars, with its reset; the peers' episodes are all of the market, so that next to none of
-their resets is in their figures. gym-anytrading knows no flat position and charges fees on longs alone, and
-gym-trading-env's Dict adds one number, the position, to its window.
+second: the steps of one timed call over its median time, calls taken in turns. Beside the peers, episodes are
+all of the market, as theirs; in the rows after those, each call is one whole episode of 512 bars with its
+resets. gym-anytrading knows no flat position and charges fees on longs alone.
+gym-trading-env pins an old ccxt: pip install --no-deps gym-trading-env==0.3.5 nest_asyncio.
 """
 
 import argparse
@@ -36,6 +36,8 @@ with warnings.catch_warnings():  # gym_trading_env turns every warning of the pr
     from gym_trading_env.environments import TradingEnv as PeerTradingEnv
 
 WINDOW, N_FEATURES, EPISODE = 16, 16, 512
+N_OWN = N_FEATURES - 2
+"""Columns of the table that gym-trading-env shows; the other two are its positions."""
 FEE, SLIPPAGE = 10.0, 5.0
 """Basis points; the peers, which know fees only, pay the sum."""
 PEER_FEE = (FEE + SLIPPAGE) / 1e4
@@ -65,12 +67,12 @@ def any_trading(bars: pd.DataFrame, table: np.ndarray, n_envs: int) -> VecEnv:
 
 
 def gym_trading(bars: pd.DataFrame, table: np.ndarray, n_envs: int) -> VecEnv:
-    """With the close as the one column besides the features: the others only lengthen its history."""
-    frame = pd.DataFrame(table, columns=[f"feature_{i}" for i in range(N_FEATURES)])
-    frame["close"] = bars["close"].to_numpy()
-    return DummyVecEnv(
-        [lambda: PeerTradingEnv(frame, positions=[-1, 0, 1], windows=WINDOW, trading_fees=PEER_FEE)] * n_envs
-    )
+    """With prices and volume beside the features, as its documentation has them; two of them are its own."""
+    frame = pd.DataFrame(table[:, :N_OWN], columns=[f"feature_{i}" for i in range(N_OWN)])
+    for name in ("open", "high", "low", "close", "volume"):
+        frame[name] = bars[name].to_numpy()
+    settings = {"positions": [-1, 0, 1], "windows": WINDOW, "trading_fees": PEER_FEE, "verbose": 0}
+    return DummyVecEnv([lambda: PeerTradingEnv(frame, initial_position=0, **settings)] * n_envs)
 
 
 PEERS = any_trading, gym_trading
@@ -124,14 +126,14 @@ def check(ours: TradingVecEnv, peers: list[VecEnv], table: np.ndarray) -> None:
     np.testing.assert_allclose(ours.simulator.state[:, CASH], -0.0005 - 0.001 * 1.0005)
     for peer in peers:
         windows = peer.reset()
-        windows = windows["features"] if isinstance(windows, dict) else windows
         assert windows.shape == (n, WINDOW, N_FEATURES) and windows.dtype == np.float32
-        assert np.array_equal(windows[0], table[1 : 1 + WINDOW])
+        first, own = (1, N_FEATURES) if peer is peers[0] else (0, N_OWN)
+        assert np.array_equal(windows[0, :, :own], table[first : first + WINDOW, :own])
     closes = peers[0].get_attr("prices")[0].astype(float)
     bought, sold = (peers[0].step(np.full(n, action))[-1][0]["total_profit"] for action in (1, 0))
     assert bought == 1.0 and np.isclose(sold, (1 - PEER_FEE) ** 2 * closes[WINDOW + 2] / closes[WINDOW + 1])
     value = peers[1].step(np.full(n, 2))[-1][0]["portfolio_valuation"]
-    assert np.isclose(value, 1_000 * (1 - PEER_FEE) * closes[WINDOW + 1] / closes[WINDOW])
+    assert np.isclose(value, 1_000 * (1 - PEER_FEE) * closes[WINDOW] / closes[WINDOW - 1], rtol=1e-4)
 
 
 def check_all_on(market: Market) -> None:
@@ -185,8 +187,9 @@ def main() -> None:
     plain = Market.make(bars, table, EnvConfig(**shape, costs=COSTS))
     header()
 
+    whole = Market.make(bars, table, EnvConfig(window=WINDOW, episode_bars=len(bars), costs=COSTS))
     for n, steps, goals in ((8, (160, 64), (">= 12", ">= 50")), (64, (32, 12), (">= 60", ">= 250"))):
-        env, peers = make_env(plain, n, seed=0), [make(frame, table, n) for make in PEERS]
+        env, peers = make_env(whole, n, seed=0), [make(frame, table, n) for make in PEERS]
         check(env, peers, table)
         works = walk(env, EPISODE, 3), walk(peers[0], steps[0], 2), walk(peers[1], steps[1], 3)
         ours, *others = rates(repeats, *works)

@@ -55,11 +55,11 @@ class TradingEnv(gym.Env[Any, Any]):
         if not self._running:
             raise gym.error.ResetNeeded("There is no running episode to step; call reset() first.")
         simulator = self.simulator
-        observations, n_ended = simulator.step(np.asarray(action))
+        observations, rewards, n_ended = simulator.step(np.asarray(action))
         self._running = n_ended == 0
         info = dict(zip(kernel.PATH, simulator.path[0, 0].tolist(), strict=True))
         info["bar"] = int(simulator.clock[0])
-        reward, ended = float(simulator.rewards[0, 0]), int(simulator.ended[0])
+        reward, ended = float(rewards[0]), int(simulator.ended[0])
         return observations[0], reward, ended == kernel.RUINED, ended == kernel.TRUNCATED, info
 
 
@@ -103,13 +103,18 @@ class TradingVecEnv(VecEnv):
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
+        return self.step(self._actions)
+
+    def step(self, actions: NDArray[Any]) -> VecEnvStepReturn:
+        """Take every account one bar on; nothing here is worth waiting for."""
         simulator = self.simulator
-        observations, n_ended = simulator.step(self._actions)
-        dones = simulator.ended.astype(np.bool_)
+        observations, rewards, n_ended = simulator.step(actions)
         if any(self._infos):  # somebody wrote into them: they are no longer ours to hand out
             self._infos = [{} for _ in range(self.num_envs)]
         infos = self._infos.copy()
+        dones = np.zeros(self.num_envs, np.bool_)
         if n_ended:
+            dones[:] = simulator.ended
             ended = np.flatnonzero(dones)
             for i in ended.tolist():
                 infos[i] = {
@@ -119,7 +124,7 @@ class TradingVecEnv(VecEnv):
                 }
             simulator.begin(ended, self._generators)
             observations[ended] = simulator.observe(ended)
-        return observations, simulator.rewards[0], dones, infos
+        return observations, rewards, dones, infos
 
     def close(self) -> None:
         pass

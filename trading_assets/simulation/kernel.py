@@ -125,8 +125,10 @@ def choose(levels: Array, actions: Array, targets: Array) -> bool:
 
 @jit
 def step(
-    levels: Array,
     actions: Array,
+    rewards: Array,
+    out: Array,
+    levels: Array,
     bars: Array,
     conditions: Array,
     rules: Array,
@@ -135,13 +137,10 @@ def step(
     memory: Array,
     clock: Array,
     targets: Array,
-    rewards: Array,
     path: Array,
     use: Array,
     ended: Array,
     table: Array,
-    rows: Array,
-    out: Array,
 ) -> int:
     """`choose`, `simulate` and `observe` at once; -1 for actions that are none, and nothing has moved."""
     if not choose(levels, actions, targets):
@@ -149,7 +148,7 @@ def step(
     n_ended = simulate(
         bars, conditions, rules, limits, state, memory, clock, targets, rewards, path, use, ended
     )
-    observe(table, clock, state, rows, out)
+    observe(table, clock, state, out)
     return n_ended
 
 
@@ -351,24 +350,19 @@ def _differential_sharpe(earned: float, mean: float, square: float) -> float:
 
 
 @jit
-def observe(table: Array, clock: Array, state: Array, rows: Array, out: Array) -> None:
-    """Write what accounts see: the last numbers of the table up to their bar's row, then `ACCOUNT_NAMES`.
+def observe(table: Array, clock: Array, state: Array, out: Array) -> None:
+    """Write what every account sees: the last numbers of the table up to its bar's row, then `ACCOUNT_NAMES`.
 
-    Parameters
-    ----------
-    rows : ndarray of int of shape (n_rows,)
-        The accounts.
-    out : ndarray of shape (n_rows, width), float32
+    `out` is of shape (n_accounts, width), float32.
     """
     flat, n_columns, width = table.reshape(-1), table.shape[1], out.shape[1] - N_SEEN
-    for row in range(len(rows)):
-        i = rows[row]
+    for i in range(len(clock)):
         first = np.uint64((clock[i] + 1) * n_columns - width)
         for k in range(np.uint64(width)):
-            out[row, k] = flat[first + k]
+            out[i, k] = flat[first + k]
         held = state[i, TARGET] != 0.0
         pnl = 10 * (state[i, EQUITY] / max(state[i, ENTRY], RUIN) - 1.0) if held else 0.0
-        out[row, width] = state[i, TARGET]
-        out[row, width + 1] = min(max(pnl, -5.0), 5.0)
-        out[row, width + 2] = min(10 * (1.0 - state[i, EQUITY] / state[i, PEAK]), 5.0)
-        out[row, width + 3] = min(state[i, AGE] / 48.0, 3.0) if held else 0.0
+        out[i, width] = state[i, TARGET]
+        out[i, width + 1] = min(max(pnl, -5.0), 5.0)
+        out[i, width + 2] = min(10 * (1.0 - state[i, EQUITY] / state[i, PEAK]), 5.0)
+        out[i, width + 3] = min(state[i, AGE] / 48.0, 3.0) if held else 0.0

@@ -16,6 +16,7 @@ from trading_assets.simulation.market import Market
 Floats = NDArray[np.float64]
 Observations = NDArray[np.float32]
 _FEATURE_BOUND = float(np.finfo(np.float32).max)
+_EVERY = slice(None)
 _ACCOUNT_LOW = (-1.0, -5.0, 0.0, 0.0)
 _ACCOUNT_HIGH = (1.0, 5.0, 5.0, 3.0)
 
@@ -58,7 +59,7 @@ class Simulator:
         The bar whose close each account is at.
     state : ndarray of shape (n_accounts, 11)
         The accounts, see `kernel`.
-    rewards, path, use, ended : ndarray
+    path, use, ended : ndarray
         Of the last step, see `kernel.simulate`.
     """
 
@@ -78,21 +79,33 @@ class Simulator:
         self.action_space = build_action_space(config)
         self.clock = np.full(n_accounts, market.start)
         self.state: Floats = np.zeros((n_accounts, kernel.N_COLUMNS))
-        # In single precision, as vectorised environments hand them out.
-        self.rewards: NDArray[np.float32] = np.zeros((1, n_accounts), dtype=np.float32)
         self.path: Floats = np.zeros((int(recording), n_accounts, len(kernel.PATH)))
         self.use: Floats = np.zeros((1, n_accounts, N_RULES))
         self._memory: Floats = np.zeros((n_accounts, account_size(config.risk)))
         self.ended = np.zeros(n_accounts, dtype=np.int64)
         self._width = config.window * market.table.shape[1] + kernel.N_SEEN
-        self._all = np.arange(n_accounts)
         self._first = np.arange(first, first + n_accounts)
         self._episodes = self._first.copy()
         self._of = n_accounts if of is None else of
         self._world = market.world
         self._levels = np.array(config.levels or (), dtype=np.float64)
+        self._discrete = config.levels is not None
         self._targets: Floats = np.zeros((1, n_accounts))
-        self._open(self._all)
+        self._open(np.arange(n_accounts))
+        self._shape = n_accounts, self._width
+        # What the kernel is given at every step; looking it up each time takes as long as eight accounts.
+        self._held = (
+            self._levels,
+            *self._world,
+            self.state,
+            self._memory,
+            self.clock,
+            self._targets,
+            self.path,
+            self.use,
+            self.ended,
+            market.table,
+        )
 
     def begin(self, rows: NDArray[np.int64], generators: Sequence[np.random.Generator]) -> None:
         """Put accounts at the start of their next episode, each by its own generator."""
@@ -111,8 +124,8 @@ class Simulator:
         """Have account i take its sequential starts from the first one on again."""
         self._episodes[i] = self._first[i]
 
-    def step(self, actions: NDArray[np.generic]) -> tuple[Observations, int]:
-        """Take every account one bar on; what each sees then, and how many episodes have ended.
+    def step(self, actions: NDArray[np.generic]) -> tuple[Observations, NDArray[np.float32], int]:
+        """Take every account one bar on: what each sees then, its reward, and how many episodes have ended.
 
         Raises
         ------
@@ -120,27 +133,12 @@ class Simulator:
             When an action is no place of a level, or no number from -1 to 1; no account has moved then.
         """
         # New arrays: callers keep the last across a step.
-        observations = np.empty((len(self.clock), self._width), dtype=np.float32)
-        self.rewards = np.empty((1, len(self.clock)), dtype=np.float32)
-        n_ended: int = kernel.step(
-            self._levels,
-            self._flat(actions),
-            *self._world,
-            self.state,
-            self._memory,
-            self.clock,
-            self._targets,
-            self.rewards,
-            self.path,
-            self.use,
-            self.ended,
-            self.market.table,
-            self._all,
-            observations,
-        )
+        observations = np.empty(self._shape, np.float32)
+        rewards = np.empty(self._targets.shape, np.float32)
+        n_ended: int = kernel.step(self._flat(actions), rewards, observations, *self._held)
         if n_ended < 0:
             raise ValueError(self._no_actions(actions))
-        return observations, n_ended
+        return observations, rewards[0], n_ended
 
     def targets(self, actions: NDArray[np.generic]) -> Floats:
         """Position targets, from -1 to 1, of actions; raises `ValueError` for what is no action."""
@@ -149,14 +147,16 @@ class Simulator:
         return np.array(self._targets[0])
 
     def _flat(self, actions: NDArray[np.generic]) -> NDArray[np.generic]:
-        flat = np.asarray(actions).reshape(-1)
-        if len(self._levels) and flat.dtype.kind not in "iu":
+        flat = np.asarray(actions)
+        if flat.ndim != 1:
+            flat = flat.reshape(-1)
+        if self._discrete and flat.dtype.kind not in "iu":
             raise ValueError(self._no_actions(actions))
         return flat
 
     def _no_actions(self, actions: NDArray[np.generic]) -> str:
         n = len(self.clock)
-        if len(self._levels):
+        if self._discrete:
             wanted = f"{n} whole numbers, each the place of one of the levels {self.config.levels}"
         else:
             wanted = f"{n} numbers from -1 to 1"
@@ -181,9 +181,9 @@ class Simulator:
             self.market.bars, self.state, self._memory, self.clock, rows, float(self.episode_bars)
         )
 
-    def observe(self, rows: NDArray[np.int64] | None = None) -> Observations:
-        """What accounts see, all of them without `rows`, in a new array of shape (n_rows, width)."""
-        chosen = self._all if rows is None else rows
-        out = np.empty((len(chosen), self._width), dtype=np.float32)
-        kernel.observe(self.market.table, self.clock, self.state, chosen, out)
+    def observe(self, rows: NDArray[np.int64] | slice = _EVERY) -> Observations:
+        """What accounts see, in a new array of shape (n_rows, width)."""
+        clock = self.clock[rows]
+        out = np.empty((len(clock), self._width), dtype=np.float32)
+        kernel.observe(self.market.table, clock, self.state[rows], out)
         return out
