@@ -5,9 +5,9 @@ from trading_assets.lazy import lazy_exports
 __getattr__ = lazy_exports(
     __name__,
     {
-        "advisor": ("ProductionRiskAdvisor", "RiskAssessment", "RiskLimits"),
+        "advisor": ("ProductionRiskAdvisor", "RiskAssessment"),
         "agent": ("RiskAgent", "RiskDecision", "RiskRequest"),
         "rules": ("RULES",),
-        "state": ("AccountState", "RiskState"),
+        "state": ("AccountState", "RiskLimits", "RiskState"),
     },
 )

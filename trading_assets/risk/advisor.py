@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.config.limits import RiskLimits
 from trading_assets.risk.rules import RULES
-from trading_assets.risk.state import N_FIELDS, AccountState, RiskState, assess, assess_many
+from trading_assets.risk.state import AccountState, assess, assess_many
+from trading_assets.risk.watcher import RiskWatcher
 
 Floats = NDArray[np.float64]
 
@@ -40,30 +39,8 @@ class RiskAssessment:
         return f"RiskAssessment(penalty={self.penalty:.4g}, use: {near or 'none'})"
 
 
-class ProductionRiskAdvisor:
-    """Watches one account, or many, against limits.
-
-    Parameters
-    ----------
-    limits : RiskLimits, optional
-    policy_yaml : Path or str, optional
-        The limits as a YAML file or text; instead of `limits`.
-    n_accounts : int
-        With more than one, `evaluate_many` is what to call.
-    """
-
-    def __init__(
-        self,
-        limits: RiskLimits | None = None,
-        *,
-        policy_yaml: Path | str | None = None,
-        n_accounts: int = 1,
-    ) -> None:
-        self.state = RiskState(chosen_limits(limits, policy_yaml), n_accounts)
-
-    @property
-    def limits(self) -> RiskLimits:
-        return self.state.limits
+class ProductionRiskAdvisor(RiskWatcher):
+    """Says how accounts stand to their limits, and what that costs; see `RiskWatcher`."""
 
     def evaluate(self, state: AccountState) -> RiskAssessment:
         """Take in the account at the close of a bar; call it once a bar, in order of time.
@@ -104,7 +81,7 @@ class ProductionRiskAdvisor:
         use : ndarray of shape (n_accounts, 11)
             In the order of `RULES`.
         """
-        own, states = self.state, check_states(states, len(self.state.accounts))
+        own, states = self.state, self._rows(states)
         penalty, use = np.empty(len(states)), np.empty((len(states), len(RULES)))
         assess_many(
             own.accounts,
@@ -118,33 +95,3 @@ class ProductionRiskAdvisor:
             penalty,
         )
         return penalty, use
-
-    def warm_up(self, prices: Floats) -> None:
-        """See `RiskState.warm_up`."""
-        self.state.warm_up(prices)
-
-    def save(self, path: Path) -> None:
-        """See `RiskState.save`."""
-        self.state.save(path)
-
-    def restore(self, path: Path) -> None:
-        """See `RiskState.restored`."""
-        self.state = self.state.restored(path)
-
-
-def chosen_limits(limits: RiskLimits | None, policy_yaml: Path | str | None) -> RiskLimits:
-    """The one of the two that is given."""
-    if (limits is None) == (policy_yaml is None):
-        raise ValueError("Give the limits either as RiskLimits or as policy_yaml.")
-    return limits if limits is not None else RiskLimits.from_yaml(policy_yaml or "")
-
-
-def check_states(states: Floats, n_accounts: int) -> Floats:
-    """`states` as the kernels read them; raises `ValueError` for another shape."""
-    array = np.ascontiguousarray(states, dtype=np.float64)
-    if array.shape != (n_accounts, N_FIELDS):
-        raise ValueError(
-            f"states have shape {array.shape}; expected ({n_accounts}, {N_FIELDS}): "
-            f"{', '.join(AccountState._fields)} of every account."
-        )
-    return array

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.config.limits import RiskLimits
 from trading_assets.risk import rules
-from trading_assets.risk.advisor import RiskAssessment, check_states, chosen_limits
+from trading_assets.risk.advisor import RiskAssessment
 from trading_assets.risk.rules import REJECT, RULES
-from trading_assets.risk.state import AccountState, RiskState, assess
+from trading_assets.risk.state import AccountState, assess
+from trading_assets.risk.watcher import RiskWatcher
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -67,33 +66,12 @@ class RiskDecision(NamedTuple):
     assessment: RiskAssessment | None
 
 
-class RiskAgent:
-    """Stands between a policy and the exchange.
+class RiskAgent(RiskWatcher):
+    """Stands between a policy and the exchange; see `RiskWatcher`.
 
     It fails closed: on a number that is not usable, a price that is stale or a clock that goes back nothing
     is ordered, and what it remembers stays as it was.
-
-    Parameters
-    ----------
-    limits : RiskLimits, optional
-    policy_yaml : Path or str, optional
-        The limits as a YAML file or text; instead of `limits`.
-    n_accounts : int
-        With more than one, `evaluate_and_enforce_many` is what to call.
     """
-
-    def __init__(
-        self,
-        limits: RiskLimits | None = None,
-        *,
-        policy_yaml: Path | str | None = None,
-        n_accounts: int = 1,
-    ) -> None:
-        self.state = RiskState(chosen_limits(limits, policy_yaml), n_accounts)
-
-    @property
-    def limits(self) -> RiskLimits:
-        return self.state.limits
 
     def evaluate_and_enforce(self, request: RiskRequest) -> RiskDecision:
         """Take in the bar just closed and decide; call it once a bar, in order of time."""
@@ -141,7 +119,7 @@ class RiskAgent:
         penalty : ndarray of shape (n_accounts,)
             NaN for a faulty request.
         """
-        own, states = self.state, check_states(states, len(self.state.accounts))
+        own, states = self.state, self._rows(states)
         times = states[:, 0] if price_times is None else price_times
         n = len(states)
         columns = {"held": held, "targets": targets, "price_times": times}
@@ -171,18 +149,6 @@ class RiskAgent:
             penalty,
         )
         return action, allowed, reasons, penalty
-
-    def warm_up(self, prices: Floats) -> None:
-        """See `RiskState.warm_up`."""
-        self.state.warm_up(prices)
-
-    def save(self, path: Path) -> None:
-        """See `RiskState.save`."""
-        self.state.save(path)
-
-    def restore(self, path: Path) -> None:
-        """See `RiskState.restored`."""
-        self.state = self.state.restored(path)
 
 
 @lru_cache(maxsize=4_096)

@@ -66,7 +66,7 @@ _SHARPE, _MEAN_VARIANCE = 1, 2
 
 
 def pack_rules(config: EnvConfig) -> NDArray[np.float64]:
-    """The numbers that `step_account` works by."""
+    """The numbers that `simulate` works by."""
     costs = config.costs
     return np.array(
         [
