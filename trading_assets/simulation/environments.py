@@ -17,6 +17,7 @@ from trading_assets.simulation import kernel
 from trading_assets.simulation.market import Market
 from trading_assets.simulation.simulator import Observations, Simulator
 
+_BOOL = np.dtype(np.bool_)
 _ONLY = np.zeros(1, dtype=np.int64)
 
 
@@ -112,7 +113,7 @@ class TradingVecEnv(VecEnv):
         if any(self._infos):  # somebody wrote into them: they are no longer ours to hand out
             self._infos = [{} for _ in range(self.num_envs)]
         infos = self._infos.copy()
-        dones = np.zeros(self.num_envs, np.bool_)
+        dones = np.zeros(self.num_envs, _BOOL)
         if n_ended:
             dones[:] = simulator.ended
             ended = np.flatnonzero(dones)

@@ -145,9 +145,8 @@ def step(
     """`choose`, `simulate` and `observe` at once; -1 for actions that are none, and nothing has moved."""
     if not choose(levels, actions, targets):
         return -1
-    n_ended = simulate(
-        bars, conditions, rules, limits, state, memory, clock, targets, rewards, path, use, ended
-    )
+    row = rewards.reshape((1, len(rewards)))
+    n_ended = simulate(bars, conditions, rules, limits, state, memory, clock, targets, row, path, use, ended)
     observe(table, clock, state, out)
     return n_ended
 

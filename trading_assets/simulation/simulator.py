@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 Observations = NDArray[np.float32]
 _FEATURE_BOUND = float(np.finfo(np.float32).max)
 _EVERY = slice(None)
+_SINGLE = np.dtype(np.float32)
 _ACCOUNT_LOW = (-1.0, -5.0, 0.0, 0.0)
 _ACCOUNT_HIGH = (1.0, 5.0, 5.0, 3.0)
 
@@ -92,7 +93,7 @@ class Simulator:
         self._discrete = config.levels is not None
         self._targets: Floats = np.zeros((1, n_accounts))
         self._open(np.arange(n_accounts))
-        self._shape = n_accounts, self._width
+        self._n, self._shape = n_accounts, (n_accounts, self._width)
         # What the kernel is given at every step; looking it up each time takes as long as eight accounts.
         self._held = (
             self._levels,
@@ -133,12 +134,11 @@ class Simulator:
             When an action is no place of a level, or no number from -1 to 1; no account has moved then.
         """
         # New arrays: callers keep the last across a step.
-        observations = np.empty(self._shape, np.float32)
-        rewards = np.empty(self._targets.shape, np.float32)
+        observations, rewards = np.empty(self._shape, _SINGLE), np.empty(self._n, _SINGLE)
         n_ended: int = kernel.step(self._flat(actions), rewards, observations, *self._held)
         if n_ended < 0:
             raise ValueError(self._no_actions(actions))
-        return observations, rewards[0], n_ended
+        return observations, rewards, n_ended
 
     def targets(self, actions: NDArray[np.generic]) -> Floats:
         """Position targets, from -1 to 1, of actions; raises `ValueError` for what is no action."""
