@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from trading_assets.features.table import FeatureTable, compute_features
 from trading_assets.market.bars import to_matrix
 from trading_assets.market.synthetic import SyntheticMarket
 from trading_assets.validation.folds import make_folds
+
+# A shell starts background jobs with interruptions ignored, and what the tests interrupt would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

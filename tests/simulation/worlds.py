@@ -90,6 +90,7 @@ class SlowAccount:
         self._margin_call(after)
         self.equity = self.cash + self.units * after[CLOSE]
         if self.equity <= 0.01:
+            self.closed_pnl += 0.01 - (self.opened if self.units else self.cash)
             self.equity = self.cash = 0.01
             self.units, self.target, self.ruined = 0.0, 0.0, True
 
@@ -114,7 +115,7 @@ class SlowAccount:
         notional = abs(self.units) * price
         self.costs["liquidation"] = config.liquidation_bps / 1e4 * notional
         self.cash += self.units * price - self.costs["liquidation"]
-        self.closed_pnl = self.cash - self.opened
+        self.closed_pnl += self.cash - self.opened
         self.traded += notional
         self.units = self.target = 0.0
 

@@ -254,10 +254,11 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
                     liquidation = rules[LIQUIDATION] * abs(units) * price
                     traded += abs(units) * price
                     cash += units * price - liquidation
-                    closed_pnl = cash - state[i, OPENED]
+                    closed_pnl += cash - state[i, OPENED]
                     units = held = 0.0
                 equity = cash + units * close
                 if equity <= RUIN:
+                    closed_pnl += RUIN - state[i, OPENED] if units != 0.0 else RUIN - cash
                     equity = cash = RUIN
                     units = held = 0.0
                 state[i, CASH], state[i, UNITS] = cash, units
