@@ -15,7 +15,8 @@ from trading_assets.risk import RULES, AccountState
 Floats = NDArray[np.float64]
 
 HOUR, DAY = 3_600.0, 86_400.0
-START = 18_000 * DAY
+START = 18_000 * DAY + 1.0
+"""A second after midnight: a bar that closes at midnight belongs to the day that ends."""
 LOSSES = ("drawdown", "daily_loss", "loss_streak")
 EXPOSURES = RULES[:6]
 
@@ -195,8 +196,8 @@ class SlowRules:
         return 1 - self.bars[-1].equity / peak
 
     def _daily_loss(self, since: int) -> float:
-        today = self.bars[-1].time // DAY
-        before = [i for i, bar in enumerate(self.bars) if bar.time // DAY < today]
+        today = math.ceil(self.bars[-1].time / DAY)
+        before = [i for i, bar in enumerate(self.bars) if math.ceil(bar.time / DAY) < today]
         base = self.bars[max([0, since, *before])].equity
         return max(1 - self.bars[-1].equity / base, 0.0)
 

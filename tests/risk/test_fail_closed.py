@@ -85,7 +85,7 @@ def test_a_clock_that_stands_or_goes_back_is_rejected(time: float, tmp_path: Pat
     assert rejected(request, tmp_path).reasons == ("clock went back",)
 
 
-@pytest.mark.parametrize("age", [3_600.001, 1e7, -0.001, -3_600.0])
+@pytest.mark.parametrize("age", [3_600.001, 1e7, -3_600.001, -1e7])
 def test_a_price_that_is_stale_or_from_the_future_is_rejected(age: float, tmp_path: Path) -> None:
     request = RiskRequest(GOOD, 0.2, 0.3, GOOD.time - age)
     assert rejected(request, tmp_path).reasons == ("stale price",)

@@ -140,9 +140,15 @@ def test_the_soft_level_must_lie_below_the_hard_one(soft: float) -> None:
 
 @pytest.mark.parametrize("rule", ["drawdown", "daily_loss", "loss_streak"])
 def test_a_rule_that_closes_positions_needs_a_cool_down(rule: str) -> None:
-    message = refusal(f"{rule}: {{soft: 0.1, hard: 2, cool_down: 0}}\n")
+    message = refusal(f"{rule}: {{soft: 0.1, hard: 1, cool_down: 0}}\n")
     assert f"{rule}.cool_down is 0; a rule that closes positions needs 1 bar or more" in message
-    assert getattr(RiskLimits.from_yaml(f"{rule}: {{soft: 0.1, hard: 2, cool_down: 1}}\n"), rule).cool_down
+    assert getattr(RiskLimits.from_yaml(f"{rule}: {{soft: 0.1, hard: 1, cool_down: 1}}\n"), rule).cool_down
+
+
+@pytest.mark.parametrize("rule", ["drawdown", "daily_loss"])
+def test_a_loss_limit_in_per_cent_is_refused(rule: str) -> None:
+    message = refusal(f"{rule}: {{soft: 5, hard: 15, cool_down: 9}}\n")
+    assert f"{rule}.hard is 15.0; expected a fraction of equity, at most 1" in message
 
 
 def test_a_rule_that_only_cuts_needs_no_cool_down() -> None:

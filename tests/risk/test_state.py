@@ -290,6 +290,19 @@ def test_activity_cannot_be_negative(field: str) -> None:
     assert decision.reasons == ("unusable number",) and not agent.state.accounts.any()
 
 
+def test_one_of_many_accounts_is_not_asked_about_alone() -> None:
+    account = AccountState(START, 100.0, 1_000.0, 0.0)
+    with pytest.raises(ValueError, match="watches 2 accounts; ask it about all of them at once"):
+        ProductionRiskAdvisor(RiskLimits(), n_accounts=2).evaluate(account)
+    with pytest.raises(ValueError, match="watches 2 accounts; ask it about all of them at once"):
+        RiskAgent(RiskLimits(), n_accounts=2).evaluate_and_enforce(RiskRequest(account, 0.0, 0.0))
+
+
+def test_limits_are_not_taken_for_a_file() -> None:
+    with pytest.raises(TypeError, match="expected RiskLimits. Files and text go to policy_yaml"):
+        RiskAgent("limits.yaml")
+
+
 def test_an_account_without_equity_is_closed_and_told_why() -> None:
     agent = RiskAgent(RiskLimits())
     account = AccountState(START, 100.0, -5.0, 1.0)

@@ -43,9 +43,10 @@ def stories(draw):
     )
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
     targets = np.repeat(rng.choice(LEVELS, n), rng.integers(1, 6, n))[: n - 1]
+    leverage, margin = draw(st.sampled_from([(1.0, 0.3), (3.0, 0.3), (3.0, 0.05), (20.0, 0.0), (20.0, 0.04)]))
     config = {
-        "max_leverage": draw(st.sampled_from([1.0, 3.0, 20.0])),
-        "maintenance_margin": draw(st.sampled_from([0.0, 0.05, 0.3])),
+        "max_leverage": leverage,
+        "maintenance_margin": margin,
         "liquidation_bps": draw(st.floats(1, 200)),
         "costs": {
             "fee_bps": draw(st.floats(0, 100)),

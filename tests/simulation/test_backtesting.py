@@ -73,7 +73,7 @@ def test_targets_known_beforehand_equal_deciding_them_bit_for_bit(bars, seed, fe
 def test_altering_the_future_changes_no_decision_and_no_account_before_it(bars, after, seed):
     """Bars up to `after` are known; all later ones are replaced."""
     other = bars.copy()
-    other[after + 1 :, 1:5] *= np.random.default_rng(seed).uniform(0.5, 2.0, (len(bars) - after - 1, 4))
+    other[after + 1 :, 1:5] *= np.random.default_rng(seed).uniform(0.5, 2.0, (len(bars) - after - 1, 1))
     known = after - START + 1
     a, b = (backtest(follow_the_last_bar(x), a_market(x)) for x in (bars, other))
     np.testing.assert_array_equal(a.accounts[:known], b.accounts[:known])
@@ -157,6 +157,29 @@ def test_an_agent_of_stable_baselines_can_be_backtested(bars):
         assert result.fingerprint == backtest(model, market).fingerprint
 
 
+def test_targets_may_be_a_list_or_a_series_and_are_kept_as_they_were(bars):
+    market, targets = a_market(bars), random_targets(STOP - START - 1)
+    result = backtest(targets, market)
+    for other in (targets.tolist(), pd.Series(targets)):
+        assert backtest(other, market).fingerprint == result.fingerprint
+    before = result.asked.copy()
+    targets[:] = 0
+    np.testing.assert_array_equal(result.asked, before)
+
+
+class Remembers:
+    """A recurrent policy: its state is the number of bars it was asked about."""
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        state = 0 if episode_start[0] else state + 1
+        return np.array(state % 3), state
+
+
+def test_a_policy_with_a_memory_gets_its_state_back(bars):
+    result = backtest(Remembers(), a_market(bars))
+    np.testing.assert_array_equal(result.asked, np.arange(STOP - START - 1) % 3 - 1.0)
+
+
 @pytest.mark.parametrize("bad", [np.nan, 1.5, -np.inf])
 def test_what_is_no_target_is_refused_with_its_bar(bars, bad):
     market, targets = a_market(bars), np.zeros(STOP - START - 1)
@@ -199,7 +222,7 @@ def test_round_trips_earn_together_what_the_account_did(seed, leverage):
     bars = random_bars(150, seed, scale=0.03)
     targets = np.repeat(random_targets(149, seed), 4)[:149]
     targets[-2:] = 0.0
-    config = EnvConfig(max_leverage=leverage, maintenance_margin=0.1, costs={"borrow_rate": 0.2})
+    config = EnvConfig(max_leverage=leverage, maintenance_margin=0.09, costs={"borrow_rate": 0.2})
     result = backtest(targets, Market.make(bars, config=config))
     assert result.trades["pnl"].sum() == pytest.approx(result.equity[-1] - 1, rel=1e-7, abs=1e-9)
     assert (result.trades["exit_bar"] >= result.trades["entry_bar"]).all()

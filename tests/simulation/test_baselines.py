@@ -55,6 +55,12 @@ def test_a_constant_baseline_equals_asking_for_its_target_at_every_bar(bars, bas
     np.testing.assert_array_equal(baseline(stretch).equity, asked.equity)
 
 
+def test_buying_and_holding_takes_no_leverage(bars):
+    levered = Market.make(bars, config=EnvConfig(max_leverage=3.0), start=START, stop=STOP)
+    equity = buy_and_hold(levered).equity
+    np.testing.assert_allclose(equity, buy_and_hold(a_market(bars)).equity, rtol=1e-12)
+
+
 def test_the_band_trades_the_forecast_of_the_bar_just_closed(market, bars):
     stretch = a_market(bars)
     result = no_trade_band(market.probability, 0.1, stretch)

@@ -116,6 +116,13 @@ def test_make_env_gives_one_environment_or_many(bars, table):
     np.testing.assert_array_equal(TradingEnv(market).reset(seed=4)[0], many.reset()[0])
 
 
+def test_a_seed_of_make_env_decides_the_first_episode_without_taking_one(bars, table):
+    market = a_market(bars, table)
+    np.testing.assert_array_equal(make_env(market, seed=4).reset()[0], make_env(market, 1, seed=4).reset()[0])
+    sequential = a_market(bars, table, starts="sequential")
+    assert make_env(sequential, seed=4).reset()[0][0] == make_env(sequential).reset()[0][0] == START
+
+
 def test_spaces_follow_the_configuration(bars, table):
     continuous = EnvConfig(levels=None, window=6)
     assert build_action_space(continuous) == gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
@@ -139,6 +146,7 @@ def test_spaces_follow_the_configuration(bars, table):
         ),
         ({"risk": {"leverage": {"soft": 1}}}, "'risk.leverage.hard' (EnvConfig) is missing"),
         ({"reward": "profit"}, "'reward' (EnvConfig) is 'profit': Input should be 'log_return'"),
+        ({"max_leverage": 25.0}, "a full position would be called at once; their product must be below 1"),
         ({"levels": (1.0, -1.0)}, "levels are (1.0, -1.0); expected two or more that rise from -1 to 1"),
         ({"levels": (0.0,)}, "levels are (0.0,); expected two or more"),
         ({"levles": (0.0, 1.0)}, "Unknown setting 'levles' (EnvConfig). Did you mean 'levels'?"),
@@ -314,7 +322,9 @@ def test_actions_that_are_no_places_of_levels_are_refused_and_nothing_moves(bars
     np.testing.assert_array_equal(env.simulator.observe(), before)
 
 
-@pytest.mark.parametrize("actions", [[[np.nan], [0.0]], [[1.5], [0.0]], [[0.0]], [[-np.inf], [1.0]]])
+@pytest.mark.parametrize(
+    "actions", [[["up"], ["down"]], [[np.nan], [0.0]], [[1.5], [0.0]], [[0.0]], [[-np.inf], [1.0]]]
+)
 def test_continuous_actions_out_of_range_are_refused(bars, table, actions):
     env = TradingVecEnv(a_market(bars, table, levels=None), 2, seed=0)
     env.reset()
@@ -326,6 +336,8 @@ def test_stepping_without_a_running_episode_is_refused(bars, table):
     env = TradingEnv(a_market(bars, table, episode_bars=2))
     with pytest.raises(gym.error.ResetNeeded, match=r"call reset\(\) first"):
         env.step(1)
+    with pytest.raises(gym.error.ResetNeeded, match=r"call reset\(\) first"):
+        TradingVecEnv(a_market(bars, table), 2).step(np.array([0, 1]))
     env.reset(seed=0)
     env.step(1)
     assert env.step(1)[3] is True

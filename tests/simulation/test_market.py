@@ -1,11 +1,13 @@
 """What a market refuses, and that what it knows at a bar comes from bars up to it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.simulation.worlds import CLOSE, free, random_bars
+from tests.simulation.worlds import CLOSE, HIGH, LOW, TIME, VOLUME, free, random_bars
 from trading_assets.config.settings import EnvConfig
 from trading_assets.simulation.kernel import UNIT
 from trading_assets.simulation.market import Market
@@ -43,8 +45,27 @@ def test_bars_that_are_none_are_refused():
     for value in (np.nan, 0.0, -1.0):
         bad = bars.copy()
         bad[7, CLOSE] = value
-        with pytest.raises(ValueError, match=r"Bar 7 is .*expected finite, positive prices"):
+        with pytest.raises(ValueError, match=r"Bar 7 is .*expected finite numbers, positive prices"):
             Market.make(bad)
+    for column, value in ((HIGH, 1.0), (LOW, 1e6), (VOLUME, -1.0), (TIME, 0.0)):
+        bad = bars.copy()
+        bad[7, column] = value
+        with pytest.raises(
+            ValueError, match=r"Bar 7 is .*between low and high, no negative volume, and a time"
+        ):
+            Market.make(bad)
+
+
+def test_a_market_keeps_to_what_it_was_made_of():
+    bars, config = random_bars(50, 0), EnvConfig(costs={"impact": 1.0})
+    market = Market.make(bars, np.zeros((50, 2), dtype=np.float32), start=9)
+    with pytest.raises(ValueError, match=r"table has shape \(5, 2\); expected a row for each of the 50 bars"):
+        market.showing(np.zeros((5, 2)))
+    with pytest.raises(ValueError, match=r"market\.under\(config\) makes another"):
+        replace(market, config=config)
+    other = market.under(config)
+    assert (other.start, other.stop, other.config) == (9, 50, config)
+    assert other.conditions.any() and not market.conditions.any()
 
 
 def test_a_table_needs_a_row_a_bar_and_a_number_wherever_it_is_seen():

@@ -51,7 +51,7 @@ def test_the_differential_sharpe_ratio_is_the_derivative_of_the_moving_sharpe_ra
 
             tiny = 1e-7
             slope = (sharpe(tiny) - sharpe(-tiny)) / (2 * tiny)
-            assert rewards[k] == pytest.approx(slope, rel=2e-4, abs=1e-4), k
+            assert rewards[k] == pytest.approx(np.clip(slope, -10, 10), rel=2e-4, abs=1e-4), k
         mean += decay * (r - mean)
         square += decay * (r**2 - square)
     assert rewards[0] == 0

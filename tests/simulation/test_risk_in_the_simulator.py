@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.simulation.worlds import CLOSE, TIME, random_bars
+from tests.simulation.worlds import CLOSE, HOUR, TIME, random_bars
 from trading_assets.config.limits import RiskLimits
 from trading_assets.config.settings import EnvConfig
 from trading_assets.risk import RULES, AccountState, ProductionRiskAdvisor, RiskAgent, RiskRequest
@@ -54,13 +54,13 @@ def a_market(seed: int, enforce: bool, rules: RiskLimits | None = None) -> Marke
 def accounts_of(result: BacktestResult) -> list[AccountState]:
     """What a broker would have reported at the close of every bar, from the first decision on."""
     bars, market = result.market.bars, result.market
-    states = [AccountState(bars[START, TIME], bars[START, CLOSE], CAPITAL, 0.0)]
+    states = [AccountState(bars[START, TIME] + HOUR, bars[START, CLOSE], CAPITAL, 0.0)]
     for k, row in enumerate(result.path):
         bar = bars[market.start + 1 + k]
         equity, exposure, _, traded, closed_pnl = row[:5] * [CAPITAL, 1, 1, CAPITAL, CAPITAL]
         units = exposure * equity / bar[CLOSE]
         states.append(
-            AccountState(bar[TIME], bar[CLOSE], equity, units, traded, float(traded > 0), closed_pnl)
+            AccountState(bar[TIME] + HOUR, bar[CLOSE], equity, units, traded, float(traded > 0), closed_pnl)
         )
     return states
 

@@ -78,7 +78,7 @@ class SlowAccount:
                 self.costs["slippage"] = slip * notional
                 self.costs["impact"] = costs.impact * volatility * math.sqrt(share) * notional
                 lost = self.costs["slippage"] + self.costs["impact"]
-                self.costs["fee"] = costs.fee_bps / 1e4 * (notional + math.copysign(lost, order))
+                self.costs["fee"] = costs.fee_bps / 1e4 * max(notional + math.copysign(lost, order), 0.0)
                 paid = lost + self.costs["fee"]
                 old, self.units = self.units, self.units + order if target else 0.0
                 self.cash -= order * price + paid

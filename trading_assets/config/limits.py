@@ -75,6 +75,10 @@ class RiskLimits(Section):
                 raise ValueError(
                     f"{name}.cool_down is {limit.cool_down}; a rule that closes positions needs 1 bar or more"
                 )
+        for name in ("drawdown", "daily_loss"):
+            limit = getattr(self, name)
+            if limit is not None and limit.hard > 1:
+                raise ValueError(f"{name}.hard is {limit.hard}; expected a fraction of equity, at most 1")
         return self
 
     @classmethod

@@ -309,6 +309,11 @@ class EnvConfig(EnvironmentSettings):
             len(self.levels) < 2 or any(b <= a for a, b in pairwise(self.levels))
         ):
             raise ValueError(f"levels are {self.levels}; expected two or more that rise from -1 to 1")
+        if self.max_leverage * self.maintenance_margin >= 1:
+            raise ValueError(
+                f"max_leverage is {self.max_leverage} and maintenance_margin {self.maintenance_margin}: a "
+                "full position would be called at once; their product must be below 1"
+            )
         return self
 
 

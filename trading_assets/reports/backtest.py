@@ -47,8 +47,7 @@ def replay_bundle(bundle: Path, market: AgentMarket) -> tuple[BacktestResult, pd
     result = backtest(decide, market.during(era))
     rows = slice(warm_up.start, era.stop - 1)
     unseen = np.full((policy.warm_up_bars, len(ACCOUNT_NAMES)), np.nan, dtype=np.float32)
-    accounts = unseen if result.accounts is None else result.accounts
-    observations = np.hstack([features[rows], np.concatenate([unseen, accounts])])
+    observations = np.hstack([features[rows], np.concatenate([unseen, result.accounts])])
     decisions = pd.DataFrame(observations, columns=policy.observation_names)
     decisions.insert(0, "bar", np.arange(rows.start, rows.stop))
     decisions["action"] = np.concatenate([unseen[:, 0], result.asked])

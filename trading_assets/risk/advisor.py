@@ -50,7 +50,7 @@ class ProductionRiskAdvisor(RiskWatcher):
         ValueError
             When a number is not finite or the price not positive; nothing is taken in then.
         """
-        own = self.state
+        own = self._single()
         use = np.empty(len(RULES))
         penalty = assess(
             own.accounts[0],

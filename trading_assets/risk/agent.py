@@ -36,7 +36,8 @@ class RiskRequest(NamedTuple):
     held, target : float
         Exposure over equity that the account follows now, and that is asked for.
     price_time : float, optional
-        When the price was seen, in seconds since 1970; without it at `account.time`.
+        When the price was seen, in seconds since 1970; without it at `account.time`. Clocks may differ, but
+        not by more than `max_price_age` either way.
     """
 
     account: AccountState
@@ -75,7 +76,7 @@ class RiskAgent(RiskWatcher):
 
     def evaluate_and_enforce(self, request: RiskRequest) -> RiskDecision:
         """Take in the bar just closed and decide; call it once a bar, in order of time."""
-        own, (account, held, target, price_time) = self.state, request
+        own, (account, held, target, price_time) = self._single(), request
         use = np.empty(len(RULES))
         seen = account.time if price_time is None else price_time
         numbers = [float(number) for number in (*account, held, target, seen)]
@@ -181,7 +182,7 @@ def _decide(
     faults = 0
     if account[rules.OPENED] != 0.0 and time <= account[rules.TIME]:
         faults |= _CLOCK
-    if time - price_time > max_price_age or price_time > time:
+    if abs(time - price_time) > max_price_age:
         faults |= _STALE
     penalty = np.nan
     if not np.isfinite(held + target + price_time):

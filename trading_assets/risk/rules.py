@@ -115,7 +115,7 @@ def observe(
     account, limits, unit : ndarray
         The account's row, `pack_limits`, the risk of one unit.
     time : float
-        Seconds since 1970.
+        Of the close, in seconds since 1970.
     price, equity, quantity : float
         Of the asset; of the account; units held, signed.
     traded, orders : float
@@ -123,7 +123,8 @@ def observe(
     closed_pnl : float
         Of a round trip that ended since the bar before, 0 where none did.
     """
-    if time // _DAY_SECONDS != account[TIME] // _DAY_SECONDS:
+    # A bar that closes at midnight belongs to the day that ends.
+    if np.ceil(time / _DAY_SECONDS) != np.ceil(account[TIME] / _DAY_SECONDS):
         account[_DAY_EQUITY] = account[_EQUITY]
     account[TIME], account[_EQUITY] = time, equity
     account[_PEAK] = max(account[_PEAK], equity)

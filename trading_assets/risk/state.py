@@ -28,7 +28,7 @@ class AccountState(NamedTuple):
     Attributes
     ----------
     time : float
-        Seconds since 1970.
+        When the bar closed, in seconds since 1970; a close at midnight (UTC) counts to the day before.
     price : float
         Of the asset.
     equity : float

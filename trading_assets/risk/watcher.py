@@ -34,6 +34,8 @@ class RiskWatcher:
     ) -> None:
         if (limits is None) == (policy_yaml is None):
             raise ValueError("Give the limits either as RiskLimits or as policy_yaml.")
+        if limits is not None and not isinstance(limits, RiskLimits):
+            raise TypeError(f"limits is {limits!r}; expected RiskLimits. Files and text go to policy_yaml.")
         chosen = limits if limits is not None else RiskLimits.from_yaml(policy_yaml or "")
         self.state = RiskState(chosen, n_accounts)
 
@@ -42,16 +44,26 @@ class RiskWatcher:
         return self.state.limits
 
     def warm_up(self, prices: Floats) -> None:
-        """See `RiskState.warm_up`."""
+        """Show closes of past bars, oldest first, without the bar that is asked about next.
+
+        Without them the risk of the market is unknown for 20 bars, and counts as infinite.
+        """
         self.state.warm_up(prices)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """See `RiskState.save`."""
-        self.state.save(path)
+        self.state.save(Path(path))
 
-    def restore(self, path: Path) -> None:
+    def restore(self, path: Path | str) -> None:
         """See `RiskState.restored`."""
-        self.state = self.state.restored(path)
+        self.state = self.state.restored(Path(path))
+
+    def _single(self) -> RiskState:
+        if len(self.state.accounts) != 1:
+            raise ValueError(
+                f"This watches {len(self.state.accounts)} accounts; ask it about all of them at once."
+            )
+        return self.state
 
     def _rows(self, states: Floats) -> Floats:
         """`states` as the kernels read them; raises `ValueError` for another shape."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from trading_assets.validation.metrics import evaluate
 
 Floats = NDArray[np.float64]
 Account = NDArray[np.float32]
+Targets = Floats | Sequence[float] | pd.Series
 Decide = Callable[[int, Account], float]
 """From the bar just closed and the account's observation to the target position."""
 _EQUITY, _EXPOSURE, _TARGET, _TRADED, _CLOSED_PNL, _PENALTY = range(6)
@@ -45,15 +47,15 @@ class BacktestResult:
         The columns of `kernel.PATH`.
     use : ndarray of shape (n_decisions, 11)
         Of every risk limit, in the order of `risk.RULES`.
-    accounts : ndarray of shape (n_decisions, 4) or None
-        What the policy saw of its account; None for targets known beforehand.
+    accounts : ndarray of shape (n_decisions, 4), float32
+        What the policy saw of its account; of no rows for targets known beforehand.
     """
 
     market: Market
     asked: Floats
     path: Floats
     use: Floats
-    accounts: NDArray[np.float32] | None
+    accounts: NDArray[np.float32]
 
     @cached_property
     def equity(self) -> Floats:
@@ -153,7 +155,7 @@ class BacktestResult:
         return digest.hexdigest()
 
 
-def backtest(policy: Floats | Decide | Predicts, market: Market) -> BacktestResult:
+def backtest(policy: Targets | Decide | Predicts, market: Market) -> BacktestResult:
     """Ask a policy at the close of each bar; the last order fills at the open of the last bar.
 
     Parameters
@@ -161,7 +163,8 @@ def backtest(policy: Floats | Decide | Predicts, market: Market) -> BacktestResu
     policy : array, callable or agent
         Targets from -1 to 1, one a decision; a function of the bar just closed and the account's
         observation; or whatever has Stable-Baselines3's `predict(observation, deterministic=)`, which sees
-        what `TradingEnv` shows and answers in its action space.
+        what `TradingEnv` shows and answers in its action space. One whose `predict` takes a `state` gets back
+        the one it returned.
     market : Market
 
     Raises
@@ -169,65 +172,60 @@ def backtest(policy: Floats | Decide | Predicts, market: Market) -> BacktestResu
     ValueError
         When a target is not a number from -1 to 1, or there is not one a decision.
     """
-    n = market.n_decisions
+    n, simulator = market.n_decisions, Simulator(market, 1)
     path, use = np.empty((n, len(PATH))), np.zeros((n, N_RULES))
-    if isinstance(policy, np.ndarray):
-        asked, accounts = _replay(policy, market, path, use), None
-    else:
-        asked, accounts = np.empty(n), np.empty((n, len(ACCOUNT_NAMES)), dtype=np.float32)
-        _follow(_decider(policy, market), market, asked, accounts, path, use)
-    return BacktestResult(market, asked, path, use, accounts)
-
-
-def _replay(targets: Floats, market: Market, path: Floats, use: Floats) -> Floats:
-    asked = np.ascontiguousarray(targets, dtype=np.float64)
-    if asked.shape != (len(path),):
-        raise ValueError(
-            f"policy has shape {asked.shape}; expected ({len(path)},): a target for every bar from "
-            f"{market.start} to {market.stop - 2}."
-        )
-    wrong = ~(np.abs(asked) <= 1)
-    if wrong.any():
-        raise ValueError(_no_target(asked[wrong][0], market.start + int(wrong.argmax())))
-    Simulator(market, 1).replay(asked, path, use)
-    return asked
-
-
-def _follow(
-    decide: Decide,
-    market: Market,
-    asked: Floats,
-    seen: NDArray[np.float32],
-    path: Floats,
-    use: Floats,
-) -> None:
-    simulator = Simulator(market, 1)
+    if not (callable(policy) or hasattr(policy, "predict")):
+        asked = _checked(policy, market)
+        accounts = np.empty((0, len(ACCOUNT_NAMES)), dtype=np.float32)
+        simulator.replay(asked, path, use)
+        return BacktestResult(market, asked, path, use, accounts)
+    decide = _decider(policy, simulator)
+    asked, accounts = np.empty(n), np.empty((n, len(ACCOUNT_NAMES)), dtype=np.float32)
     for k, t in enumerate(range(market.start, market.stop - 1)):
-        seen[k] = simulator.observe()[0, -len(ACCOUNT_NAMES) :]
-        target = decide(t, seen[k])
+        seen = simulator.observe()[0]
+        accounts[k] = seen[-len(ACCOUNT_NAMES) :]
+        target = decide(t, seen)
         if not abs(target) <= 1:
             raise ValueError(_no_target(target, t))
         asked[k] = target
         one = slice(k, k + 1)
         simulator.replay(asked[one], path[one], use[one])
+    return BacktestResult(market, asked, path, use, accounts)
+
+
+def _checked(targets: Targets, market: Market) -> Floats:
+    asked = np.array(targets, dtype=np.float64)
+    if asked.shape != (market.n_decisions,):
+        raise ValueError(
+            f"policy has shape {asked.shape}; expected ({market.n_decisions},): a target for every bar from "
+            f"{market.start} to {market.stop - 2}."
+        )
+    wrong = ~(np.abs(asked) <= 1)
+    if wrong.any():
+        raise ValueError(_no_target(asked[wrong][0], market.start + int(wrong.argmax())))
+    return asked
 
 
 def _no_target(value: float, bar: int) -> str:
     return f"The target decided at bar {bar} is {value}; expected a number from -1 to 1."
 
 
-def _decider(policy: Decide | Predicts, market: Market) -> Decide:
+def _decider(policy: Any, simulator: Simulator) -> Callable[[int, NDArray[np.float32]], float]:
+    """From a bar and the whole observation to the target."""
     if not hasattr(policy, "predict"):
-        return policy
-    simulator = Simulator(market, 1)
-    flat, n_columns = market.table.reshape(-1), market.table.shape[1]
-    seen = np.empty(simulator.observation_space.shape, dtype=np.float32)
-    n_market = len(seen) - len(ACCOUNT_NAMES)
+        return lambda t, seen: float(policy(t, seen[-len(ACCOUNT_NAMES) :]))
 
-    def decide(t: int, account: Account) -> float:
-        seen[:n_market] = flat[(t + 1) * n_columns - n_market : (t + 1) * n_columns]
-        seen[n_market:] = account
-        action, _ = policy.predict(seen, deterministic=True)
+    def target_of(action: Any) -> float:
         return float(simulator.targets(np.asarray(action))[0])
+
+    if "state" not in inspect.signature(policy.predict).parameters:
+        return lambda _, seen: target_of(policy.predict(seen, deterministic=True)[0])
+    state: Any = None
+
+    def decide(t: int, seen: NDArray[np.float32]) -> float:
+        nonlocal state
+        first = np.array([t == simulator.market.start])
+        action, state = policy.predict(seen, state=state, episode_start=first, deterministic=True)
+        return target_of(action)
 
     return decide

@@ -13,10 +13,12 @@ BAND_WIDTHS = np.linspace(0.0, 0.2, 41)
 
 
 def buy_and_hold(market: Market) -> BacktestResult:
-    return backtest(np.ones(market.n_decisions), market)
+    """All equity in the asset, without leverage."""
+    return backtest(np.full(market.n_decisions, min(1 / market.config.max_leverage, 1.0)), market)
 
 
 def always_flat(market: Market) -> BacktestResult:
+    """Nothing ever."""
     return backtest(np.zeros(market.n_decisions), market)
 
 

@@ -84,6 +84,7 @@ class TradingVecEnv(VecEnv):
         self.render_mode = None
         super().__init__(n_envs, self.simulator.observation_space, self.simulator.action_space)
         self._generators = [np.random.default_rng() for _ in range(n_envs)]
+        self._running = False
         # Making so many dictionaries anew takes as long as stepping the accounts.
         self._infos: list[dict[str, Any]] = [{} for _ in range(n_envs)]
         self._actions: NDArray[Any] = np.zeros(n_envs, dtype=np.int64)
@@ -96,6 +97,7 @@ class TradingVecEnv(VecEnv):
                 self._generators[i] = np.random.default_rng(seed)
                 self.simulator.rewind(i)
         self.simulator.begin(np.arange(self.num_envs), self._generators)
+        self._running = True
         self._reset_seeds()
         self._reset_options()
         return self.simulator.observe()
@@ -108,6 +110,8 @@ class TradingVecEnv(VecEnv):
 
     def step(self, actions: NDArray[Any]) -> VecEnvStepReturn:
         """Take every account one bar on; nothing here is worth waiting for."""
+        if not self._running:
+            raise gym.error.ResetNeeded("There is no running episode to step; call reset() first.")
         simulator = self.simulator
         observations, rewards, n_ended = simulator.step(actions)
         if any(self._infos):  # somebody wrote into them: they are no longer ours to hand out
@@ -154,10 +158,11 @@ def make_env(
 ) -> TradingEnv | TradingVecEnv:
     """The environment of a market: one for gymnasium, or `n_envs` at once for Stable-Baselines3.
 
-    With a seed both are reset to it, so that what comes next is decided.
+    A seed decides where episodes begin from the first reset on.
     """
     if n_envs is not None:
         return TradingVecEnv(market, n_envs, seed=seed)
     env = TradingEnv(market)
-    env.reset(seed=seed)
+    if seed is not None:
+        env.np_random = np.random.default_rng(seed)
     return env

@@ -54,7 +54,8 @@ N_COLUMNS = 11
     PER_SCALE,
     WATCH,
     ENFORCE,
-) = range(17)
+    INTERVAL,
+) = range(18)
 # Columns of bars and of conditions (`Market.conditions`).
 _TIME, _OPEN, _HIGH, _LOW, _CLOSE, _RATE = 0, 1, 2, 3, 4, 6
 VOLATILITY, LIQUIDITY, UNIT = 0, 1, 2
@@ -65,8 +66,8 @@ _REWARDS = ("log_return", "differential_sharpe", "mean_variance")
 _SHARPE, _MEAN_VARIANCE = 1, 2
 
 
-def pack_rules(config: EnvConfig) -> NDArray[np.float64]:
-    """The numbers that `simulate` works by."""
+def pack_rules(config: EnvConfig, interval: float) -> NDArray[np.float64]:
+    """The numbers that `simulate` works by; `interval` is the seconds of a bar."""
     costs = config.costs
     return np.array(
         [
@@ -87,19 +88,22 @@ def pack_rules(config: EnvConfig) -> NDArray[np.float64]:
             1 / config.reward_scale,
             float(any(getattr(config.risk, name) is not None for name in risk.RULES)),
             float(config.enforce_limits),
+            interval,
         ]
     )
 
 
 @jit
-def open_accounts(bars: Array, state: Array, memory: Array, clock: Array, rows: Array, n_bars: float) -> None:
+def open_accounts(
+    bars: Array, rules: Array, state: Array, memory: Array, clock: Array, rows: Array, n_bars: float
+) -> None:
     """Give the accounts in `rows` 1 in cash at the close of their bar, for an episode of `n_bars`."""
     for i in rows:
         for column in range(N_COLUMNS):
             state[i, column] = 0.0
         state[i, CASH] = state[i, EQUITY] = state[i, PEAK] = state[i, ENTRY] = 1.0
         state[i, LEFT] = n_bars
-        risk.open_account(memory[i], 1.0, bars[clock[i], _TIME])
+        risk.open_account(memory[i], 1.0, bars[clock[i], _TIME] + rules[INTERVAL])
 
 
 @jit
@@ -238,7 +242,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
                             strength = rules[IMPACT] * conditions[t, VOLATILITY]
                             impact = _impact(strength, traded, conditions[t, LIQUIDITY])
                         slipped = slippage + impact
-                        fee = rules[FEE] * (traded + (slipped if order > 0.0 else -slipped))
+                        fee = rules[FEE] * max(traded + (slipped if order > 0.0 else -slipped), 0.0)
                         cash -= order * opening + slipped + fee
                         if units * (units + order) <= 0.0:  # a round trip ends, paying its part, or begins
                             closed_at = at_open - (slipped + fee) * min(abs(units / order), 1.0)
@@ -270,7 +274,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
                     memory[i],
                     limits,
                     conditions[t + 1, UNIT:],
-                    bars[t + 1, _TIME],
+                    bars[t + 1, _TIME] + rules[INTERVAL],
                     close,
                     equity,
                     units,
@@ -341,12 +345,14 @@ def _margin_price(cash: float, units: float, margin: float, opening: float) -> f
 def _differential_sharpe(earned: float, mean: float, square: float) -> float:
     """What a return adds to the Sharpe ratio, from the moving averages of returns and their squares.
 
-    Moody and Saffell (2001), Learning to trade via direct reinforcement, eq. 9.
+    Moody and Saffell (2001), Learning to trade via direct reinforcement, eq. 9; within 10, since the first
+    return after a long time without any would outweigh whole episodes.
     """
     variance = square - mean * mean
     if variance < 1e-12:
         return 0.0
-    return (square * (earned - mean) - 0.5 * mean * (earned * earned - square)) / variance**1.5  # type: ignore[no-any-return]
+    added = (square * (earned - mean) - 0.5 * mean * (earned * earned - square)) / variance**1.5
+    return float(min(max(added, -10.0), 10.0))
 
 
 @jit

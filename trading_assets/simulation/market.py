@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_assets.config.settings import CostSettings, EnvConfig
+from trading_assets.market.bars import bar_seconds
 from trading_assets.risk.market_window import N_UNITS, unit_risk
 from trading_assets.risk.rules import pack_limits, watches_market
 from trading_assets.simulation.kernel import LIQUIDITY, UNIT, VOLATILITY, pack_rules
@@ -42,9 +43,25 @@ class Market:
     conditions: Floats
     start: int
     stop: int
+    made_for: EnvConfig
+    """The configuration that `conditions` were computed for."""
+    interval: float
+    """Seconds from a bar's open to its close."""
 
     def __post_init__(self) -> None:
+        if self.config != self.made_for:
+            raise ValueError("A market is made for its configuration; market.under(config) makes another.")
+        if self.table.ndim != 2 or len(self.table) != len(self.bars):
+            raise ValueError(
+                f"table has shape {self.table.shape}; expected a row for each of the {len(self.bars)} bars."
+            )
         first = self.start - self.config.window + 1
+        if not 0 <= first <= self.start <= self.stop - 2 < len(self.bars) - 1:
+            raise ValueError(
+                f"start={self.start}, stop={self.stop}: expected at least two bars from "
+                f"{self.config.window - 1} on (a window of {self.config.window} bars is seen), within "
+                f"{len(self.bars)}."
+            )
         wrong = ~np.isfinite(self.table[first : self.stop]).all(axis=1)
         if wrong.any():
             raise ValueError(
@@ -73,36 +90,35 @@ class Market:
         config = config or EnvConfig()
         bars = np.ascontiguousarray(bars, dtype=np.float64)
         _check_bars(bars)
-        seen = np.empty((len(bars), 0)) if table is None else np.asarray(table)
-        if seen.ndim != 2 or len(seen) != len(bars):
-            raise ValueError(
-                f"table has shape {seen.shape}; expected a row for each of the {len(bars)} bars."
-            )
-        conditions = _conditions(bars, config)
-        blank = np.empty((len(bars), 0), np.float32)
-        market = cls(bars, blank, config, conditions, config.window - 1, len(bars))
-        first, last = config.window - 1 if start is None else start, len(bars) if stop is None else stop
-        return market.between(first, last).showing(seen)
+        seen = np.empty((len(bars), 0)) if table is None else table
+        return cls(
+            bars,
+            np.ascontiguousarray(seen, dtype=np.float32),
+            config,
+            _conditions(bars, config),
+            config.window - 1 if start is None else start,
+            len(bars) if stop is None else stop,
+            config,
+            bar_seconds(bars[:, 0]),
+        )
 
     def between(self, start: int, stop: int) -> Self:
         """The same market, traded from the close of bar `start` to that of bar `stop - 1`."""
-        first = self.config.window - 1
-        if not first <= start <= stop - 2 < len(self.bars) - 1:
-            raise ValueError(
-                f"start={start}, stop={stop}: expected at least two bars from {first} on (a window of "
-                f"{self.config.window} bars is seen), within {len(self.bars)}."
-            )
         return replace(self, start=start, stop=stop)
 
     def showing(self, table: NDArray[np.floating]) -> Self:
         """The same market, seen through another table."""
         return replace(self, table=np.ascontiguousarray(table, dtype=np.float32))
 
+    def under(self, config: EnvConfig) -> Self:
+        """The same stretch of the same market under another configuration."""
+        return self.make(self.bars, self.table, config, start=self.start, stop=self.stop)
+
     @property
     def world(self) -> tuple[Floats, Floats, Floats, Floats]:
         """Bars, conditions, rules and limits, as the kernel takes them."""
         limits = pack_limits(self.config.risk, self.config.costs.capital)
-        return self.bars, self.conditions, pack_rules(self.config), limits
+        return self.bars, self.conditions, pack_rules(self.config, self.interval), limits
 
     @property
     def n_decisions(self) -> int:
@@ -116,10 +132,15 @@ def _check_bars(bars: Floats) -> None:
             f"bars have shape {bars.shape}; expected (n_bars, {N_BAR_COLUMNS}) with 2 bars or more: time, "
             "open, high, low, close, volume, funding rate (market.bars.to_matrix makes them)."
         )
-    wrong = ~(np.isfinite(bars).all(axis=1) & (bars[:, 1:5] > 0).all(axis=1))
-    if wrong.any():
+    time, opening, high, low, close, volume, _ = bars.T
+    usable = np.isfinite(bars).all(axis=1) & (bars[:, 1:5] > 0).all(axis=1) & (volume >= 0)
+    usable &= (low <= np.minimum(opening, close)) & (high >= np.maximum(opening, close))
+    usable[1:] &= np.diff(time) > 0
+    if not usable.all():
+        wrong = int(usable.argmin())
         raise ValueError(
-            f"Bar {wrong.argmax()} is {bars[wrong.argmax()].tolist()}; expected finite, positive prices."
+            f"Bar {wrong} is {bars[wrong].tolist()}; expected finite numbers, positive prices between low "
+            "and high, no negative volume, and a time after the bar before."
         )
 
 

@@ -150,7 +150,7 @@ class Simulator:
         flat = np.asarray(actions)
         if flat.ndim != 1:
             flat = flat.reshape(-1)
-        if self._discrete and flat.dtype.kind not in "iu":
+        if flat.dtype.kind not in ("iu" if self._discrete else "iuf"):
             raise ValueError(self._no_actions(actions))
         return flat
 
@@ -177,8 +177,9 @@ class Simulator:
         )
 
     def _open(self, rows: NDArray[np.int64]) -> None:
+        bars, _, rules, _ = self._world
         kernel.open_accounts(
-            self.market.bars, self.state, self._memory, self.clock, rows, float(self.episode_bars)
+            bars, rules, self.state, self._memory, self.clock, rows, float(self.episode_bars)
         )
 
     def observe(self, rows: NDArray[np.int64] | slice = _EVERY) -> Observations:
