@@ -9,6 +9,7 @@ checks. Batches: one call is one bar of 1,000 accounts, which trade in a market 
 """
 
 import argparse
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -85,8 +86,8 @@ class NumpyFigures:
     def evaluate(self, state: AccountState) -> list[float]:
         time_, price, equity, quantity, _, _, closed_pnl = state
         self.t += 1
-        if time_ // 86_400 != self.day:
-            self.day, self.day_equity = time_ // 86_400, self.last_equity
+        if math.ceil(time_ / 86_400) != self.day:
+            self.day, self.day_equity = math.ceil(time_ / 86_400), self.last_equity
         self.peak, self.last_equity = max(self.peak, equity), equity
         if closed_pnl:
             self.streak = self.streak + 1 if closed_pnl < 0 else 0

@@ -205,7 +205,7 @@ def test_an_account_that_never_changed_is_shown_alone(bars: np.ndarray, times: T
 
 
 def test_a_ruined_account_has_lost_99_percent(bars: np.ndarray, times: Times, tmp_path: Path) -> None:
-    wild = Market.make(bars, config=EnvConfig(max_leverage=20.0, maintenance_margin=0.0))
+    wild = Market.make(bars, config=EnvConfig(max_leverage=20.0, maintenance_margin=0.04))
     ruined = backtest(some_targets(wild.n_decisions, held=3), wild)
     assert percents(write(tmp_path / "ruin.html", ruined, times), "Cumulative Return")[1] == -99.0
 

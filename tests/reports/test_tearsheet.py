@@ -66,7 +66,7 @@ def result(bars: np.ndarray) -> BacktestResult:
 
 def odd_results(bars: np.ndarray) -> dict[str, BacktestResult]:
     world = Market.make(bars)
-    wild = Market.make(bars, config=EnvConfig(max_leverage=20.0, maintenance_margin=0.0))
+    wild = Market.make(bars, config=EnvConfig(max_leverage=20.0, maintenance_margin=0.04))
     limits = RiskLimits(drawdown=Limit(soft=0.02, hard=0.05, cool_down=100))
     watched = Market.make(bars, config=EnvConfig(enforce_limits=True, risk=limits))
     month = world.between(0, 700)

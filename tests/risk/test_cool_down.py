@@ -100,7 +100,7 @@ def test_a_new_day_does_not_end_the_cool_down_of_a_daily_loss() -> None:
 def test_exposure_grows_no_more_while_its_limit_cools_down(cool_down: int) -> None:
     session = Session(RiskLimits(leverage=limit(1, 2, cool_down)))
     cut = session.ask(3.0, exposure=3.0)
-    assert (cut.action, cut.target, cut.reasons) == ("clip", 2.0, ("leverage",))
+    assert (cut.action, cut.target, cut.reasons) == ("clip", 1.8, ("leverage",))
     for _ in range(cool_down - 1):
         session.held = 0.5
         waiting = session.ask(1.0, exposure=0.5)

@@ -299,7 +299,7 @@ def test_one_of_many_accounts_is_not_asked_about_alone() -> None:
 
 
 def test_limits_are_not_taken_for_a_file() -> None:
-    with pytest.raises(TypeError, match="expected RiskLimits. Files and text go to policy_yaml"):
+    with pytest.raises(TypeError, match=r"expected RiskLimits\. Files and text go to policy_yaml"):
         RiskAgent("limits.yaml")
 
 

@@ -119,6 +119,19 @@ def test_enforced_rules_keep_exposure_and_activity_within_their_hard_levels(seed
     assert advised.risk_use["leverage"] > 1.2
 
 
+@pytest.mark.parametrize(
+    ("rule", "hard"),
+    [("gross_notional", 3_000), ("position", 30), ("volatility", 0.004), ("value_at_risk", 0.008)],
+)
+def test_a_limit_that_moves_with_the_market_is_not_followed_bar_by_bar(rule, hard):
+    """A long that asks for more than it may have trades now and then, and stays within its limit."""
+    limit = {"soft": hard / 2, "hard": hard, "cool_down": 0}
+    market = a_market(2, enforce=True, rules=RiskLimits.model_validate({rule: limit, "window": 50}))
+    result = backtest(np.ones(market.n_decisions), market)
+    assert 2 <= np.count_nonzero(result.traded) < 0.2 * market.n_decisions
+    assert result.risk_use[rule] < 1.12 and np.median(result.use[:, RULES.index(rule)]) > 0.7
+
+
 @pytest.mark.parametrize("rule", ["drawdown", "daily_loss", "loss_streak"])
 def test_no_rule_that_closes_positions_does_so_for_ever(rule):
     """On a falling market a long is stopped out, waits, and is let in again, over and over."""

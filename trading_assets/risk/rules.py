@@ -48,6 +48,7 @@ NO_EQUITY = 1 << N_RULES
 """The reason that is none of the rules: nothing is left to trade with."""
 _DAY_SECONDS = 86_400.0
 _ROUNDING = 1e-9
+_NEAR = 0.9
 _MOST_TURNOVER = 1e6
 """Of a bar, whatever is left of equity: larger ones would swallow the others in the sum."""
 
@@ -76,6 +77,11 @@ def pack_limits(limits: RiskLimits, capital: float = 1.0) -> NDArray[np.float64]
 def account_size(limits: RiskLimits) -> int:
     """Length of an account's row."""
     return _RINGS + 2 * limits.activity_window
+
+
+def watches(limits: RiskLimits) -> bool:
+    """Whether there is a limit at all."""
+    return any(getattr(limits, name) is not None for name in RULES)
 
 
 def watches_market(limits: RiskLimits) -> bool:
@@ -255,8 +261,14 @@ def enforce(
         return CLIP, 0.0, closing if closing else NO_EQUITY
     position = quantity * price / equity
     cap, reasons = _exposure_cap(limits, unit, price, equity, target)
-    _, outgrown = _exposure_cap(limits, unit, price, equity, position)
+    own_cap, outgrown = _exposure_cap(limits, unit, price, equity, position)
     allowed = min(max(target, -cap), cap)
+    # Limits move with every bar. What has outgrown them is cut to below them, and what is near them stays.
+    if allowed * position > 0.0:
+        if outgrown:
+            allowed = min(max(allowed, -_NEAR * own_cap), _NEAR * own_cap)
+        elif reasons and abs(position) >= _NEAR * _NEAR * abs(allowed):
+            return REJECT, held, reasons
     if allowed == held and not outgrown:
         return (CLIP if reasons else APPROVE), allowed, reasons
     reasons |= outgrown

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trading_assets.risk.rules import N_RULES, RULES
+from trading_assets.risk.rules import N_RULES, RULES, watches
 from trading_assets.simulation.kernel import ACCOUNT_NAMES, COSTS, PATH
 from trading_assets.simulation.market import Market
 from trading_assets.simulation.simulator import Simulator
@@ -46,7 +46,7 @@ class BacktestResult:
     path : ndarray of shape (n_decisions, 12)
         The columns of `kernel.PATH`.
     use : ndarray of shape (n_decisions, 11)
-        Of every risk limit, in the order of `risk.RULES`.
+        Of every risk limit, in the order of `risk.RULES`; of no rows without any limit.
     accounts : ndarray of shape (n_decisions, 4), float32
         What the policy saw of its account; of no rows for targets known beforehand.
     """
@@ -173,7 +173,7 @@ def backtest(policy: Targets | Decide | Predicts, market: Market) -> BacktestRes
         When a target is not a number from -1 to 1, or there is not one a decision.
     """
     n, simulator = market.n_decisions, Simulator(market, 1)
-    path, use = np.empty((n, len(PATH))), np.zeros((n, N_RULES))
+    path, use = np.empty((n, len(PATH))), np.empty((n if watches(market.config.risk) else 0, N_RULES))
     if not (callable(policy) or hasattr(policy, "predict")):
         asked = _checked(policy, market)
         accounts = np.empty((0, len(ACCOUNT_NAMES)), dtype=np.float32)

@@ -86,7 +86,7 @@ def pack_rules(config: EnvConfig, interval: float) -> NDArray[np.float64]:
             config.risk_aversion,
             config.risk_penalty,
             1 / config.reward_scale,
-            float(any(getattr(config.risk, name) is not None for name in risk.RULES)),
+            float(risk.watches(config.risk)),
             float(config.enforce_limits),
             interval,
         ]
