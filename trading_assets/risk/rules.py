@@ -49,6 +49,7 @@ NO_EQUITY = 1 << N_RULES
 _DAY_SECONDS = 86_400.0
 _ROUNDING = 1e-9
 _NEAR = 0.9
+"""Share of an exposure limit that a position which has outgrown it is cut to."""
 _MOST_TURNOVER = 1e6
 """Of a bar, whatever is left of equity: larger ones would swallow the others in the sum."""
 
