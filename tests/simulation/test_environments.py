@@ -147,6 +147,8 @@ def test_spaces_follow_the_configuration(bars, table):
         ({"risk": {"leverage": {"soft": 1}}}, "'risk.leverage.hard' (EnvConfig) is missing"),
         ({"reward": "profit"}, "'reward' (EnvConfig) is 'profit': Input should be 'log_return'"),
         ({"max_leverage": 25.0}, "a full position would be called at once; their product must be below 1"),
+        ({"levels": (0, 2)}, "'levels.1' (EnvConfig) is 2: expected a number at least -1 and at most 1"),
+        ({"max_leverage": float("nan")}, "is nan: expected a number above 0 and at most 100"),
         ({"levels": (1.0, -1.0)}, "levels are (1.0, -1.0); expected two or more that rise from -1 to 1"),
         ({"levels": (0.0,)}, "levels are (0.0,); expected two or more"),
         ({"levles": (0.0, 1.0)}, "Unknown setting 'levles' (EnvConfig). Did you mean 'levels'?"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -25,9 +26,11 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     message = str(first["msg"]).removeprefix("Value error, ")
     if not location:
         return f"{source}: {message}."
-    field = _fields(model, first["loc"][:-1]).get(str(first["loc"][-1]))
-    if field is not None and first["type"].startswith(("greater_than", "less_than")):
-        message = f"expected a number {_range(field)}"
+    names = [part for part in first["loc"] if isinstance(part, str)]  # without places in a list
+    field = _fields(model, names[:-1]).get(names[-1])
+    bounds = _range(field) if field is not None else ""
+    if bounds and first["type"].startswith(("greater_than", "less_than", "finite_number")):
+        message = f"expected a number {bounds}"
     return f"Setting '{location}' ({source}) is {first['input']!r}: {message}."
 
 
@@ -35,14 +38,23 @@ def _range(field: FieldInfo) -> str:
     """All bounds of a number; pydantic names only the one that was crossed."""
     given = [
         f"{word} {value}"
-        for part in field.metadata
+        for part in _constraints(field)
         for name, word in _BOUNDS
         if (value := getattr(part, name, None)) is not None
     ]
     return " and ".join(given)
 
 
-def _fields(model: type[BaseModel], location: tuple[int | str, ...]) -> dict[str, FieldInfo]:
+def _constraints(annotated: Any) -> Iterator[Any]:
+    """Of a field, or of the entries of one that is a list."""
+    if isinstance(annotated, FieldInfo):
+        yield from annotated.metadata
+        yield from _constraints(annotated.annotation)
+    for part in get_args(annotated):
+        yield from _constraints(part)
+
+
+def _fields(model: type[BaseModel], location: Sequence[int | str]) -> dict[str, FieldInfo]:
     for part in location:
         field = model.model_fields.get(str(part))
         inner: list[Any] = [] if field is None else [field.annotation, *get_args(field.annotation)]
