@@ -170,9 +170,8 @@ def _score(
         n = min(WALKED, len(roots) - first)
         node[:n] = roots[first : first + n]
         for _ in range(depth):
-            for k in range(
-                WALKED
-            ):  # a fixed number, which the compiler unrolls; what is left walks for nothing
+            # A fixed number, which the compiler unrolls; what is left walks for nothing.
+            for k in range(WALKED):
                 at = node[k]
                 node[k] = nodes[at, 0] + (z[nodes[at, 1]] > threshold[at])
         for k in range(n):
