@@ -84,8 +84,8 @@ class Market:
         Raises
         ------
         ValueError
-            When shapes do not fit, a bar is none (prices, volume, order of time), or the table holds a value that
-            is not finite in a bar that a policy would see.
+            When shapes do not fit, a bar is none (prices, volume, order of time), or the table holds a value
+            that is not finite in a bar that a policy would see.
         """
         config = config or EnvConfig()
         bars = np.ascontiguousarray(bars, dtype=np.float64)
