@@ -1,179 +1,239 @@
-"""What a strategy earned, net of costs, and whether that is more than luck and the market."""
+"""What a strategy earned, net of costs, and whether that is more than luck and the market.
+
+One rule for all figures of a series of returns:
+
+- Returns are fractions, one a period: an array, a list or a column, of shape (n_periods,). A table of several
+  strategies is refused, as are text and infinite numbers.
+- NaN is a period whose return is not known: averages leave it out, compounding takes it for 0.
+- Where too few returns are known for a figure (none, or one where it needs two), the figure is NaN.
+- A return of -1 or below ends the account: that return is -1 and all later ones are 0 (`until_ruin`), and
+  neither the Sharpe nor the Sortino nor the Calmar ratio is above 0. Only the two t-statistics take numbers as
+  they are, for they are also asked about differences of returns.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from trading_assets.validation.returns import (
+    check_finite,
+    check_periods_per_year,
+    equity_curve,
+    series,
+    until_ruin,
+)
 
 Floats = NDArray[np.float64]
 EDGE, NO_EDGE = "edge after costs", "no edge after costs"
 EDGE_T = 2.0
 """t-statistic of the return unexplained by the market, from which a report speaks of an edge."""
+ROUNDING = 1e-12
+"""Numbers that differ by less than this share of the largest do not vary."""
 
 
-def sharpe_ratio(returns: Floats, *, periods_per_year: float, risk_free: float | Floats = 0.0) -> float:
-    """Annualised mean over standard deviation (ddof 1) of the excess returns; NaN rows are skipped.
+def sharpe_ratio(
+    returns: ArrayLike, *, periods_per_year: float, risk_free: float | ArrayLike = 0.0
+) -> float:
+    """Annualised mean over standard deviation (ddof 1) of the excess returns.
 
     `risk_free` is a return a period: one for all, or one each. Infinite where nothing varies.
     """
-    excess = _excess(returns, risk_free, "risk_free")
+    check_periods_per_year(periods_per_year)
+    earned = until_ruin(returns)
+    excess = _excess(earned, risk_free, "risk_free")
     if len(excess) < 2:
         return float("nan")
-    deviation = excess.std(ddof=1)
-    if deviation <= 1e-15 * max(abs(excess.mean()), 1e-300):
-        return float(np.inf * np.sign(excess.mean())) if excess.mean() else float("nan")
-    return float(excess.mean() / deviation * np.sqrt(periods_per_year))
+    mean = excess.mean()
+    if not _varies(excess):
+        return float(np.inf * np.sign(mean)) if mean else float("nan")
+    return _no_gain_of_ruin(mean / excess.std(ddof=1) * np.sqrt(periods_per_year), earned)
 
 
 def sortino_ratio(
-    returns: Floats, *, periods_per_year: float, required_return: float | Floats = 0.0
+    returns: ArrayLike, *, periods_per_year: float, required_return: float | ArrayLike = 0.0
 ) -> float:
-    """Annualised mean excess over the required return, divided by `downside_risk`; NaN rows are skipped.
+    """Annualised mean excess over the required return, divided by `downside_risk`.
 
     Infinite where no return is below the required one (a return a period: one for all, or one each).
     """
-    excess = _excess(returns, required_return, "required_return")
+    earned = until_ruin(returns)
+    excess = _excess(earned, required_return, "required_return")
     if len(excess) < 2:
         return float("nan")
     mean = excess.mean() * periods_per_year
-    risk = downside_risk(excess, periods_per_year=periods_per_year)
+    risk = downside_risk(earned, periods_per_year=periods_per_year, required_return=required_return)
     if risk == 0:
         return float(np.inf) if mean > 0 else float("nan")
-    return float(mean / risk)
+    return _no_gain_of_ruin(mean / risk, earned)
 
 
 def downside_risk(
-    returns: Floats, *, periods_per_year: float, required_return: float | Floats = 0.0
+    returns: ArrayLike, *, periods_per_year: float, required_return: float | ArrayLike = 0.0
 ) -> float:
-    """Annualised root mean square of what returns fall short of the required one; NaN rows are skipped.
+    """Annualised root mean square of what returns fall short of the required one.
 
     The mean is over all returns, not only those that fall short (Sortino's target downside deviation).
     """
-    short = np.minimum(_excess(returns, required_return, "required_return"), 0)
+    check_periods_per_year(periods_per_year)
+    short = np.minimum(_excess(until_ruin(returns), required_return, "required_return"), 0)
     return float(np.sqrt((short**2).mean() * periods_per_year)) if len(short) else float("nan")
 
 
-def annual_return(returns: Floats, *, periods_per_year: float) -> float:
-    """Compound growth a year; NaN rows count as periods without a return, -1 where all is lost."""
-    if len(returns) == 0:
+def annual_return(returns: ArrayLike, *, periods_per_year: float) -> float:
+    """Compound growth a year; -1 where all is lost."""
+    check_periods_per_year(periods_per_year)
+    earned = until_ruin(returns)
+    if not len(_known(earned)):
         return float("nan")
-    final = np.prod(1 + np.nan_to_num(np.asarray(returns, dtype=float)))
-    return float(max(final, 0.0) ** (periods_per_year / len(returns)) - 1)
+    return float(equity_curve(earned)[-1] ** (periods_per_year / len(earned)) - 1)
 
 
-def annual_volatility(returns: Floats, *, periods_per_year: float) -> float:
-    """Annualised standard deviation (ddof 1); NaN rows are skipped."""
-    known = _known(returns)
+def annual_volatility(returns: ArrayLike, *, periods_per_year: float) -> float:
+    """Annualised standard deviation (ddof 1)."""
+    check_periods_per_year(periods_per_year)
+    known = _known(until_ruin(returns))
     return float(known.std(ddof=1) * np.sqrt(periods_per_year)) if len(known) > 1 else float("nan")
 
 
-def calmar_ratio(returns: Floats, *, periods_per_year: float) -> float:
-    """`annual_return` over the depth of `max_drawdown`; NaN where there is no drawdown."""
-    drawdown = max_drawdown(returns)
-    if drawdown == 0:
-        return float("nan")
-    return annual_return(returns, periods_per_year=periods_per_year) / -drawdown
+def calmar_ratio(returns: ArrayLike, *, periods_per_year: float) -> float:
+    """`annual_return` over the depth of `max_drawdown`; NaN where there is no drawdown, -1 where all is lost."""
+    growth, drawdown = annual_return(returns, periods_per_year=periods_per_year), max_drawdown(returns)
+    return growth / -drawdown if drawdown else float("nan")
 
 
-def omega_ratio(returns: Floats, *, required_return: float | Floats = 0.0) -> float:
+def omega_ratio(returns: ArrayLike, *, required_return: float | ArrayLike = 0.0) -> float:
     """What returns exceed the required one by, in sum, over what they fall short; NaN where they never do.
 
-    `required_return` is a return a period: one for all, or one each. NaN rows are skipped.
+    `required_return` is a return a period: one for all, or one each.
     """
-    excess = _excess(returns, required_return, "required_return")
+    excess = _excess(until_ruin(returns), required_return, "required_return")
     short = -excess[excess < 0].sum()
     return float(excess[excess > 0].sum() / short) if short > 0 else float("nan")
 
 
-def value_at_risk(returns: Floats, cutoff: float = 0.05) -> float:
-    """The `cutoff` percentile of the returns, interpolated: a loss is negative. NaN rows are skipped."""
+def value_at_risk(returns: ArrayLike, cutoff: float = 0.05) -> float:
+    """The `cutoff` percentile of the returns, interpolated: a loss is negative."""
     _check_cutoff(cutoff)
-    known = _known(returns)
+    known = _known(until_ruin(returns))
     return float(np.percentile(known, 100 * cutoff)) if len(known) else float("nan")
 
 
-def conditional_value_at_risk(returns: Floats, cutoff: float = 0.05) -> float:
-    """Mean of the worst returns, as many as lie up to the `cutoff` percentile. NaN rows are skipped."""
+def conditional_value_at_risk(returns: ArrayLike, cutoff: float = 0.05) -> float:
+    """Mean of the worst returns, as many as lie up to the `cutoff` percentile."""
     _check_cutoff(cutoff)
-    known = _known(returns)
+    known = _known(until_ruin(returns))
     if len(known) == 0:
         return float("nan")
     last = int((len(known) - 1) * cutoff)
     return float(np.partition(known, last)[: last + 1].mean())
 
 
-def max_drawdown(returns: Floats) -> float:
-    """The deepest fall from a peak of compounded `returns`, as a negative fraction."""
-    equity = np.concatenate([[1.0], np.cumprod(1 + np.nan_to_num(np.asarray(returns, dtype=float)))])
+def max_drawdown(returns: ArrayLike) -> float:
+    """The deepest fall from a peak of the compounded returns, as a negative fraction."""
+    earned = until_ruin(returns)
+    if not len(_known(earned)):
+        return float("nan")
+    equity = equity_curve(earned)
     return float((equity / np.maximum.accumulate(equity) - 1).min())
 
 
-def t_statistic(returns: Floats) -> float:
-    """Mean over its standard error; 0 where nothing varies."""
-    if len(returns) < 2:
-        return 0.0
-    deviation = returns.std(ddof=1)
-    return float(returns.mean() / deviation * np.sqrt(len(returns))) if deviation > 1e-15 else 0.0
+def t_statistic(returns: ArrayLike) -> float:
+    """Mean over its standard error; 0 where nothing varies, which is no evidence of anything."""
+    known = _known(series("returns", returns))
+    if len(known) < 2:
+        return float("nan")
+    return float(known.mean() / known.std(ddof=1) * np.sqrt(len(known))) if _varies(known) else 0.0
 
 
-def alpha_t_statistic(returns: Floats, market: Floats) -> float:
+def alpha_t_statistic(returns: ArrayLike, market: ArrayLike) -> float:
     """t-statistic of the intercept when `returns` are regressed on the market's (ordinary least squares).
 
-    Always being long explains itself by the market and scores about minus its costs; so does any
-    constant exposure.
+    Always being long explains itself by the market and scores about minus its costs; so does any constant
+    exposure. 0 where one of the two does not vary; NaN where fewer than 3 periods are known of both.
     """
-    n = len(returns)
-    if n < 3 or returns.std() < 1e-15 or market.std() < 1e-15:
+    own, other = series("returns", returns), series("market", market)
+    if own.shape != other.shape:
+        raise ValueError(f"market has shape {other.shape}, the returns {own.shape}; expected one of each.")
+    both = ~np.isnan(own + other)
+    own, other = own[both], other[both]
+    n = len(own)
+    if n < 3:
+        return float("nan")
+    if not (_varies(own) and _varies(other)):
         return 0.0
-    design = np.column_stack([np.ones(n), market])
-    inverse = np.linalg.inv(design.T @ design)
-    coefficients = inverse @ design.T @ returns
-    residual = returns - design @ coefficients
+    deviation = other - other.mean()
+    squares = deviation @ deviation
+    slope = deviation @ own / squares
+    residual = own - own.mean() - slope * deviation
     variance = residual @ residual / (n - 2)
-    if variance < 1e-18 * returns.var():
+    if variance <= 1e-18 * own.var():
         return 0.0
-    return float(coefficients[0] / np.sqrt(variance * inverse[0, 0]))
+    intercept = own.mean() - slope * other.mean()
+    return float(intercept / np.sqrt(variance * (1 / n + other.mean() ** 2 / squares)))
 
 
 def evaluate(
-    equity: Floats,
-    exposure: Floats,
-    costs: Floats,
-    traded: Floats,
-    market: Floats,
+    equity: ArrayLike,
+    exposure: ArrayLike,
+    costs: ArrayLike,
+    traded: ArrayLike,
+    market: ArrayLike,
     *,
     periods_per_year: float,
 ) -> dict[str, float]:
-    """The figures of one strategy.
+    """The figures of one strategy; an account whose equity is 0 or less is over, and counts nothing after.
 
     Parameters
     ----------
-    equity : ndarray of shape (n_bars + 1,)
+    equity : array-like of shape (n_bars + 1,)
         Net of all costs, at every close, the starting capital first.
-    exposure : ndarray of shape (n_bars,)
+    exposure : array-like of shape (n_bars,)
         Fraction of equity held in each bar, signed.
-    costs : ndarray of shape (n_bars,)
+    costs : array-like of shape (n_bars,)
         Paid in each bar, in the units of equity.
-    traded : ndarray of shape (n_bars,)
+    traded : array-like of shape (n_bars,)
         Notional traded in each bar; what is not 0 is a trade.
-    market : ndarray of shape (n_bars,)
+    market : array-like of shape (n_bars,)
         Returns of the market, close to close.
     periods_per_year : float
+
+    Raises
+    ------
+    ValueError
+        When one of them is no series of finite numbers, or of another length.
     """
-    returns = equity[1:] / equity[:-1] - 1
-    gross = returns + costs / equity[:-1]
+    value = _finite_series("equity", equity)
+    held, paid, notional, benchmark = (
+        _finite_series(name, values)
+        for name, values in (("exposure", exposure), ("costs", costs), ("traded", traded), ("market", market))
+    )
+    shapes = {len(values) for values in (held, paid, notional, benchmark)}
+    if len(value) < 2 or shapes != {len(value) - 1}:
+        raise ValueError(
+            f"equity has {len(value)} values, the others {sorted(shapes)}; expected one of each a bar, and the "
+            "starting capital before the first."
+        )
+    if not value[0] > 0:
+        raise ValueError(f"equity starts at {value[0]}; expected a starting capital above 0.")
+    value = np.where(np.logical_or.accumulate(value <= 0), 0.0, value)
+    alive = value[:-1] > 0
+    before = np.where(alive, value[:-1], 1.0)
+    held, paid, notional = (np.where(alive, values, 0.0) for values in (held, paid, notional))
+    returns = np.where(alive, value[1:] / before - 1, 0.0)
+    gross = returns + paid / before
     return {
-        "net return": float(equity[-1] / equity[0] - 1),
-        "gross return": float(np.prod(1 + gross) - 1),
+        "net return": float(value[-1] / value[0] - 1),
+        "gross return": float(equity_curve(gross)[-1] - 1),
         "Sharpe": sharpe_ratio(returns, periods_per_year=periods_per_year) if returns.any() else 0.0,
         "max drawdown": max_drawdown(returns),
-        "exposure": float(np.abs(exposure).mean()),
-        "trades": float(np.count_nonzero(traded)),
-        "costs paid": float(costs.sum() / equity[0]),
+        "exposure": float(np.abs(held).mean()),
+        "trades": float(np.count_nonzero(notional)),
+        "costs paid": float(paid.sum() / value[0]),
         "t": t_statistic(returns),
-        "alpha t": alpha_t_statistic(returns, market),
+        "alpha t": alpha_t_statistic(returns, benchmark),
     }
 
 
@@ -183,19 +243,35 @@ def verdict(metrics: Mapping[str, float]) -> str:
     return EDGE if has_edge else NO_EDGE
 
 
-def _excess(returns: Floats, benchmark: float | Floats, name: str) -> Floats:
-    """Returns less a benchmark, without those that are not finite."""
-    values, less = np.asarray(returns, dtype=float), np.asarray(benchmark, dtype=float)
-    if less.ndim and less.shape != values.shape:
+def _finite_series(name: str, values: ArrayLike) -> Floats:
+    array = series(name, values)
+    check_finite(name, array)
+    return array
+
+
+def _excess(returns: Floats, benchmark: float | ArrayLike, name: str) -> Floats:
+    """Known returns less a benchmark; what only rounding leaves of two equal numbers is 0."""
+    less = series(name, np.atleast_1d(benchmark))
+    if np.ndim(benchmark) and less.shape != returns.shape:
         raise ValueError(
-            f"{name} has shape {less.shape}, the returns {values.shape}; give a number or one a period."
+            f"{name} has shape {less.shape}, the returns {returns.shape}; give a number or one a period."
         )
-    return _known(values - less)
+    excess = returns - less
+    equal = np.abs(excess) <= ROUNDING * np.maximum(np.abs(returns), np.abs(less))
+    return _known(np.where(equal, 0.0, excess))
 
 
 def _known(returns: Floats) -> Floats:
-    values = np.asarray(returns, dtype=float)
-    return np.asarray(values[np.isfinite(values)])
+    return np.asarray(returns[~np.isnan(returns)])
+
+
+def _varies(values: Floats) -> bool:
+    return bool(np.ptp(values) > ROUNDING * np.abs(values).max())
+
+
+def _no_gain_of_ruin(ratio: float, returns: Floats) -> float:
+    """The ratio, and no more than 0 where the returns end in the loss of everything."""
+    return float(min(ratio, 0.0) if (returns <= -1).any() else ratio)
 
 
 def _check_cutoff(cutoff: float) -> None:

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from trading_assets.validation.metrics import calmar_ratio, max_drawdown, sharpe_ratio, sortino_ratio
+from trading_assets.validation.returns import (
+    check_finite,
+    check_periods_per_year,
+    equity_curve,
+    until_ruin,
+)
 
 Floats = NDArray[np.float64]
 
@@ -64,7 +70,8 @@ class TradingFigures:
 class TradingMetrics:
     """Figures of positions net of costs: position[t] earns returns[t], and a change of it pays.
 
-    The first position is entered from flat; the last one is not closed.
+    The first position is entered from flat; the last one is not closed. A bar whose net return is -1 or below
+    ends the account: it loses all, the bars after it are flat, and no ratio is above 0.
 
     Parameters
     ----------
@@ -80,16 +87,30 @@ class TradingMetrics:
 
     def __post_init__(self) -> None:
         check_costs(self.fee_bps, self.slippage_bps)
-        if self.periods_per_year <= 0:
-            raise ValueError(f"periods_per_year is {self.periods_per_year}; expected more than 0.")
+        check_periods_per_year(self.periods_per_year)
 
-    def evaluate(self, positions: Floats, returns: Floats) -> TradingFigures:
-        """The figures of `positions` (shape (n_bars,), fractions of capital, signed) on `returns` (the same).
+    def evaluate(self, positions: ArrayLike, returns: ArrayLike) -> TradingFigures:
+        """The figures of positions on a series of returns.
+
+        Parameters
+        ----------
+        positions : array-like of shape (n_bars,)
+            Fractions of capital, signed.
+        returns : array-like of shape (n_bars,)
+            What a position of 1 earns in each bar.
 
         Raises
         ------
         ValueError
-            When the two differ in shape, are empty, or hold a value that is not finite.
+            When the two are no series of the same length, are empty, or hold a value that is not finite.
+
+        Examples
+        --------
+        >>> figures = TradingMetrics(fee_bps=0, slippage_bps=0, periods_per_year=52).evaluate(
+        ...     [-3, -3, 0], [0.9, 0.9, 0]
+        ... )
+        >>> figures.net_return, figures.net_calmar, figures.trades
+        (-1.0, -1.0, 1)
         """
         held, market = np.asarray(positions, dtype=float), np.asarray(returns, dtype=float)
         if held.shape != market.shape or held.ndim != 1 or len(held) == 0:
@@ -100,12 +121,14 @@ class TradingMetrics:
             check_finite(name, values)
         change = np.abs(np.diff(held, prepend=0.0))
         gross, costs = held * market, change * (self.fee_bps + self.slippage_bps) / 1e4
-        net = gross - costs
+        net = until_ruin(gross - costs)
+        alive = np.logical_and.accumulate(np.concatenate([[True], net[:-1] > -1]))
+        held, change, gross, costs = (np.where(alive, one, 0.0) for one in (held, change, gross, costs))
         gains, losses = net[net > 0].sum(), -net[net < 0].sum()
         per_year = self.periods_per_year
         return TradingFigures(
-            net_return=float(np.prod(1 + net) - 1),
-            gross_return=float(np.prod(1 + gross) - 1),
+            net_return=float(equity_curve(net)[-1] - 1),
+            gross_return=float(equity_curve(gross)[-1] - 1),
             mean_net=float(net.mean()),
             mean_gross=float(gross.mean()),
             net_sharpe=sharpe_ratio(net, periods_per_year=per_year),
@@ -128,16 +151,6 @@ def check_costs(fee_bps: float, slippage_bps: float) -> None:
     for name, value in (("fee_bps", fee_bps), ("slippage_bps", slippage_bps)):
         if not 0 <= value < np.inf:
             raise ValueError(f"{name} is {value}; expected basis points of traded notional, 0 or more.")
-
-
-def check_finite(name: str, values: Floats) -> None:
-    """Raise `ValueError` that names the first bar whose value is not finite."""
-    wrong = ~np.isfinite(values)
-    if wrong.any():
-        raise ValueError(
-            f"{name} hold {values[wrong][0]} at bar {wrong.argmax()}, and {wrong.sum()} values that are not "
-            "finite in all; leave those bars out, or say what they earned (0 where nothing did)."
-        )
 
 
 def _ratio(part: float, whole: float) -> float:

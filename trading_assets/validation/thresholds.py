@@ -8,7 +8,9 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trading_assets.validation.positions import check_costs, check_finite
+from trading_assets.validation.positions import TradingMetrics, check_costs
+from trading_assets.validation.returns import check_finite, check_periods_per_year
+from trading_assets.validation.ties import TIE, first_best
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -17,7 +19,9 @@ jit = numba.njit(cache=True)
 OBJECTIVES = ("sharpe", "return", "sortino", "profit_factor")
 SHARPE, RETURN, SORTINO, PROFIT_FACTOR = range(4)
 GAINS, LOSSES, SQUARES = range(3)  # the row of a net return is whether it loses
-ACTIVE, LOSING, TRADES = range(3)
+ACTIVE, LOSING, TRADES, RUINED = range(4)
+_FIGURES = ("net_sharpe", "mean_net", "net_sortino", "profit_factor")
+"""The objectives among `TradingFigures`."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,11 @@ class OptimalThreshold:
     Attributes
     ----------
     threshold, value : float
-        The one with the largest value of the objective, the smallest of several.
+        The one with the largest value of the objective, the smallest of several that are equal but for
+        rounding (`ties.TIE`). One at which a bar loses all capital is chosen only where every one does.
     thresholds : ndarray of shape (n_thresholds,)
     values : ndarray of shape (n_thresholds,)
-        Of the objective; NaN where it is undefined, which is never chosen.
+        Of the objective, as `TradingMetrics` counts it; NaN where it is undefined, which is never chosen.
     trades : ndarray of shape (n_thresholds,), int64
         Bars in which the position changed.
     """
@@ -88,6 +93,7 @@ def optimal_threshold(
     check_finite("probabilities", p)
     check_finite("returns", earned)
     check_costs(fee_bps, slippage_bps)
+    check_periods_per_year(periods_per_year)
     lowest, highest = float(p.min()), float(p.max())
     if lowest < 0 or highest > 1:
         raise ValueError(f"probabilities reach from {lowest} to {highest}; expected 0 to 1.")
@@ -111,8 +117,17 @@ def optimal_threshold(
             f"The objective {objective!r} is undefined at every threshold: no bar loses, or nothing varies; "
             'use objective="return".'
         )
-    best = int(np.nanargmax(values))
-    return OptimalThreshold(float(thresholds[best]), float(values[best]), thresholds, values, counts[TRADES])
+    trades, ruined = counts[TRADES], counts[RUINED] > 0
+    metrics = TradingMetrics(fee_bps, slippage_bps, periods_per_year)
+    for k in np.flatnonzero(ruined):
+        position = (p > 0.5 + thresholds[k]).astype(float) - (p < 0.5 - thresholds[k])
+        figures = metrics.evaluate(position, earned)
+        values[k], trades[k] = getattr(figures, _FIGURES[kind]), figures.trades
+    scale = np.sqrt(periods_per_year) if kind in (SHARPE, SORTINO) else 1.0
+    noise = np.abs(earned).mean() + cost if kind == RETURN else scale + np.abs(values)
+    allowed = np.where(ruined, np.nan, values)
+    best = first_best(values if np.isnan(allowed).all() else allowed, TIE * noise)
+    return OptimalThreshold(float(thresholds[best]), float(values[best]), thresholds, values, trades)
 
 
 def _values(
@@ -194,7 +209,7 @@ def _sweep(
         for j in range(3):
             _add_exactly(bins, lost, j, k, bins[k + 1, j])
             lost[k, j] += lost[k + 1, j]
-            counts[k, j] += counts[k + 1, j]
+        counts[k] += counts[k + 1]
     return (bins + lost).T, counts.T
 
 
@@ -222,6 +237,7 @@ def _add(
     loses = int(net < 0)
     counts[k, ACTIVE] += sign
     counts[k, LOSING] += sign * loses
+    counts[k, RUINED] += sign * int(net <= -1)
     _add_exactly(bins, lost, loses, k, sign * abs(net))
     if kind == SHARPE:
         _add_exactly(bins, lost, SQUARES, k, sign * (net - centre) ** 2)
