@@ -16,6 +16,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from trading_assets.validation.metrics import ROUNDING
+from trading_assets.validation.ties import TIE, tied_for_best
+
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
@@ -25,6 +28,8 @@ MAX_BLOCKS = 20
 """Of which half can be chosen in 184,756 ways; two more blocks make it four times as many."""
 CHUNK = 1_024
 """Halves scored at a time, so that what they need stays in the processor's cache."""
+CANCELLED = 1e-4
+"""Share of a sum of squares below which a variance has lost too many digits to tell ties."""
 
 
 def probabilistic_sharpe_ratio(
@@ -138,14 +143,14 @@ class BacktestOverfitting:
     pbo : float
         Share of the choices whose strategy is at or below the median out of sample (logit <= 0).
     probability_of_loss : float
-        Share of the choices whose strategy has a negative metric out of sample.
+        Share of the choices whose strategy has a metric below 0 out of sample.
     degradation_slope : float
         Of the chosen strategy's metric out of sample regressed on that in sample: negative where the better
         backtest is the worse strategy. NaN where the metric in sample never varies.
     logits : ndarray of shape (n_choices,)
         Log odds of the chosen strategy's relative rank out of sample.
     chosen : ndarray of shape (n_choices,), int64
-        The best strategy in sample.
+        The best strategy in sample; of several, the worst of them out of sample.
     in_sample, out_of_sample : ndarray of shape (n_choices,)
         The chosen strategy's metric, per period.
     """
@@ -165,7 +170,13 @@ def probability_of_backtest_overfitting(
     """Probability of backtest overfitting by combinatorially symmetric cross-validation ([4]).
 
     Every half of the blocks is in sample once, the other half out of sample. A half's metrics follow from
-    sums over its blocks, so that all halves are two matrix products. Ties share their mean rank.
+    sums over its blocks, so that all halves are a few matrix products.
+
+    What comes out depends neither on the order of the strategies nor, with Sharpe ratios, on their leverage.
+    Metrics that differ by rounding alone (`ties.TIE`) are equal, and equal ones share their mean rank. Of
+    strategies that are equally good in sample the worst one out of sample is chosen: where the backtest cannot
+    tell them apart, nothing says that the better one would have been taken. So twins of a strategy, or all of
+    them given twice, are no reason for another choice.
 
     Parameters
     ----------
@@ -202,21 +213,21 @@ def probability_of_backtest_overfitting(
     inside = _score_halves(table, n_blocks, metric)
     # Halves come in lexicographic order, in which the last one is what the first one leaves, and so on.
     outside = inside[::-1]
-    chosen = inside.argmax(axis=1)
+    rounding = TIE * np.abs(table).mean(axis=0) if metric == "mean" else None
+    parts = (slice(first, first + CHUNK) for first in range(0, len(inside), CHUNK))
+    chosen, rank, reach = (
+        np.concatenate(part)
+        for part in zip(*(_choose(inside[rows], outside[rows], rounding) for rows in parts), strict=True)
+    )
     each = np.arange(len(inside))
     in_sample, out_of_sample = inside[each, chosen], outside[each, chosen]
-    below, up_to = (
-        np.count_nonzero(compare(outside, out_of_sample[:, None]), axis=1)
-        for compare in (np.less, np.less_equal)
-    )
-    rank = (below + up_to + 1) / 2
     logits = np.log(rank / (table.shape[1] + 1 - rank))
     deviation, answer = in_sample - in_sample.mean(), out_of_sample - out_of_sample.mean()
-    spread = deviation @ deviation
+    varies = np.ptp(in_sample) > TIE * np.abs(in_sample).max()
     return BacktestOverfitting(
         pbo=float((logits <= 0).mean()),
-        probability_of_loss=float((out_of_sample < 0).mean()),
-        degradation_slope=float(deviation @ answer / spread) if spread > 0 else math.nan,
+        probability_of_loss=float((out_of_sample < -reach).mean()),
+        degradation_slope=float(deviation @ answer / (deviation @ deviation)) if varies else math.nan,
         logits=logits,
         chosen=chosen,
         in_sample=in_sample,
@@ -291,24 +302,44 @@ def _score_halves(table: Floats, n_blocks: int, metric: str) -> Floats:
     size, longer = divmod(len(table), n_blocks)
     lengths = size + (np.arange(n_blocks) < longer)
     firsts = np.cumsum(lengths) - lengths
-    sums = np.add.reduceat(table, firsts)
+    means = np.add.reduceat(table, firsts) / lengths[:, None]
     # Squares are taken from a strategy's own mean: those of a large mean would cancel in the variance.
     centre = table.mean(axis=0)
-    squares = np.add.reduceat((table - centre) ** 2, firsts)
+    within = np.add.reduceat((table - np.repeat(means, lengths, axis=0)) ** 2, firsts)
+    squares = within + lengths[:, None] * (means - centre) ** 2
     scores = np.empty((len(halves), table.shape[1]))
     for first in range(0, len(halves), CHUNK):
         picked = (halves[first : first + CHUNK, None] >> bits & 1).astype(float)
         count = (picked @ lengths)[:, None]
-        mean = picked @ sums / count
+        mean = (picked * lengths) @ means / count
         if metric == "sharpe":
             square = picked @ squares / count
             variance = square - (mean - centre) ** 2
-            # Less is what rounding leaves where a strategy idles through a half, or is constant.
-            varies = variance > 1e-12 * square + 1e-24 * centre**2
-            deviation = np.sqrt(np.where(varies, variance * count / (count - 1), np.inf))
-            mean /= deviation
+            # What cancelled, as in a half through which a strategy idles, is summed from the half's own mean.
+            half, strategy = np.nonzero(variance < CANCELLED * square)
+            blocks = picked[half].T
+            between = lengths[:, None] * (means[:, strategy] - mean[half, strategy]) ** 2
+            variance[half, strategy] = (blocks * (within[:, strategy] + between)).sum(axis=0) / count[half, 0]
+            varies = variance > (ROUNDING * mean) ** 2
+            mean /= np.sqrt(np.where(varies, variance * count / (count - 1), np.inf))
         scores[first : first + CHUNK] = mean
     return scores
+
+
+def _choose(inside: Floats, outside: Floats, rounding: Floats | None) -> tuple[Rows, Floats, Floats]:
+    """The strategy that each half chooses, its rank in the other half, and how far rounding moved it there.
+
+    `rounding` is that of every strategy's score; without it that of a Sharpe ratio, from its size.
+    """
+    best = inside.max(axis=1, keepdims=True)
+    tied = tied_for_best(inside, TIE * (1 + np.abs(best)) if rounding is None else rounding)
+    chosen = np.where(tied, outside, np.inf).argmin(axis=1)
+    score = outside[np.arange(len(inside)), chosen, None]
+    own = TIE * (1 + np.abs(score)) if rounding is None else rounding[chosen, None]
+    reach = own + (own if rounding is None else rounding)
+    below = np.count_nonzero(outside < score - reach, axis=1)
+    up_to = np.count_nonzero(outside <= score + reach, axis=1)
+    return chosen, (below + up_to + 1) / 2, own[:, 0]
 
 
 def _variance_factor(sharpe: float, skew: float, kurtosis: float) -> float:

@@ -112,17 +112,17 @@ def optimal_threshold(
         p, earned, 0.5 + thresholds, 0.5 - thresholds, n_thresholds / largest, cost, centre, kind
     )
     values = _values(sums, counts, kind, len(p), centre, periods_per_year)
-    if np.isnan(values).all():
-        raise ValueError(
-            f"The objective {objective!r} is undefined at every threshold: no bar loses, or nothing varies; "
-            'use objective="return".'
-        )
     trades, ruined = counts[TRADES], counts[RUINED] > 0
     metrics = TradingMetrics(fee_bps, slippage_bps, periods_per_year)
     for k in np.flatnonzero(ruined):
         position = (p > 0.5 + thresholds[k]).astype(float) - (p < 0.5 - thresholds[k])
         figures = metrics.evaluate(position, earned)
         values[k], trades[k] = getattr(figures, _FIGURES[kind]), figures.trades
+    if np.isnan(values).all():
+        raise ValueError(
+            f"The objective {objective!r} is undefined at every threshold: no bar loses, or nothing varies; "
+            'use objective="return".'
+        )
     scale = np.sqrt(periods_per_year) if kind in (SHARPE, SORTINO) else 1.0
     noise = np.abs(earned).mean() + cost if kind == RETURN else scale + np.abs(values)
     allowed = np.where(ruined, np.nan, values)

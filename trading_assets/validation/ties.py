@@ -25,7 +25,7 @@ def tied_for_best(values: ArrayLike, slack: ArrayLike) -> NDArray[np.bool_]:
     """
     array = np.asarray(values, dtype=float)
     width = np.broadcast_to(np.asarray(slack, dtype=float), array.shape)
-    best = np.nanargmax(array, axis=-1, keepdims=True)
+    best = np.where(np.isnan(array), -np.inf, array).argmax(axis=-1, keepdims=True)
     reach = np.take_along_axis(array, best, -1) - np.take_along_axis(width, best, -1)
     return np.asarray(array + width >= reach)
 
