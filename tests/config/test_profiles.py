@@ -27,6 +27,14 @@ def refusal(source: str, symbol: str = "BTCUSDT", overrides: Mapping[str, Any] |
     return message
 
 
+def test_an_embargo_of_the_folds_that_is_a_share_is_refused_with_the_bars_it_would_be(tmp_path: Path) -> None:
+    message = refusal(profile(tmp_path, "folds: {embargo: 0.01}"))
+    assert "'folds.embargo'" in message
+    assert (
+        "is 0.01: expected a whole number of bars, not a share of them; of 5,000 it would be 50." in message
+    )
+
+
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "SYN-PRICE"])
 @pytest.mark.parametrize("name", ["demo", "research", "smoke", "standard"])
 def test_every_shipped_profile_loads(name: str, symbol: str) -> None:

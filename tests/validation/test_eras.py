@@ -29,6 +29,16 @@ def test_the_border_is_the_last_whole_step_that_is_complete(n_bars: int, step: i
     assert edge <= n_bars < edge + step
 
 
+@pytest.mark.parametrize("name", ["first", "label_span", "embargo"])
+@pytest.mark.parametrize("value", [0.01, "24", -1, True, None])
+def test_bars_that_are_no_whole_number_are_refused(name: str, value):
+    given = {"first": 384, "label_span": 25, "embargo": 24, name: value}
+    with pytest.raises(ValueError, match=rf"{name} is .*; expected at least 0, a whole number of bars"):
+        make_eras(8_384, min_bars=5_000, shares=SHARES, **given)
+    with pytest.raises(ValueError, match=r"step_bars is .*; expected at least 1, a whole number of bars"):
+        border(1_000, value)
+
+
 def test_eras_take_their_shares_and_leave_gaps_of_label_span_and_embargo():
     # 8,000 usable bars at 1/2, 1/4, 1/8 and the rest; each era but the last ends 25 + 24 bars early.
     eras = make_eras(8_384, first=384, min_bars=5_000, shares=SHARES, label_span=25, embargo=24)

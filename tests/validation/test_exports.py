@@ -11,7 +11,7 @@ import pytest
 import trading_assets.validation as package
 
 FOLDER = Path(package.__file__).parent
-MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
 
 
 @pytest.mark.parametrize("module", MODULES)

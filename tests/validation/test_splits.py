@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from trading_assets.errors import LeakageError
 from trading_assets.reports import pictures
-from trading_assets.validation import splits as splits_module
+from trading_assets.validation import _label_spans as spans_module
 from trading_assets.validation.splits import (
     BlockingTimeSeriesSplit,
     CombinatorialPurgedCV,
@@ -82,8 +82,79 @@ def test_a_purge_without_label_spans_or_with_two_kinds_of_them_is_refused(kind):
 
 @every_kind
 def test_a_negative_embargo_is_refused(kind):
-    with pytest.raises(ValueError, match="embargo is -1; expected a number of bars, 0 or more"):
+    with pytest.raises(ValueError, match="embargo is -1; expected at least 0, a whole number of bars"):
         kind(label_horizon=1, embargo=-1)
+
+
+@every_kind
+def test_an_embargo_that_is_a_share_is_refused_with_the_bars_it_would_be(kind):
+    with pytest.raises(
+        ValueError, match=r"embargo is 0\.01; .* whole number of bars, .* of 5,000 rows .*=50\."
+    ):
+        kind(label_end=np.arange(5_000) + 3, embargo=0.01)
+    with pytest.raises(
+        ValueError, match=r"embargo is 0\.05; .* not a share .* of 1,000 rows it would be .*=50\."
+    ):
+        kind(label_horizon=3, embargo=0.05)
+    with pytest.raises(ValueError, match=r"of 20 rows it would be embargo=1\."):
+        kind(label_start=np.arange(20), label_horizon=3, embargo=np.float32(0.01))
+
+
+@every_kind
+@pytest.mark.parametrize("value", ["5", "", 5.0, -1, True, None, [5], np.nan, 1.5])
+@pytest.mark.parametrize("name", ["embargo", "label_horizon"])
+def test_bars_that_are_no_whole_number_are_refused_at_construction(kind, name: str, value):
+    if name == "label_horizon" and value is None:
+        return  # is not given
+    with pytest.raises(ValueError, match=rf"{name} is .*; expected at least 0, a whole number of bars"):
+        kind(**{"label_horizon": 5, name: value})
+
+
+@pytest.mark.parametrize("value", ["5", 5.0, 0, 1, -3, True, None, [5], np.nan])
+@pytest.mark.parametrize("splitter", [PurgedKFold, PurgedTimeSeriesSplit, BlockingTimeSeriesSplit])
+def test_a_number_of_splits_that_cannot_be_is_refused_at_construction(splitter, value):
+    with pytest.raises(ValueError, match=r"n_splits is .*; expected at least 2, a whole number"):
+        splitter(value, label_horizon=5)
+
+
+@pytest.mark.parametrize(
+    ("splitter", "name", "values"),
+    [
+        (PurgedTimeSeriesSplit, "test_size", ["5", 0.2, 0, -1, True]),
+        (PurgedTimeSeriesSplit, "max_train_size", ["5", 0.2, 0, -1, True]),
+        (BlockingTimeSeriesSplit, "train_size", ["0.8", 0, 1, 8, True, None, np.nan]),
+        (CombinatorialPurgedCV, "n_folds", ["6", 6.0, 1, 0, True, None]),
+        (CombinatorialPurgedCV, "n_test_folds", ["2", 2.0, 0, -1, True, None]),
+    ],
+)
+def test_every_other_argument_is_checked_at_construction_too(splitter, name: str, values):
+    for value in values:
+        with pytest.raises(ValueError, match=rf"{name} is .*; expected"):
+            splitter(**{"label_horizon": 5, name: value})
+
+
+@every_kind
+@pytest.mark.parametrize("name", ["label_start", "label_end"])
+def test_label_spans_are_checked_at_construction(kind, name: str):
+    other = {"label_horizon": 1} if name == "label_start" else {}
+    for wrong, message in (
+        (np.arange(40) + 0.5, f"{name} holds float64"),
+        (["a", "b"], f"{name} holds <U1"),
+        (np.zeros((40, 2), dtype=int), rf"{name} has shape \(40, 2\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            kind(**{name: wrong}, **other)
+    with pytest.raises(ValueError, match="row 3 ends at bar 2, before it starts at bar 3"):
+        kind(label_end=[1, 2, 3, 2])
+
+
+@every_kind
+def test_numpy_numbers_and_lists_are_taken_as_they_are(kind):
+    expected = list(kind(label_end=np.arange(40) + 2, embargo=1).split(np.zeros(40)))
+    found = list(kind(label_end=[row + 2 for row in range(40)], embargo=np.int16(1)).split(np.zeros(40)))
+    for ours, same in zip(found, expected, strict=True):
+        for rows, others in zip(ours, same, strict=True):
+            np.testing.assert_array_equal(rows, others)
 
 
 @every_kind
@@ -92,7 +163,7 @@ def test_labels_that_end_before_they_start_are_refused_with_their_row(kind):
     end[7] = 5
     with pytest.raises(ValueError, match=r"row 7 ends at bar 5, before it starts at bar 7; .*label_end >="):
         next(kind(label_end=end).split(np.zeros(20)))
-    with pytest.raises(ValueError, match="row 0 ends at bar -2"):
+    with pytest.raises(ValueError, match="label_horizon is -2; expected at least 0"):
         next(kind(label_horizon=-2).split(np.zeros(20)))
 
 
@@ -109,14 +180,16 @@ def test_times_in_place_of_bar_positions_are_refused_with_a_remedy():
 @pytest.mark.parametrize("name", ["label_start", "label_end"])
 def test_spans_of_another_length_than_the_rows_are_refused_by_name(name: str):
     spans = {"label_start": np.arange(10), "label_end": np.arange(10)} | {name: np.arange(9)}
-    with pytest.raises(ValueError, match=f"{name} has 9 rows, X has 10"):
-        next(PurgedKFold(2, **spans).split(np.zeros(10)))
+    with pytest.raises(ValueError, match=r"label_start has \d+ rows, label_end \d+; expected one of each"):
+        PurgedKFold(2, **spans)
+    with pytest.raises(ValueError, match=f"{name} has 10 rows, X has 9"):
+        other = {"label_horizon": 1} if name == "label_start" else {}
+        next(PurgedKFold(2, **{name: np.arange(10)}, **other).split(np.zeros(9)))
 
 
-@pytest.mark.parametrize("n_splits", [-1, 0, 1, 11])
-def test_a_number_of_splits_out_of_range_is_refused(n_splits: int):
-    with pytest.raises(ValueError, match=f"n_splits is {n_splits}; expected 2 to 10"):
-        next(PurgedKFold(n_splits, label_horizon=0).split(np.zeros(10)))
+def test_more_splits_than_rows_are_refused():
+    with pytest.raises(ValueError, match="n_splits is 11; expected 2 to 10"):
+        next(PurgedKFold(11, label_horizon=0).split(np.zeros(10)))
 
 
 def test_an_embargo_that_leaves_nothing_to_train_on_is_refused_with_a_remedy():
@@ -229,7 +302,7 @@ def test_binary_search_on_ordered_spans_gives_what_comparing_every_row_gives(kin
     splitter = kind(label_start=start, label_end=end, embargo=embargo)
     fast = split_or_discard(splitter, len(start))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(splits_module, "_never_falls", lambda values: False)
+        patch.setattr(spans_module, "_never_falls", lambda values: False)
         general = split_or_discard(splitter, len(start))
     assert len(fast) == len(general)
     for ours, theirs in zip(fast, general, strict=True):
@@ -308,14 +381,34 @@ def test_walk_forward_with_a_horizon_is_scikit_learns_split_with_that_gap(n, k, 
 def test_walk_forward_without_rows_to_train_on_is_refused_with_a_remedy():
     with pytest.raises(ValueError, match=r"2 test blocks of 5 rows leave nothing of 10 rows.* test_size"):
         next(PurgedTimeSeriesSplit(2, label_horizon=0, test_size=5).split(np.zeros(10)))
-    with pytest.raises(ValueError, match="test_size is 0; expected a number of rows"):
+    with pytest.raises(ValueError, match="test_size is 0; expected at least 1, a whole number of rows"):
         PurgedTimeSeriesSplit(2, label_horizon=0, test_size=0)
     with pytest.raises(ValueError, match="max_train_size is -3"):
         PurgedTimeSeriesSplit(2, label_horizon=0, max_train_size=-3)
     with pytest.raises(ValueError, match="n_splits is 10; expected 2 to 9"):
         next(PurgedTimeSeriesSplit(10, label_horizon=0).split(np.zeros(10)))
-    with pytest.raises(ValueError, match=r"No training row .* 4 to 6 .* \(4 bars\)"):
+    with pytest.raises(
+        ValueError, match=r"No training row .* 4 to 6 of 10: the embargo of 4 bars .* smaller embargo"
+    ):
         next(PurgedTimeSeriesSplit(2, label_horizon=0, embargo=4).split(np.zeros(10)))
+
+
+@every_kind
+def test_what_leaves_nothing_to_train_on_is_named(kind):
+    spans = {"label_horizon": 50}
+    with pytest.raises(
+        ValueError, match=r"No training row .* of 40: labels reach up to 50 bars ahead"
+    ) as refused:
+        list(kind(**spans).split(np.zeros(40)))
+    assert "embargo" not in str(refused.value)
+    with pytest.raises(
+        ValueError, match="labels reach up to 50 bars"
+    ) as refused:  # with or without an embargo
+        list(kind(**spans, embargo=9).split(np.zeros(40)))
+    assert "embargo" not in str(refused.value)
+    with pytest.raises(ValueError, match=r"No training row .*: the embargo of 60 bars") as refused:
+        list(kind(label_horizon=1, embargo=60).split(np.zeros(40)))
+    assert "labels" not in str(refused.value)
 
 
 @given(spans=label_spans(), k=st.integers(2, 4), embargo=st.integers(0, 6), share=st.floats(0.3, 0.9))
@@ -331,7 +424,9 @@ def test_blocking_trains_and_tests_inside_windows_that_share_nothing(spans, k, e
 
 @pytest.mark.parametrize("share", [0, 1, 1.5])
 def test_a_share_of_a_window_out_of_range_is_refused(share: float):
-    with pytest.raises(ValueError, match=f"train_size is {share}; expected a share of a window"):
+    with pytest.raises(
+        ValueError, match=f"train_size is {share}; expected between 0 and 1, a share of a window"
+    ):
         BlockingTimeSeriesSplit(2, label_horizon=0, train_size=share)
 
 
@@ -393,10 +488,34 @@ def test_predictions_that_do_not_fit_the_splits_are_refused():
         splitter.recombine([np.zeros(12), np.zeros(8), *predictions[2:]])
 
 
-@pytest.mark.parametrize(("n", "k"), [(5, 0), (5, 5), (1, 1)])
-def test_a_number_of_test_folds_that_leaves_nothing_to_test_or_train_on_is_refused(n: int, k: int):
-    with pytest.raises(ValueError, match=f"n_test_folds is {k} of n_folds {n}; expected at least 1"):
+@pytest.mark.parametrize(
+    ("n", "k", "message"),
+    [
+        (5, 0, "n_test_folds is 0; expected at least 1"),
+        (5, 5, "n_test_folds is 5 of n_folds 5; expected fewer than n_folds"),
+        (1, 1, "n_folds is 1; expected at least 2"),
+    ],
+)
+def test_a_number_of_test_folds_that_leaves_nothing_to_test_or_train_on_is_refused(n: int, k: int, message):
+    with pytest.raises(ValueError, match=message):
         CombinatorialPurgedCV(n, k, label_horizon=0)
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "number"),
+    [(50, 25, "1.3e14"), (30, 10, "3.0e7"), (2_000, 1_000, "2.0e600"), (10**9, 5 * 10**8, r"1\.2e301029991")],
+)
+def test_more_splits_than_anybody_fits_are_refused_with_their_number(n: int, k: int, number: str):
+    message = rf"n_test_folds={k} of n_folds={n} would be about {number} splits; expected 1,000,000 at most"
+    with pytest.raises(ValueError, match=message):
+        CombinatorialPurgedCV(n, k, label_horizon=0)
+
+
+def test_a_million_splits_are_the_most():
+    assert CombinatorialPurgedCV(1_000_000, 1, label_horizon=0).n_splits == 1_000_000
+    assert CombinatorialPurgedCV(20, 10, label_horizon=0).n_splits == 184_756
+    with pytest.raises(ValueError, match=r"about 1\.0e6 splits"):
+        CombinatorialPurgedCV(1_000_001, 1, label_horizon=0)
 
 
 def test_more_folds_than_rows_are_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -13,6 +14,7 @@ from trading_assets.execution.networks import ActorNet
 from trading_assets.progress import report
 from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.validation.eras import Era
+from trading_assets.validation.ties import TIE, tied_for_best
 
 Members = list[tuple[ActorNet, F32]]
 """Each member's actor and the market as it sees it, shape (n_bars, width)."""
@@ -42,6 +44,9 @@ def choose_weights(
 ) -> tuple[F64, list[dict[str, float]]]:
     """The grid's best weights by final equity on validation, shrunk to 1/N.
 
+    Of points that are equally good the one nearest to equal shares is taken, and the mean of several as near:
+    the shares are the same in whatever order the members come, and equal for members that do the same.
+
     Returns
     -------
     weights : ndarray of shape (n_members,)
@@ -55,6 +60,23 @@ def choose_weights(
         result = run_ensemble(members, point, market, market.eras.validation)
         row = {f"w{i}": float(weight) for i, weight in enumerate(point)}
         trials.append({**row, "equity": float(result.equity[-1])})
-    best = points[int(np.argmax([trial["equity"] for trial in trials]))]
-    equal = np.full(len(members), 1 / len(members))
+    best, equal = best_weights(points, [trial["equity"] for trial in trials]), 1 / len(members)
     return (1 - settings.shrinkage) * best + settings.shrinkage * equal, trials
+
+
+def best_weights(points: F64, equities: Sequence[float]) -> F64:
+    """The point with the highest equity; see `choose_weights` for points that are equally good.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_points, n_members)
+    equities : sequence of float, one a point
+
+    Returns
+    -------
+    ndarray of shape (n_members,)
+    """
+    equity = np.asarray(equities)
+    best = points[tied_for_best(equity, TIE * np.abs(equity))]
+    distance = ((best - 1 / best.shape[1]) ** 2).sum(axis=1)
+    return np.asarray(best[tied_for_best(-distance, TIE)].mean(axis=0))

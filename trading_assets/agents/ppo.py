@@ -20,6 +20,7 @@ from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.simulation.environments import TradingVecEnv, make_env
 from trading_assets.validation.eras import Era
 from trading_assets.validation.metrics import sharpe_ratio
+from trading_assets.validation.ties import TIE
 
 Weights = dict[str, torch.Tensor]
 History = list[dict[str, float]]
@@ -92,6 +93,8 @@ def train_ppo(market: AgentMarket, table: F32, settings: PPOSettings, seed: int)
 class KeepBest(BaseCallback):
     """Replays validation at even intervals and remembers the weights with the highest final equity.
 
+    Of several that only rounding tells apart it keeps the first, which took the least training.
+
     Rollouts are whole, so evaluations fall on the first rollout after each interval. With
     `from_start` the weights before any training are a candidate too.
     """
@@ -131,7 +134,7 @@ class KeepBest(BaseCallback):
         sharpe = sharpe_ratio(result.returns, periods_per_year=1) if result.returns.any() else 0.0
         row = {"steps": self.num_timesteps, "equity": equity, "trades": trades, "sharpe per bar": sharpe}
         self.history.append(row)
-        if self._best is None or equity > self.history[self._best[0]]["equity"]:
+        if self._best is None or equity > self.history[self._best[0]]["equity"] * (1 + 2 * TIE):
             state = self.model.policy.state_dict()
             # Actor and critic share one extractor; Stable-Baselines3 lists it under three names.
             aliases = ("pi_features_extractor", "vf_features_extractor")

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from trading_assets.config.explain import explain
 from trading_assets.config.limits import Limit, RiskLimits
@@ -79,6 +79,16 @@ class FoldSettings(Section):
     agent_train: Share = 0.25
     validation: Share = 0.125
     """What the three shares leave is the test era."""
+
+    @field_validator("embargo", mode="before")
+    @classmethod
+    def _is_in_bars(cls, embargo: Any) -> Any:
+        if isinstance(embargo, float) and 0 < embargo < 1:
+            bars = max(round(5_000 * embargo), 1)
+            raise ValueError(
+                f"expected a whole number of bars, not a share of them; of 5,000 it would be {bars}"
+            )
+        return embargo
 
     @model_validator(mode="after")
     def _leaves_a_test_era(self) -> FoldSettings:

@@ -20,6 +20,7 @@ from trading_assets.forecasters.calibration_error import (
     require_weights,
     require_within,
 )
+from trading_assets.validation.ties import TIE, first_best
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -206,6 +207,7 @@ CALIBRATORS: Mapping[str, type[Calibrator]] = {
     "platt": PlattCalibrator,
     "beta": BetaCalibrator,
 }
+_SIMPLEST_FIRST = ("platt", "beta", "isotonic")
 _BINARY: Mapping[str, type[Calibrator]] = {**CALIBRATORS, "none": NoCalibrator}
 """Of a binary probability, by name."""
 
@@ -292,8 +294,9 @@ def choose_calibrator(
 ) -> tuple[Calibrator, dict[str, float]]:
     """Fit the method with the lowest Brier score on folds it was not fitted on.
 
-    The best one is left out (`NoCalibrator`) unless it beats the forecasts as they are by more than the
-    standard error of its gain over the folds (Breiman et al. 1984): what it gains by less did not last.
+    Of methods that only rounding tells apart the one with the fewest parameters is taken: Platt, beta,
+    isotonic. The best one is left out (`NoCalibrator`) unless it beats the forecasts as they are by more than
+    the standard error of its gain over the folds (Breiman et al. 1984): what it gains by less did not last.
 
     Parameters
     ----------
@@ -323,10 +326,10 @@ def choose_calibrator(
             said[name][fold == k] = calibrator.transform(p[fold == k])
     scores = {name: brier_score(y, q, weight) for name, q in said.items()}
     if method == "best":
-        method = min(CALIBRATORS, key=lambda name: scores[name])
+        method = _SIMPLEST_FIRST[first_best([-scores[name] for name in _SIMPLEST_FIRST], TIE)]
         gain = (p - y) ** 2 - (said[method] - y) ** 2
         gains = [np.average(gain[fold == k], weights=weight[fold == k]) for k in np.unique(fold)]
-        if np.mean(gains) <= np.std(gains, ddof=1) / np.sqrt(len(gains)):
+        if np.mean(gains) <= np.std(gains, ddof=1) / np.sqrt(len(gains)) + TIE:
             method = "none"
     return _BINARY[method]().fit(p, y, weight), scores
 

@@ -12,6 +12,7 @@ from trading_assets.config.settings import CostSettings
 from trading_assets.features.dataset import Dataset
 from trading_assets.features.labels import forward_return
 from trading_assets.forecasters.base import Floats, Rows
+from trading_assets.validation.returns import until_ruin
 from trading_assets.validation.thresholds import OptimalThreshold, optimal_threshold
 
 N_THRESHOLDS = 20
@@ -70,8 +71,8 @@ def positions(p: Floats, threshold: float) -> Floats:
 
 
 def net_returns(data: Dataset, rows: Rows, p: Floats, threshold: float, costs: CostSettings) -> Floats:
-    """Of every bar, from flat on; bars whose next open is not known are left out."""
+    """Of every bar, from flat on, until all is lost; bars whose next open is not known are left out."""
     earned, held = next_returns(data, rows), positions(p, threshold)
     paid = np.abs(np.diff(held, prepend=0.0)) * (costs.fee_bps + costs.slippage_bps) / 1e4
     net = held * earned - paid
-    return net[np.isfinite(net)]
+    return until_ruin(net[np.isfinite(net)])

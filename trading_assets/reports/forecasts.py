@@ -27,6 +27,7 @@ from trading_assets.reports.luck import CONFIDENCE, sharpe_statistics
 from trading_assets.validation.eras import Era
 from trading_assets.validation.metrics import EDGE, NO_EDGE
 from trading_assets.validation.overfitting import probability_of_backtest_overfitting
+from trading_assets.validation.returns import equity_curve
 
 Floats = NDArray[np.float64]
 
@@ -70,7 +71,10 @@ def compare_forecasters(
         model = load_forecaster(folder)
         before = predict_block(model, data.features, bars)[:, 1]
         p = before if model.calibrator_ is None else model.calibrator_.transform(before)
-        net = net_returns(data, bars, p, read_threshold(folder), costs)
+        threshold = read_threshold(folder)
+        net = net_returns(data, bars, p, threshold, costs)
+        equity = equity_curve(net)
+        changes = np.diff(positions(p, threshold), prepend=0.0)[equity[:-1] > 0]
         luck = sharpe_statistics(net, data.periods_per_year, tried)
         edge = net.sum() > 0 and luck["deflated Sharpe"] > CONFIDENCE
         rows.append(
@@ -80,14 +84,14 @@ def compare_forecasters(
                 "ECE raw": calibration_scores(y[known], before[known])["ECE"],
                 "ECE": calibration_scores(y[known], p[known])["ECE"],
                 "Brier raw": score(y[known], before[known])["Brier"],
-                "net return": float(np.prod(1 + net) - 1),
+                "net return": float(equity[-1] - 1),
                 "net Sharpe": luck.pop("Sharpe"),
                 **luck,
-                "trades": int(np.count_nonzero(np.diff(positions(p, read_threshold(folder)), prepend=0.0))),
+                "trades": int(np.count_nonzero(changes)),
                 "verdict": EDGE if edge else NO_EDGE,
             }
         )
-        growth[kind] = np.cumprod(1 + net, dtype=np.float64)
+        growth[kind] = equity[1:]
         reliability[kind] = (y[known], before[known], p[known])
         widest = max(float(np.abs(p - 0.5).max()), 1e-9)
         thresholds = np.linspace(0, widest, N_THRESHOLDS, endpoint=False)

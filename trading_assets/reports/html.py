@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from trading_assets.errors import TradingAssetsError
 from trading_assets.registry.files import replace_file
 from trading_assets.reports.tearsheet import utc_times
+from trading_assets.validation.returns import until_ruin
 
 Floats = NDArray[np.float64]
 HOLD = "Buy and hold"
@@ -96,7 +97,7 @@ def write_html(
 def daily_returns(times: pd.Series[Any], returns: Floats) -> pd.Series[float]:
     """Compounded by day (UTC); days without bars are left out."""
     days = utc_times(times, len(returns)).floor("D")
-    return pd.Series(1 + returns, index=days).groupby(level=0).prod() - 1
+    return pd.Series(1 + until_ruin(returns), index=days).groupby(level=0).prod() - 1
 
 
 def days_per_year(times: pd.Series[Any], periods_per_year: float) -> int:

@@ -13,6 +13,7 @@ from trading_assets.validation.overfitting import (
     deflated_sharpe_ratio,
     probabilistic_sharpe_ratio,
 )
+from trading_assets.validation.returns import until_ruin
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
@@ -30,6 +31,7 @@ def sharpe_statistics(returns: Floats, periods_per_year: float, tried: TrialCoun
         What it was chosen among; the deflated Sharpe ratio is the probability that the true one exceeds what
         the best of so many worthless trials would show (Bailey and Lopez de Prado 2014).
     """
+    returns = until_ruin(returns)
     if not returns.any():
         nothing = dict.fromkeys(("Sharpe", "Sharpe, low", "Sharpe, high"), 0.0)
         return {**nothing, "probabilistic Sharpe": 0.5, "deflated Sharpe": 0.5, "trials": tried.n_trials}

@@ -18,6 +18,7 @@ from trading_assets.reports.pictures import figure_of, save, thin
 from trading_assets.simulation.backtesting import BacktestResult
 from trading_assets.simulation.baselines import buy_and_hold
 from trading_assets.validation.metrics import max_drawdown, sharpe_ratio
+from trading_assets.validation.returns import until_ruin
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
@@ -67,9 +68,12 @@ def utc_times(times: pd.Series[Any], n: int) -> pd.DatetimeIndex:
 
 
 def monthly_returns(times: pd.Series[Any], returns: Floats) -> pd.DataFrame:
-    """Compounded by calendar month (UTC): years by months 1 to 12, NaN where there are no bars."""
+    """Compounded by calendar month (UTC): years by months 1 to 12, NaN where there are no bars.
+
+    Once all is lost a month earns 0.
+    """
     stamps = utc_times(times, len(returns))
-    months = pd.Series(1 + returns).groupby([stamps.year, stamps.month]).prod() - 1
+    months = pd.Series(1 + until_ruin(returns)).groupby([stamps.year, stamps.month]).prod() - 1
     years = range(stamps.year.min(), stamps.year.max() + 1)
     table = months.unstack().reindex(index=years, columns=range(1, 13))
     return table.rename_axis(index="year", columns="month")
@@ -78,15 +82,18 @@ def monthly_returns(times: pd.Series[Any], returns: Floats) -> pd.DataFrame:
 def rolling_sharpe(returns: Floats, window: int, periods_per_year: float) -> Floats:
     """Annualised Sharpe ratio of the last `window` returns (ddof 1), one for each return.
 
-    NaN where there are fewer, or where they do not vary (as while nothing is held).
+    NaN where there are fewer, or where they do not vary (as while nothing is held); none is above 0 once all
+    is lost.
     """
     if window < 2:
         raise ValueError(f"window is {window}; a Sharpe ratio needs 2 returns or more.")
+    returns = until_ruin(returns)
     rolling = pd.Series(returns).rolling(window)
     # Counted, as the deviation of equal returns is not quite 0 after larger ones have left the window.
     changes = np.concatenate([[0], np.cumsum(np.diff(returns) != 0)])
     varies = changes - np.concatenate([np.zeros(window - 1), changes])[: len(returns)] > 0
     ratio = rolling.mean().to_numpy() / np.where(varies, rolling.std().to_numpy(), np.nan)
+    ratio = np.where(rolling.min() <= -1, np.minimum(ratio, 0.0), ratio)
     return np.asarray(ratio * np.sqrt(periods_per_year))
 
 

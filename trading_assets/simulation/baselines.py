@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.simulation.market import Market
+from trading_assets.validation.ties import TIE, first_best
 
 Floats = NDArray[np.float64]
 BAND_WIDTHS = np.linspace(0.0, 0.2, 41)
@@ -35,6 +36,6 @@ def no_trade_band(probability: Floats, width: float, market: Market) -> Backtest
 
 
 def choose_band(probability: Floats, market: Market) -> float:
-    """The width with the highest final equity."""
-    finals = [no_trade_band(probability, width, market).equity[-1] for width in BAND_WIDTHS]
-    return float(BAND_WIDTHS[int(np.argmax(finals))])
+    """The width with the highest final equity; the narrowest of several that only rounding tells apart."""
+    finals = np.array([no_trade_band(probability, width, market).equity[-1] for width in BAND_WIDTHS])
+    return float(BAND_WIDTHS[first_best(finals, TIE * finals)])

@@ -31,6 +31,8 @@ __getattr__ = lazy_exports(
             "value_at_risk",
             "verdict",
         ),
+        "returns": ("equity_curve", "series", "until_ruin"),
+        "ties": ("first_best", "tied_for_best"),
         "positions": ("TradingFigures", "TradingMetrics"),
         "thresholds": ("OptimalThreshold", "optimal_threshold"),
         "overfitting": (

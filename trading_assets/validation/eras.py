@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from trading_assets.errors import NotReadyError
+from trading_assets.validation._arguments import check_whole_number
 
 ERA_NAMES = ("forecaster_train", "agent_train", "validation", "test")
 
 
 def border(n_bars: int, step_bars: int) -> int:
     """The number of bars that training may know: `n_bars` rounded down to whole steps."""
+    check_whole_number("step_bars", step_bars, 1, "a whole number of bars")
     return n_bars // step_bars * step_bars
 
 
@@ -79,7 +81,11 @@ def make_eras(
     ------
     NotReadyError
         Saying how many bars are missing, or how few an era keeps.
+    ValueError
+        When a number of bars is no whole number, or negative.
     """
+    for name, bars in {"first": first, "label_span": label_span, "embargo": embargo}.items():
+        check_whole_number(name, bars, 0, "a whole number of bars")
     if n_bars < min_bars:
         raise NotReadyError(
             f"Not ready: {n_bars} bars up to the border, {min_bars} are needed "

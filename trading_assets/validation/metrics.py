@@ -7,8 +7,8 @@ One rule for all figures of a series of returns:
 - NaN is a period whose return is not known: averages leave it out, compounding takes it for 0.
 - Where too few returns are known for a figure (none, or one where it needs two), the figure is NaN.
 - A return of -1 or below ends the account: that return is -1 and all later ones are 0 (`until_ruin`), and
-  neither the Sharpe nor the Sortino nor the Calmar ratio is above 0. Only the two t-statistics take numbers as
-  they are, for they are also asked about differences of returns.
+  neither the Sharpe nor the Sortino nor the Calmar ratio is above 0. Only the two t-statistics take numbers
+  as they are, for they are also asked about differences of returns.
 """
 
 from __future__ import annotations
@@ -18,13 +18,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trading_assets.validation.returns import (
-    check_finite,
-    check_periods_per_year,
-    equity_curve,
-    series,
-    until_ruin,
-)
+from trading_assets.validation._arguments import check_periods_per_year
+from trading_assets.validation.returns import check_finite, equity_curve, series, until_ruin
 
 Floats = NDArray[np.float64]
 EDGE, NO_EDGE = "edge after costs", "no edge after costs"
@@ -34,9 +29,7 @@ ROUNDING = 1e-12
 """Numbers that differ by less than this share of the largest do not vary."""
 
 
-def sharpe_ratio(
-    returns: ArrayLike, *, periods_per_year: float, risk_free: float | ArrayLike = 0.0
-) -> float:
+def sharpe_ratio(returns: ArrayLike, *, periods_per_year: float, risk_free: float | ArrayLike = 0.0) -> float:
     """Annualised mean over standard deviation (ddof 1) of the excess returns.
 
     `risk_free` is a return a period: one for all, or one each. Infinite where nothing varies.
@@ -99,7 +92,7 @@ def annual_volatility(returns: ArrayLike, *, periods_per_year: float) -> float:
 
 
 def calmar_ratio(returns: ArrayLike, *, periods_per_year: float) -> float:
-    """`annual_return` over the depth of `max_drawdown`; NaN where there is no drawdown, -1 where all is lost."""
+    """`annual_return` over the depth of `max_drawdown`; -1 where all is lost, NaN without drawdown."""
     growth, drawdown = annual_return(returns, periods_per_year=periods_per_year), max_drawdown(returns)
     return growth / -drawdown if drawdown else float("nan")
 
@@ -213,8 +206,8 @@ def evaluate(
     shapes = {len(values) for values in (held, paid, notional, benchmark)}
     if len(value) < 2 or shapes != {len(value) - 1}:
         raise ValueError(
-            f"equity has {len(value)} values, the others {sorted(shapes)}; expected one of each a bar, and the "
-            "starting capital before the first."
+            f"equity has {len(value)} values, the others {sorted(shapes)}; expected one of each a bar, and "
+            "the starting capital before the first."
         )
     if not value[0] > 0:
         raise ValueError(f"equity starts at {value[0]}; expected a starting capital above 0.")

@@ -16,6 +16,11 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from trading_assets.validation._arguments import (
+    check_between_0_and_1,
+    check_number,
+    check_whole_number,
+)
 from trading_assets.validation.metrics import ROUNDING
 from trading_assets.validation.ties import TIE, tied_for_best
 
@@ -52,8 +57,9 @@ def probabilistic_sharpe_ratio(
         When there are fewer than 2 observations, or the kurtosis is below what any distribution of that skew
         has (as an excess kurtosis often is).
     """
-    if n_observations < 2:
-        raise ValueError(f"n_observations is {n_observations}; expected at least 2.")
+    check_whole_number("n_observations", n_observations, 2)
+    check_number("sharpe", sharpe)
+    check_number("benchmark", benchmark)
     distance = (sharpe - benchmark) * math.sqrt(n_observations - 1)
     deviation = math.sqrt(_variance_factor(sharpe, skew, kurtosis))
     if deviation == 0:
@@ -70,8 +76,8 @@ def expected_maximum_sharpe(n_trials: int, variance: float) -> float:
     variance : float
         Of the trials' Sharpe ratios, in the units (per period, or a year) that the answer is wanted in.
     """
-    if n_trials < 1:
-        raise ValueError(f"n_trials is {n_trials}; expected at least 1, counting everything that was tried.")
+    check_whole_number("n_trials", n_trials, 1)
+    check_number("variance", variance)
     if variance < 0:
         raise ValueError(f"variance is {variance}; expected the trials' variance, 0 or more.")
     if n_trials == 1:
@@ -112,7 +118,9 @@ def minimum_track_record_length(
 
     In periods, those that both Sharpe ratios are of; infinite where `sharpe` is not above `benchmark`.
     """
-    _check_confidence(confidence)
+    check_between_0_and_1("confidence", confidence, "such as 0.95")
+    check_number("sharpe", sharpe)
+    check_number("benchmark", benchmark)
     factor = _variance_factor(sharpe, skew, kurtosis)
     if sharpe <= benchmark:
         return math.inf
@@ -129,6 +137,7 @@ def minimum_backtest_length(n_trials: int, target_sharpe: float) -> float:
     target_sharpe : float
         Annualised, positive.
     """
+    check_number("target_sharpe", target_sharpe)
     if target_sharpe <= 0:
         raise ValueError(f"target_sharpe is {target_sharpe}; expected an annualised Sharpe ratio above 0.")
     return (expected_maximum_sharpe(n_trials, 1.0) / target_sharpe) ** 2
@@ -174,9 +183,9 @@ def probability_of_backtest_overfitting(
 
     What comes out depends neither on the order of the strategies nor, with Sharpe ratios, on their leverage.
     Metrics that differ by rounding alone (`ties.TIE`) are equal, and equal ones share their mean rank. Of
-    strategies that are equally good in sample the worst one out of sample is chosen: where the backtest cannot
-    tell them apart, nothing says that the better one would have been taken. So twins of a strategy, or all of
-    them given twice, are no reason for another choice.
+    strategies that are equally good in sample the worst one out of sample is chosen: where the backtest
+    cannot tell them apart, nothing says that the better one would have been taken. Copies of a strategy rank
+    alike, so that giving all strategies twice leaves every choice and the probability as they are.
 
     Parameters
     ----------
@@ -206,7 +215,8 @@ def probability_of_backtest_overfitting(
         raise ValueError(f"metric is {metric!r}; expected 'sharpe' or 'mean'.")
     least = 1 if metric == "mean" else 2
     most = min(MAX_BLOCKS, len(table) // least)
-    if n_blocks % 2 or not 2 <= n_blocks <= most:
+    check_whole_number("n_blocks", n_blocks, 2)
+    if n_blocks % 2 or n_blocks > most:
         raise ValueError(
             f"n_blocks is {n_blocks}; expected an even number, 2 to {most} for {len(table)} periods."
         )
@@ -277,9 +287,8 @@ def bootstrap_interval(
             f"returns have shape {series.shape} and {np.count_nonzero(~np.isfinite(series))} values that are "
             "not finite; expected one series of at least 2 finite returns."
         )
-    _check_confidence(confidence)
-    if n_resamples < 1:
-        raise ValueError(f"n_resamples is {n_resamples}; expected at least 1.")
+    check_between_0_and_1("confidence", confidence, "such as 0.95")
+    check_whole_number("n_resamples", n_resamples, 1)
     if block is None:
         # A series without variation has no estimate, and any block does for it.
         estimate = float(optimal_block_length(series)["stationary"].iloc[0]) if np.ptp(series) > 0 else 1.0
@@ -344,6 +353,8 @@ def _choose(inside: Floats, outside: Floats, rounding: Floats | None) -> tuple[R
 
 def _variance_factor(sharpe: float, skew: float, kurtosis: float) -> float:
     """T times the variance of a Sharpe ratio's estimate: 1 - skew SR + (kurtosis - 1) / 4 SR^2 ([1])."""
+    check_number("skew", skew)
+    check_number("kurtosis", kurtosis)
     least = 1 + skew**2
     if kurtosis < least * (1 - 1e-9):
         raise ValueError(
@@ -351,8 +362,3 @@ def _variance_factor(sharpe: float, skew: float, kurtosis: float) -> float:
             f"at least 1 + skew^2 = {least:g}. Add 3 to an excess kurtosis."
         )
     return max(1 - skew * sharpe + (kurtosis - 1) / 4 * sharpe**2, 0.0)
-
-
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}; expected between 0 and 1, such as 0.95.")

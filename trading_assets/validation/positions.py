@@ -7,13 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from trading_assets.validation._arguments import check_costs, check_periods_per_year
 from trading_assets.validation.metrics import calmar_ratio, max_drawdown, sharpe_ratio, sortino_ratio
-from trading_assets.validation.returns import (
-    check_finite,
-    check_periods_per_year,
-    equity_curve,
-    until_ruin,
-)
+from trading_assets.validation.returns import check_finite, equity_curve, until_ruin
 
 Floats = NDArray[np.float64]
 
@@ -144,13 +140,6 @@ class TradingMetrics:
             costs=float(costs.sum()),
             cost_share=_ratio(costs.sum(), gross.sum()),
         )
-
-
-def check_costs(fee_bps: float, slippage_bps: float) -> None:
-    """Raise `ValueError` unless both are basis points of 0 or more."""
-    for name, value in (("fee_bps", fee_bps), ("slippage_bps", slippage_bps)):
-        if not 0 <= value < np.inf:
-            raise ValueError(f"{name} is {value}; expected basis points of traded notional, 0 or more.")
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -36,8 +36,8 @@ def series(name: str, values: ArrayLike) -> Floats:
     infinite = np.isinf(array)
     if infinite.any():
         raise ValueError(
-            f"{name} holds {array[infinite][0]} in period {infinite.argmax()}; expected finite numbers, or NaN "
-            "where one is not known."
+            f"{name} holds {array[infinite][0]} in period {infinite.argmax()}; expected finite numbers, or "
+            "NaN where one is not known."
         )
     return array
 
@@ -89,12 +89,6 @@ def equity_curve(returns: ArrayLike) -> Floats:
     [1.0, 1.5, 0.0, 0.0]
     """
     return np.concatenate([[1.0], np.cumprod(1 + np.nan_to_num(until_ruin(returns)))])
-
-
-def check_periods_per_year(periods_per_year: float) -> None:
-    """Raise `ValueError` unless it is a finite number above 0."""
-    if not 0 < periods_per_year < np.inf:
-        raise ValueError(f"periods_per_year is {periods_per_year}; expected more than 0, such as 252.")
 
 
 def check_finite(name: str, values: Floats) -> None:

@@ -10,20 +10,28 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations, pairwise
-from math import comb
+from itertools import combinations, islice
+from math import comb, lgamma, log
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trading_assets.errors import LeakageError
+from trading_assets.validation._arguments import REAL, check_between_0_and_1, check_whole_number
+from trading_assets.validation._label_spans import (
+    Block,
+    LabelSpans,
+    Rows,
+    blocks_of,
+    check_fits,
+    joined,
+    label_spans,
+)
 
-Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Block = tuple[int, int]
-"""Rows from the first to the second, the latter excluded."""
+MAX_SPLITS = 1_000_000
+"""Of one splitter: nobody fits more models, and all choices of many blocks are more than can be counted."""
 
 
 class PurgedSplitter(ABC):
@@ -38,15 +46,15 @@ class PurgedSplitter(ABC):
     label_horizon : int, optional
         Instead of `label_end`: a label ends `label_horizon` bars after it starts.
     embargo : int
-        Further bars left out: after the last label end of a test block where training goes on after it,
-        before the first label start of the block where training only comes before it.
+        Further bars left out, not a share of them: after the last label end of a test block where training
+        goes on after it, before the first label start of the block where training only comes before it.
 
     Raises
     ------
     ValueError
         When neither or both of `label_end` and `label_horizon` are given (a purge cannot be skipped
-        silently), or the embargo is negative; by `split`, when the spans do not fit the rows or nothing is
-        left to train on.
+        silently), or any argument cannot be; by `split`, when they do not fit the rows or nothing is left to
+        train on.
     """
 
     n_splits: int
@@ -65,8 +73,16 @@ class PurgedSplitter(ABC):
                 f"{type(self).__name__} needs label_end (bar positions a row) or label_horizon (bars), and "
                 f"was given {given}: without one of them it cannot know what to purge."
             )
-        if embargo < 0:
-            raise ValueError(f"embargo is {embargo}; expected a number of bars, 0 or more.")
+        lengths = [len(np.atleast_1d(rows)) for rows in (label_start, label_end) if rows is not None]
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                f"label_start has {lengths[0]} rows, label_end {lengths[1]}; expected one of each a row."
+            )
+        _check_embargo(embargo, lengths[0] if lengths else None)
+        if label_horizon is not None:
+            check_whole_number("label_horizon", label_horizon, 0, "a whole number of bars")
+        if lengths:
+            label_spans(lengths[0], label_start, label_end, label_horizon)
         self.label_start = label_start
         self.label_end = label_end
         self.label_horizon = label_horizon
@@ -78,35 +94,32 @@ class PurgedSplitter(ABC):
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Rows, Rows]]:
         """Yield (train rows, test rows) of each split, both in rising order."""
-        spans = self._spans(len(X))
-        for blocks, train in self._splits(spans):
+        spans = label_spans(len(X), self.label_start, self.label_end, self.label_horizon)
+        for number, (blocks, train) in enumerate(self._splits(spans, self.embargo)):
             if not len(train):
-                raise ValueError(
-                    f"No training row is left for test rows {blocks[0][0]} to {blocks[-1][1] - 1} after "
-                    f"purge and embargo ({self.embargo} bars); use fewer splits or a smaller embargo."
-                )
-            yield train, _joined([spans.rows[first:stop] for first, stop in blocks])
+                raise ValueError(self._nothing_left(spans, number, blocks))
+            yield train, joined([spans.rows[first:stop] for first, stop in blocks])
 
     @abstractmethod
-    def _splits(self, spans: _Spans) -> Iterator[tuple[Sequence[Block], Rows]]:
+    def _splits(self, spans: LabelSpans, embargo: int) -> Iterator[tuple[Sequence[Block], Rows]]:
         """Yield test blocks and purged training rows of each split."""
 
-    def _spans(self, n_rows: int) -> _Spans:
-        rows = np.arange(n_rows)
-        rows.flags.writeable = False  # splits are slices of it where they can be
-        start = rows if self.label_start is None else _positions("label_start", self.label_start, n_rows)
-        if self.label_end is not None:
-            end = _positions("label_end", self.label_end, n_rows)
-        else:
-            end = start + (self.label_horizon or 0)
-        backwards = end < start
-        if backwards.any():
-            row = int(backwards.argmax())
-            raise ValueError(
-                f"The label of row {row} ends at bar {end[row]}, before it starts at bar {start[row]}; "
-                "expected label_end >= label_start (which is the row's position where it is not given)."
+    def _nothing_left(self, spans: LabelSpans, number: int, blocks: Sequence[Block]) -> str:
+        """Why a split has no training rows: its embargo where the purge alone leaves some, or the labels."""
+        tested = f"{blocks[0][0]} to {blocks[-1][1] - 1} of {len(spans.rows)}"
+        fact = f"No training row is left for test rows {tested}"
+        _, purged = next(islice(self._splits(spans, 0), number, None))
+        if len(purged):
+            return (
+                f"{fact}: the embargo of {self.embargo} bars takes the {len(purged)} that the purge left. "
+                "Use fewer splits or a smaller embargo."
             )
-        return _Spans(rows, start, end, ordered=_never_falls(start) and _never_falls(end))
+        if spans.longest:
+            return (
+                f"{fact}: labels reach up to {spans.longest} bars ahead, into those of the test rows. "
+                "Use fewer splits, shorter labels or more rows."
+            )
+        return f"{fact}: none comes before them. Use fewer splits or more rows."
 
 
 class PurgedKFold(PurgedSplitter):
@@ -135,11 +148,12 @@ class PurgedKFold(PurgedSplitter):
         super().__init__(
             label_start=label_start, label_end=label_end, label_horizon=label_horizon, embargo=embargo
         )
+        check_whole_number("n_splits", n_splits, 2)
         self.n_splits = n_splits
 
-    def _splits(self, spans: _Spans) -> Iterator[tuple[Sequence[Block], Rows]]:
-        for block in _blocks("n_splits", self.n_splits, len(spans.rows)):
-            yield [block], spans.apart_from([block], self.embargo)
+    def _splits(self, spans: LabelSpans, embargo: int) -> Iterator[tuple[Sequence[Block], Rows]]:
+        for block in blocks_of("n_splits", self.n_splits, len(spans.rows)):
+            yield [block], spans.apart_from([block], embargo)
 
 
 class PurgedTimeSeriesSplit(PurgedSplitter):
@@ -175,15 +189,16 @@ class PurgedTimeSeriesSplit(PurgedSplitter):
             label_start=label_start, label_end=label_end, label_horizon=label_horizon, embargo=embargo
         )
         for name, size in (("test_size", test_size), ("max_train_size", max_train_size)):
-            if size is not None and size < 1:
-                raise ValueError(f"{name} is {size}; expected a number of rows, at least 1, or None.")
+            if size is not None:
+                check_whole_number(name, size, 1, "a whole number of rows, or None")
+        check_whole_number("n_splits", n_splits, 2)
         self.n_splits = n_splits
         self.test_size = test_size
         self.max_train_size = max_train_size
 
-    def _splits(self, spans: _Spans) -> Iterator[tuple[Sequence[Block], Rows]]:
+    def _splits(self, spans: LabelSpans, embargo: int) -> Iterator[tuple[Sequence[Block], Rows]]:
         n_rows = len(spans.rows)
-        _check_number("n_splits", self.n_splits, n_rows - 1)
+        check_fits("n_splits", self.n_splits, n_rows - 1)
         size = n_rows // (self.n_splits + 1) if self.test_size is None else self.test_size
         if self.n_splits * size >= n_rows:
             raise ValueError(
@@ -192,7 +207,7 @@ class PurgedTimeSeriesSplit(PurgedSplitter):
             )
         for first in range(n_rows - self.n_splits * size, n_rows, size):
             block = (first, first + size)
-            train = spans.ahead_of(block, 0, self.embargo)
+            train = spans.ahead_of(block, 0, embargo)
             yield [block], train if self.max_train_size is None else train[-self.max_train_size :]
 
 
@@ -224,15 +239,15 @@ class BlockingTimeSeriesSplit(PurgedSplitter):
         super().__init__(
             label_start=label_start, label_end=label_end, label_horizon=label_horizon, embargo=embargo
         )
-        if not 0 < train_size < 1:
-            raise ValueError(f"train_size is {train_size}; expected a share of a window between 0 and 1.")
+        check_whole_number("n_splits", n_splits, 2)
+        check_between_0_and_1("train_size", train_size, "a share of a window")
         self.n_splits = n_splits
         self.train_size = train_size
 
-    def _splits(self, spans: _Spans) -> Iterator[tuple[Sequence[Block], Rows]]:
-        for first, stop in _blocks("n_splits", self.n_splits, len(spans.rows)):
+    def _splits(self, spans: LabelSpans, embargo: int) -> Iterator[tuple[Sequence[Block], Rows]]:
+        for first, stop in blocks_of("n_splits", self.n_splits, len(spans.rows)):
             block = (first + int(self.train_size * (stop - first)), stop)
-            yield [block], spans.ahead_of(block, first, self.embargo)
+            yield [block], spans.ahead_of(block, first, embargo)
 
 
 class CombinatorialPurgedCV(PurgedSplitter):
@@ -245,7 +260,7 @@ class CombinatorialPurgedCV(PurgedSplitter):
     ----------
     n_folds : int
     n_test_folds : int
-        1 to n_folds - 1; with 1 it is `PurgedKFold`.
+        1 to n_folds - 1, with no more than `MAX_SPLITS` choices; with 1 it is `PurgedKFold`.
     label_start, label_end, label_horizon, embargo
         See `PurgedSplitter`.
     """
@@ -263,11 +278,14 @@ class CombinatorialPurgedCV(PurgedSplitter):
         super().__init__(
             label_start=label_start, label_end=label_end, label_horizon=label_horizon, embargo=embargo
         )
-        if not 1 <= n_test_folds < n_folds:
+        check_whole_number("n_folds", n_folds, 2)
+        check_whole_number("n_test_folds", n_test_folds, 1)
+        if n_test_folds >= n_folds:
             raise ValueError(
-                f"n_test_folds is {n_test_folds} of n_folds {n_folds}; expected at least 1, and fewer than "
-                "n_folds so that something is left to train on."
+                f"n_test_folds is {n_test_folds} of n_folds {n_folds}; expected fewer than n_folds, so that "
+                "something is left to train on."
             )
+        _check_number_of_splits(n_folds, n_test_folds)
         self.n_folds = n_folds
         self.n_test_folds = n_test_folds
         self.n_splits = comb(n_folds, n_test_folds)
@@ -302,7 +320,7 @@ class CombinatorialPurgedCV(PurgedSplitter):
         if len(given) != self.n_splits:
             raise ValueError(f"{len(given)} predictions given; expected {self.n_splits}, one a split.")
         n_rows = sum(len(values) for values in given) // self.n_paths
-        blocks = _blocks("n_folds", self.n_folds, n_rows)
+        blocks = blocks_of("n_folds", self.n_folds, n_rows)
         paths = np.empty((self.n_paths, n_rows), dtype=np.result_type(*given))
         path_of_fold = [0] * self.n_folds
         for number, (choice, values) in enumerate(zip(self._choices(), given, strict=True)):
@@ -323,8 +341,8 @@ class CombinatorialPurgedCV(PurgedSplitter):
     def _choices(self) -> Iterator[tuple[int, ...]]:
         return combinations(range(self.n_folds), self.n_test_folds)
 
-    def _splits(self, spans: _Spans) -> Iterator[tuple[Sequence[Block], Rows]]:
-        blocks = _blocks("n_folds", self.n_folds, len(spans.rows))
+    def _splits(self, spans: LabelSpans, embargo: int) -> Iterator[tuple[Sequence[Block], Rows]]:
+        blocks = blocks_of("n_folds", self.n_folds, len(spans.rows))
         for choice in self._choices():
             runs: list[Block] = []
             for first, stop in (blocks[fold] for fold in choice):
@@ -332,85 +350,30 @@ class CombinatorialPurgedCV(PurgedSplitter):
                     runs[-1] = (runs[-1][0], stop)
                 else:
                     runs.append((first, stop))
-            yield runs, spans.apart_from(runs, self.embargo)
+            yield runs, spans.apart_from(runs, embargo)
 
 
-@dataclass(frozen=True)
-class _Spans:
-    """Label spans, and the purge on them.
-
-    Where starts and ends never fall, as of bars with any horizon, what a purge keeps are slices, found by
-    binary search; otherwise every row is compared.
-    """
-
-    rows: Rows
-    start: Rows
-    end: Rows
-    ordered: bool
-
-    def apart_from(self, blocks: Sequence[Block], embargo: int) -> Rows:
-        """Rows whose label meets no block's labels and starts within no block's embargo."""
-        if not self.ordered:
-            keep = np.ones(len(self.rows), dtype=bool)
-            for block in blocks:
-                first, last = self._reach(block)
-                keep &= (self.end < first) | (self.start > last + embargo)
-            return np.flatnonzero(keep)
-        pieces, begin = [], 0
-        for block in blocks:
-            first, last = self._reach(block)
-            pieces.append(self.rows[begin : self.end.searchsorted(first)])
-            begin = int(self.start.searchsorted(last + embargo, side="right"))
-        return _joined([*pieces, self.rows[begin:]])
-
-    def ahead_of(self, block: Block, since: int, embargo: int) -> Rows:
-        """Rows from `since` to the block whose label ends more than `embargo` bars before its labels."""
-        limit = self._reach(block)[0] - embargo
-        if not self.ordered:
-            return np.flatnonzero(self.end[since : block[0]] < limit) + since
-        return self.rows[since : self.end[: block[0]].searchsorted(limit)]
-
-    def _reach(self, block: Block) -> tuple[int, int]:
-        """First label start and last label end of a block."""
-        first, stop = block
-        if self.ordered:
-            return int(self.start[first]), int(self.end[stop - 1])
-        return int(self.start[first:stop].min()), int(self.end[first:stop].max())
-
-
-def _joined(pieces: list[Rows]) -> Rows:
-    """The pieces in one array; a single one that is not empty as it is."""
-    filled = [piece for piece in pieces if len(piece)]
-    return filled[0] if len(filled) == 1 else np.concatenate(pieces)
-
-
-def _positions(name: str, values: ArrayLike, n_rows: int) -> Rows:
-    array = np.asarray(values)
-    if array.shape != (n_rows,):
-        raise ValueError(f"{name} has {len(array)} rows, X has {n_rows}.")
-    if array.dtype.kind not in "iu":
+def _check_embargo(embargo: Any, n_rows: int | None) -> None:
+    if isinstance(embargo, REAL) and 0 < embargo < 1:
+        share, rows = float(embargo), 1_000 if n_rows is None else n_rows
         raise ValueError(
-            f"{name} holds {array.dtype}; expected whole bar positions (of times: np.searchsorted(bar_times, "
-            f"{name}))."
+            f"embargo is {share:g}; expected a whole number of bars, not a share of them: of "
+            f"{rows:,} rows it would be embargo={max(round(share * rows), 1)}."
         )
-    return array.astype(np.int64, copy=False)
+    check_whole_number("embargo", embargo, 0, "a whole number of bars")
 
 
-def _never_falls(values: Rows) -> bool:
-    return bool((values[1:] >= values[:-1]).all())
-
-
-def _check_number(name: str, number: int, most: int) -> None:
-    if not 2 <= number <= most:
-        raise ValueError(f"{name} is {number}; expected 2 to {most} (the rows).")
-
-
-def _blocks(name: str, number: int, n_rows: int) -> list[Block]:
-    """Near-equal contiguous blocks, the longer ones first, as numpy.array_split cuts them."""
-    _check_number(name, number, n_rows)
-    size, longer = divmod(n_rows, number)
-    borders = [k * size + min(k, longer) for k in range(number + 1)]
-    return list(pairwise(borders))
+def _check_number_of_splits(n_folds: int, n_test_folds: int) -> None:
+    rest = n_folds - n_test_folds
+    logs = (lgamma(number + 1) / log(10) for number in (n_folds, n_test_folds, rest))
+    power = next(logs) - sum(logs)  # the number itself may have millions of digits
+    if power > np.log10(MAX_SPLITS) + 1e-9:
+        exponent = int(power)
+        raise ValueError(
+            f"Choosing n_test_folds={n_test_folds} of n_folds={n_folds} would be about "
+            f"{10 ** (power - exponent):.1f}e{exponent} splits; expected {MAX_SPLITS:,} at most. Use fewer "
+            "folds, or fewer test folds such as n_test_folds=2."
+        )
 
 
 def assert_no_leakage(

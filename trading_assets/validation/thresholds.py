@@ -8,8 +8,9 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trading_assets.validation.positions import TradingMetrics, check_costs
-from trading_assets.validation.returns import check_finite, check_periods_per_year
+from trading_assets.validation._arguments import check_costs, check_periods_per_year, check_whole_number
+from trading_assets.validation.positions import TradingMetrics
+from trading_assets.validation.returns import check_finite
 from trading_assets.validation.ties import TIE, first_best
 
 Floats = NDArray[np.float64]
@@ -99,8 +100,7 @@ def optimal_threshold(
         raise ValueError(f"probabilities reach from {lowest} to {highest}; expected 0 to 1.")
     if objective not in OBJECTIVES:
         raise ValueError(f"objective is {objective!r}; expected one of {', '.join(OBJECTIVES)}.")
-    if n_thresholds < 1:
-        raise ValueError(f"n_thresholds is {n_thresholds}; expected at least 1.")
+    check_whole_number("n_thresholds", n_thresholds, 1)
     largest = max(highest - 0.5, 0.5 - lowest)
     if largest == 0:
         raise ValueError("Every probability is 1/2: there is no threshold at which anything is traded.")

@@ -39,6 +39,7 @@ def forecast_report(
     from trading_assets.reports import pictures
     from trading_assets.reports.forecasts import compare_forecasters
     from trading_assets.validation.folds import Folds
+    from trading_assets.validation.ties import TIE, first_best
 
     folders = {
         ref.kind.removesuffix("_calibrator"): ref.open()
@@ -48,7 +49,8 @@ def forecast_report(
     compared = compare_forecasters(folders, data, eras.validation, work.settings.costs, work.tried)
     (work.folder / "forecasters.json").write_text(json.dumps(compared.rows, indent=1))
     times = data.frame["timestamp"].iloc[compared.bars]
-    best = max(compared.rows, key=lambda row: row["net Sharpe"])
+    sharpes = [row["net Sharpe"] for row in compared.rows]
+    best = compared.rows[first_best(sharpes, TIE)]
     return Built(
         identity=digest_files(work.folder, ["forecasters.json"]),
         summary=Summary(
