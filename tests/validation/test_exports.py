@@ -1,6 +1,7 @@
 """What `from trading_assets.validation import ...` offers."""
 
 import ast
+import doctest
 import subprocess
 import sys
 from importlib import import_module
@@ -23,6 +24,11 @@ def test_every_public_class_and_function_can_be_imported_from_the_package(module
     home = import_module(f"trading_assets.validation.{module}")
     for name in public:
         assert getattr(package, name) is getattr(home, name)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_examples_of_the_documentation_are_true(module: str):
+    assert doctest.testmod(import_module(f"trading_assets.validation.{module}")).failed == 0
 
 
 def test_splitters_load_neither_numba_nor_a_plotting_or_learning_library():

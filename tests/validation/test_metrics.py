@@ -1,10 +1,14 @@
 """Golden values of the performance metrics, and when a report may speak of an edge."""
 
+from functools import partial
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import ttest_1samp
 
 from trading_assets.config.settings import EnvConfig
 from trading_assets.simulation.baselines import buy_and_hold
@@ -26,6 +30,7 @@ from trading_assets.validation.metrics import (
     value_at_risk,
     verdict,
 )
+from trading_assets.validation.returns import equity_curve
 
 # Series and values of the test-suite of empyrical-reloaded (golden.md, performance metrics).
 MIXED = np.array([np.nan, 1, 10, -4, 2, 3, 2, 1, -10]) / 100
@@ -140,9 +145,177 @@ def test_measures_of_nothing_are_undefined():
     assert np.isnan(sortino_ratio(np.zeros(5), **DAILY))
 
 
-def test_who_lost_everything_has_an_annual_return_of_minus_one():
-    assert annual_return(np.array([0.5, -1.0, 0.5]), **DAILY) == -1.0
-    assert annual_return(np.array([0.5, -1.5]), **DAILY) == -1.0
+# Every figure of one series of returns, by name, with what else it needs.
+FIGURES = {
+    "sharpe_ratio": partial(sharpe_ratio, **DAILY),
+    "sortino_ratio": partial(sortino_ratio, **DAILY),
+    "downside_risk": partial(downside_risk, **DAILY),
+    "annual_return": partial(annual_return, **DAILY),
+    "annual_volatility": partial(annual_volatility, **DAILY),
+    "calmar_ratio": partial(calmar_ratio, **DAILY),
+    "omega_ratio": omega_ratio,
+    "value_at_risk": value_at_risk,
+    "conditional_value_at_risk": conditional_value_at_risk,
+    "max_drawdown": max_drawdown,
+    "t_statistic": t_statistic,
+    "alpha_t_statistic": lambda returns: alpha_t_statistic(
+        returns, MONTHLY if np.isscalar(returns) else np.resize(MONTHLY, len(returns))
+    ),
+}
+every_figure = pytest.mark.parametrize("figure", FIGURES.values(), ids=list(FIGURES))
+ten_thousandths = st.integers(-5_000, 5_000).map(lambda value: value / 10_000)
+some_returns = arrays(np.float64, st.integers(4, 30), elements=ten_thousandths)
+
+
+@every_figure
+def test_a_table_of_strategies_is_refused_and_so_is_a_single_number(figure):
+    for table in (np.zeros((9, 2)), np.zeros((9, 1)), pd.DataFrame({"a": POSITIVE, "b": NEGATIVE})):
+        with pytest.raises(ValueError, match=r"returns has shape \(9, \d\); .*one column at a time"):
+            figure(table)
+    with pytest.raises(ValueError, match=r"returns has shape \(\); expected \(n_periods,\)"):
+        figure(0.1)
+
+
+@every_figure
+def test_lists_and_columns_are_taken_as_arrays_are(figure):
+    expected = figure(MIXED)
+    for same in (MIXED.tolist(), tuple(MIXED), pd.Series(MIXED, index=pd.date_range("2020", periods=9))):
+        assert figure(same) == pytest.approx(expected, rel=1e-15, nan_ok=True)
+    assert figure([1, 0, 0, -1, 2]) == pytest.approx(figure(np.array([1.0, 0, 0, -1, 2])), nan_ok=True)
+
+
+@every_figure
+def test_text_and_infinite_numbers_are_refused(figure):
+    for wrong, message in (
+        ([0.1, np.inf], "returns holds inf in period 1; expected finite"),
+        (["a", "b"], r"returns cannot be read as numbers \(could not convert string"),
+        ([[0.1], [0.1, 0.2]], "returns cannot be read as numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            figure(wrong)
+
+
+@every_figure
+@pytest.mark.parametrize("nothing", [[], [np.nan], [np.nan, None, np.nan]])
+def test_of_no_known_return_every_figure_is_undefined(figure, nothing):
+    assert np.isnan(figure(nothing))
+
+
+@pytest.mark.parametrize("name", sorted({*FIGURES} - {"annual_return", "calmar_ratio", "alpha_t_statistic"}))
+@settings(deadline=None)
+@given(returns=some_returns, data=st.data())
+def test_a_return_that_is_not_known_changes_no_figure_but_the_length_of_the_track_record(name, returns, data):
+    at = data.draw(st.lists(st.integers(0, len(returns)), max_size=5))
+    gaps = np.insert(returns, at, np.nan)
+    assert FIGURES[name](gaps) == pytest.approx(FIGURES[name](returns), rel=1e-12, abs=1e-14, nan_ok=True)
+
+
+@given(returns=some_returns)
+def test_a_return_that_is_not_known_compounds_as_nothing(returns):
+    known, idle = np.append(returns, np.nan), np.append(returns, 0.0)
+    for figure in (annual_return, calmar_ratio):
+        assert figure(known, **DAILY) == pytest.approx(figure(idle, **DAILY), rel=1e-12, nan_ok=True)
+
+
+@settings(deadline=None)
+@given(returns=arrays(np.float64, st.integers(2, 40), elements=st.floats(-3, 3) | st.just(np.nan)))
+def test_the_t_statistic_is_scipys_and_the_sharpe_ratio_of_the_whole_stretch(returns):
+    known = returns[np.isfinite(returns)]
+    assume(len(known) > 1 and np.ptp(known) > 1e-3)
+    expected = ttest_1samp(returns, 0.0, nan_policy="omit").statistic
+    assert t_statistic(returns) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    if known.min() > -1:
+        whole = sharpe_ratio(returns, periods_per_year=len(known))
+        assert t_statistic(returns) == pytest.approx(whole, rel=1e-9, abs=1e-12)
+
+
+def test_the_alpha_is_of_the_periods_that_are_known_of_both():
+    rng = np.random.default_rng(3)
+    market = rng.normal(0.001, 0.02, size=100)
+    returns = 0.002 + 0.5 * market + rng.normal(0, 0.01, size=100)
+    expected = alpha_t_statistic(returns[10:90], market[10:90])
+    returns[:10], market[90:] = np.nan, np.nan
+    assert alpha_t_statistic(returns, market) == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(ValueError, match=r"market has shape \(99,\), the returns \(100,\)"):
+        alpha_t_statistic(returns, market[1:])
+
+
+@pytest.mark.parametrize("periods", [0, -1, np.nan, np.inf, "252", None])
+def test_a_year_without_periods_is_refused(periods):
+    annual = (sharpe_ratio, sortino_ratio, downside_risk, annual_return, annual_volatility, calmar_ratio)
+    for figure in annual:
+        with pytest.raises(ValueError, match="periods_per_year is"):
+            figure(MIXED, periods_per_year=periods)
+
+
+@given(
+    before=arrays(np.float64, st.integers(0, 20), elements=st.floats(-0.9, 4)),
+    ruin=st.floats(-50, -1),
+    after=arrays(np.float64, st.integers(0, 20), elements=st.floats(-9, 9)),
+)
+def test_an_account_that_lost_everything_stays_at_nothing(before, ruin, after):
+    returns = np.concatenate([before, [ruin], after])
+    assert annual_return(returns, **DAILY) == -1 == max_drawdown(returns) == calmar_ratio(returns, **DAILY)
+    assert equity_curve(returns)[-1] == 0
+    for ratio in (sharpe_ratio, sortino_ratio):
+        assert not ratio(returns, **DAILY) > 0
+    # How much more than everything was lost, and what came after, says nothing.
+    same = np.concatenate([before, [-1.0], np.zeros(len(after))])
+    for name, figure in FIGURES.items():
+        if "t_statistic" not in name:
+            assert figure(returns) == pytest.approx(figure(same), rel=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-3, 1.0])
+def test_what_only_rounding_leaves_does_not_vary(scale):
+    rate = scale * np.array([0.013, 0.021, 0.008, 0.017])
+    assert np.isnan(sharpe_ratio(rate, risk_free=rate, **DAILY))
+    assert sharpe_ratio(rate + 0.1 * scale, risk_free=rate, **DAILY) == np.inf
+    assert sharpe_ratio(np.full(1_000, 0.1 * scale), **DAILY) == np.inf
+    assert t_statistic(np.full(1_000, 0.1 * scale)) == 0
+    assert np.isnan(
+        sharpe_ratio(
+            rate,
+            risk_free=scale * np.array([0.006, 0.01, 0.004, 0.008])
+            + scale * np.array([0.007, 0.011, 0.004, 0.009]),
+            **DAILY,
+        )
+    )
+
+
+def test_an_account_that_is_over_counts_no_trade_and_pays_no_cost_after():
+    series = {
+        "exposure": np.array([1.0, -1, 1, 1]),
+        "costs": np.array([0.1, 0.2, 0.3, 0.4]),
+        "traded": np.ones(4),
+        "market": np.array([0.1, 0.6, -0.1, 0.2]),
+        "periods_per_year": 9,
+    }
+    figures = evaluate(np.array([1.0, 1.1, -0.2, 3.0, 5.0]), **series)
+    assert figures["net return"] == figures["max drawdown"] == -1
+    assert figures["trades"] == 2
+    assert figures["exposure"] == 0.5
+    assert figures["costs paid"] == pytest.approx(0.3)
+    assert figures["Sharpe"] <= 0
+    again = evaluate(np.array([1.0, 1.1, 0.0, 0.0, 0.0]), **series)
+    assert figures == again
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"equity": np.ones((4, 2))}, r"equity has shape \(4, 2\); expected \(n_periods,\)"),
+        ({"market": np.zeros((3, 2))}, r"market has shape \(3, 2\)"),
+        ({"costs": np.zeros(4)}, r"equity has 4 values, the others \[3, 4\]; expected one of each a bar"),
+        ({"equity": [1.0]}, "equity has 1 values"),
+        ({"equity": [0.0, 1, 1, 1]}, "equity starts at 0.0; expected a starting capital above 0"),
+        ({"exposure": [1, np.nan, 1]}, "exposure hold nan at bar 1"),
+    ],
+)
+def test_what_is_no_account_is_refused(changed, message: str):
+    given = {name: np.zeros(3) for name in ("exposure", "costs", "traded", "market")}
+    with pytest.raises(ValueError, match=message):
+        evaluate(**({"equity": np.ones(4)} | given | changed), periods_per_year=252)
 
 
 def test_value_at_risk_is_a_percentile_and_its_condition_the_mean_of_the_worst():
@@ -173,6 +346,7 @@ def test_a_loss_in_the_first_bar_is_a_drawdown_from_the_start():
     assert max_drawdown(np.array([-0.2, 0.05])) == pytest.approx(-0.2, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(arrays(np.float64, st.integers(1, 30), elements=st.floats(-0.9, 2)))
 def test_max_drawdown_equals_the_worst_pair_of_peak_and_later_trough(returns):
     equity = [1.0, *np.cumprod(1 + returns)]

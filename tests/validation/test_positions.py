@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -45,6 +45,7 @@ series = arrays(np.float64, 20, elements=st.floats(-0.1, 0.1).map(lambda value: 
 held = arrays(np.float64, 20, elements=st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]))
 
 
+@settings(deadline=None)
 @given(positions=held, returns=series, fee=CENT, slippage=CENT, more=st.floats(0.01, 50))
 def test_mean_net_profit_strictly_decreases_in_fee_and_in_slippage(positions, returns, fee, slippage, more):
     assume(positions.any())
@@ -53,6 +54,7 @@ def test_mean_net_profit_strictly_decreases_in_fee_and_in_slippage(positions, re
     assert TradingMetrics(fee, slippage + more, 252).evaluate(positions, returns).mean_net < mean
 
 
+@settings(deadline=None)
 @given(positions=held, returns=series)
 def test_without_costs_net_is_gross(positions, returns):
     figures = TradingMetrics(0, 0, 252).evaluate(positions, returns)
@@ -60,6 +62,48 @@ def test_without_costs_net_is_gross(positions, returns):
     assert figures.mean_net == figures.mean_gross
     expected = sharpe_ratio(positions * returns, periods_per_year=252)
     assert figures.net_sharpe == pytest.approx(expected, nan_ok=True)
+
+
+def test_who_loses_more_than_everything_has_lost_everything_and_trades_no_more():
+    metrics = TradingMetrics(fee_bps=0, slippage_bps=0, periods_per_year=52)
+    figures = metrics.evaluate(np.array([-3.0, -3.0, 0.0]), np.array([0.9, 0.9, 0.0]))
+    assert figures.net_return == figures.gross_return == figures.max_drawdown == figures.net_calmar == -1
+    assert figures.net_sharpe < 0 and figures.net_sortino < 0
+    assert figures.trades == 1  # the one before all was lost
+    assert (figures.turnover, figures.exposure, figures.mean_net) == pytest.approx((1.0, 1.0, -1 / 3))
+
+
+def test_costs_alone_can_lose_everything():
+    figures = TradingMetrics(6_000, 0, 52).evaluate(np.array([1.0, -1, 1]), np.array([0.0, 0, 0.5]))
+    assert figures.net_return == -1 == figures.max_drawdown
+    assert (figures.gross_return, figures.trades, figures.costs) == pytest.approx((0.0, 2, 1.8))
+
+
+@settings(deadline=None)
+@given(
+    positions=arrays(np.float64, 20, elements=st.integers(-12, 12).map(float)),
+    returns=series,
+    ruin=st.integers(0, 19),
+    fee=CENT,
+    later=arrays(np.float64, 20, elements=st.integers(-12, 12).map(float)),
+)
+def test_what_comes_after_the_loss_of_everything_changes_no_figure(positions, returns, ruin, fee, later):
+    positions[ruin], returns[ruin] = 12.0, -0.1
+    metrics = TradingMetrics(fee, 0, 252)
+    figures = metrics.evaluate(positions, returns)
+    assert figures.net_return == -1 == figures.max_drawdown == figures.net_calmar
+    assert not figures.net_sharpe > 0 and not figures.net_sortino > 0
+    other = np.concatenate([positions[: ruin + 1], later[ruin + 1 :]])
+    assert asdict(metrics.evaluate(other, returns)) == pytest.approx(asdict(figures), nan_ok=True)
+    assert figures.trades <= ruin + 1
+
+
+def test_tables_of_positions_are_refused_and_lists_taken():
+    metrics = TradingMetrics(10, 5, 252)
+    one = metrics.evaluate(np.array([1.0, 0, -1]), np.array([0.01, 0.02, -0.03]))
+    assert metrics.evaluate([1, 0, -1], [0.01, 0.02, -0.03]) == one
+    with pytest.raises(ValueError, match=r"positions have shape \(3, 2\), returns \(3, 2\); expected one of"):
+        metrics.evaluate(np.zeros((3, 2)), np.zeros((3, 2)))
 
 
 def test_fee_and_slippage_cost_the_same():
@@ -87,6 +131,9 @@ def test_a_profit_factor_without_a_loss_is_infinite_and_costs_of_a_loss_have_no_
         ((-1, 0, 252), "fee_bps is -1; expected basis points"),
         ((0, np.nan, 252), "slippage_bps is nan; expected basis points"),
         ((0, 0, 0), "periods_per_year is 0; expected more than 0"),
+        ((0, 0, np.nan), "periods_per_year is nan; expected more than 0"),
+        (("10", 0, 252), "fee_bps is '10'; expected one number"),
+        ((0, [5, 6], 252), r"slippage_bps is \[5, 6\]; expected one number"),
     ],
 )
 def test_costs_and_years_that_cannot_be_are_refused(arguments, message: str):

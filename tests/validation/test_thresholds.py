@@ -63,7 +63,7 @@ def test_the_sweep_equals_a_backtest_a_threshold(objective: str, data):
     np.testing.assert_allclose(found.values, expected, rtol=1e-9, atol=1e-9)
     assert found.value == pytest.approx(np.nanmax(expected), rel=1e-9, abs=1e-9)
     at = np.flatnonzero(thresholds == found.threshold)[0]
-    assert found.values[at] == found.value == np.nanmax(found.values)
+    assert found.values[at] == found.value
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -126,6 +126,86 @@ def test_of_equal_values_the_smallest_threshold_is_chosen():
     assert len(set(found.values)) == 1
 
 
+@settings(deadline=None)
+@given(
+    p=arrays(np.float64, 25, elements=probabilities | st.floats(0, 1)),
+    returns=arrays(np.float64, 25, elements=st.sampled_from([0.01, -0.02, 0.03, 0.9, 1.0, 2.5, -0.9, -1.5])),
+    fee=st.sampled_from([0.0, 15.0, 2_500.0]),
+    objective=st.sampled_from(["sharpe", "return", "sortino", "profit_factor"]),
+)
+def test_where_a_bar_loses_everything_figures_are_those_of_the_trading_metrics(p, returns, fee, objective):
+    assume(np.abs(p - 0.5).max() > 0)
+    costs = {"fee_bps": fee, "slippage_bps": 0.0}
+    try:
+        found = optimal_threshold(p, returns, objective=objective, n_thresholds=20, **costs)
+    except ValueError as error:
+        assert "undefined at every threshold" in str(error)
+        assume(False)
+    figure = {"sharpe": "net_sharpe", "return": "mean_net", "sortino": "net_sortino"}.get(
+        objective, objective
+    )
+    ruined = []
+    for threshold, value, trades in zip(found.thresholds, found.values, found.trades, strict=True):
+        position = np.where(p > 0.5 + threshold, 1.0, 0.0) - (p < 0.5 - threshold)
+        figures = TradingMetrics(periods_per_year=1.0, **costs).evaluate(position, returns)
+        ruined.append(figures.net_return == -1)
+        assert figures.trades == trades
+        if np.isfinite(value):
+            assert getattr(figures, figure) == pytest.approx(value, rel=1e-9, abs=1e-12)
+    chosen = int(np.flatnonzero(found.thresholds == found.threshold)[0])
+    safe = ~np.array(ruined) & ~np.isnan(found.values)
+    if safe.any():
+        assert safe[chosen]
+        assert found.value == pytest.approx(found.values[safe].max(), rel=1e-8, abs=1e-9)
+
+
+def test_a_threshold_that_loses_everything_is_not_chosen_for_what_it_gained_before():
+    # Below a threshold of 0.2 the first bar gains tenfold and the second loses all; above, 1 % is gained.
+    p, returns = np.array([0.6, 0.3, 0.9, 0.9]), np.array([10.0, 1.0, 0.01, 0.0])
+    found = optimal_threshold(p, returns, fee_bps=0, slippage_bps=0, objective="return", n_thresholds=4)
+    np.testing.assert_allclose(found.thresholds, [0, 0.1, 0.2, 0.3], atol=1e-15)
+    np.testing.assert_allclose(found.values, [9 / 4, -1 / 4, 0.01 / 4, 0.01 / 4], atol=1e-15)
+    np.testing.assert_array_equal(found.trades, [2, 1, 1, 1])
+    assert found.threshold == pytest.approx(0.2)
+    lost = optimal_threshold([0.9, 0.9, 0.1], [-2.0, 0.5, 0.5], fee_bps=0, slippage_bps=0)
+    assert lost.threshold == 0 and lost.value < 0  # at every threshold
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@settings(deadline=None)
+@given(data=st.data())
+def test_the_choice_is_the_same_for_returns_and_costs_in_any_unit(objective: str, data):
+    p = data.draw(arrays(np.float64, 20, elements=probabilities))
+    returns = data.draw(arrays(np.float64, 20, elements=st.integers(-4, 4).map(lambda x: x / 1_000)))
+    fee, scale = data.draw(st.sampled_from([0.0, 10.0])), data.draw(st.sampled_from([1 / 3, 0.1, 1e-6, 7.0]))
+    assume(np.abs(p - 0.5).max() > 0)
+
+    def chosen(scale: float) -> float:
+        found = optimal_threshold(
+            p, scale * returns, fee_bps=scale * fee, slippage_bps=0, objective=objective, n_thresholds=16
+        )
+        return found.threshold
+
+    try:
+        expected = chosen(1.0)
+    except ValueError:
+        with pytest.raises(ValueError, match="undefined at every"):
+            chosen(scale)
+        return
+    assert chosen(scale) == expected
+
+
+def test_of_values_that_only_rounding_tells_apart_the_smallest_threshold_is_chosen():
+    # Between the thresholds a bar gains what two others lose: 0.1 + 0.2 - 0.3 is not 0 in floating point.
+    p, returns = np.array([0.9, 0.6, 0.6, 0.6, 0.9]), np.array([0.05, -0.1, -0.2, 0.3, -0.01])
+    for order in ([1, 2, 3], [3, 2, 1], [2, 3, 1]):
+        shuffled = returns.copy()
+        shuffled[1:4] = returns[order]
+        found = optimal_threshold(p, shuffled, fee_bps=0, slippage_bps=0, objective="return", n_thresholds=4)
+        assert found.values[0] == pytest.approx(found.values[1], abs=1e-15)
+        assert found.threshold == 0
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -144,6 +224,13 @@ def test_of_equal_values_the_smallest_threshold_is_chosen():
             "objective is 'calmar'; expected one of sharpe, return, sortino, profit_factor",
         ),
         ({"n_thresholds": 0}, "n_thresholds is 0; expected at least 1"),
+        ({"n_thresholds": "5"}, "n_thresholds is '5'; expected at least 1, a whole number"),
+        ({"n_thresholds": 2.5}, "n_thresholds is 2.5; expected at least 1, a whole number"),
+        ({"periods_per_year": -1}, "periods_per_year is -1; expected more than 0"),
+        (
+            {"probabilities": np.full((3, 2), 0.6), "returns": np.zeros((3, 2))},
+            r"probabilities have shape \(3, 2\), returns \(3, 2\); expected one of each a bar",
+        ),
         ({"returns": np.zeros(3), "fee_bps": 0}, "'sharpe' is undefined at every threshold"),
     ],
 )

@@ -18,7 +18,7 @@ from trading_assets.reports.pictures import figure_of, save, thin
 from trading_assets.simulation.backtesting import BacktestResult
 from trading_assets.simulation.baselines import buy_and_hold
 from trading_assets.validation.metrics import max_drawdown, sharpe_ratio
-from trading_assets.validation.returns import until_ruin
+from trading_assets.validation.returns import equity_until_ruin, until_ruin
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
@@ -102,6 +102,7 @@ def deepest_drawdowns(equity: Floats, every: int) -> Floats:
 
     `equity` begins with the starting capital, which is the first peak and no bar.
     """
+    equity = equity_until_ruin(equity)
     fall = (equity / np.maximum.accumulate(equity) - 1)[1:]
     return np.asarray(np.minimum.reduceat(fall, np.arange(0, len(fall), every)))
 

@@ -31,7 +31,7 @@ __getattr__ = lazy_exports(
             "value_at_risk",
             "verdict",
         ),
-        "returns": ("equity_curve", "series", "until_ruin"),
+        "returns": ("equity_curve", "equity_until_ruin", "series", "until_ruin"),
         "ties": ("first_best", "tied_for_best"),
         "positions": ("TradingFigures", "TradingMetrics"),
         "thresholds": ("OptimalThreshold", "optimal_threshold"),

@@ -19,7 +19,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trading_assets.validation._arguments import check_periods_per_year
-from trading_assets.validation.returns import check_finite, equity_curve, series, until_ruin
+from trading_assets.validation.returns import (
+    check_finite,
+    equity_curve,
+    equity_until_ruin,
+    series,
+    until_ruin,
+)
 
 Floats = NDArray[np.float64]
 EDGE, NO_EDGE = "edge after costs", "no edge after costs"
@@ -52,6 +58,7 @@ def sortino_ratio(
 
     Infinite where no return is below the required one (a return a period: one for all, or one each).
     """
+    check_periods_per_year(periods_per_year)
     earned = until_ruin(returns)
     excess = _excess(earned, required_return, "required_return")
     if len(excess) < 2:
@@ -211,7 +218,7 @@ def evaluate(
         )
     if not value[0] > 0:
         raise ValueError(f"equity starts at {value[0]}; expected a starting capital above 0.")
-    value = np.where(np.logical_or.accumulate(value <= 0), 0.0, value)
+    value = equity_until_ruin(value)
     alive = value[:-1] > 0
     before = np.where(alive, value[:-1], 1.0)
     held, paid, notional = (np.where(alive, values, 0.0) for values in (held, paid, notional))

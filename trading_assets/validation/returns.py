@@ -91,6 +91,26 @@ def equity_curve(returns: ArrayLike) -> Floats:
     return np.concatenate([[1.0], np.cumprod(1 + np.nan_to_num(until_ruin(returns)))])
 
 
+def equity_until_ruin(equity: ArrayLike) -> Floats:
+    """The values of an account that is over once nothing is left: 0 from the first one of 0 or below.
+
+    Parameters
+    ----------
+    equity : array-like of shape (n_values,)
+
+    Returns
+    -------
+    ndarray of shape (n_values,)
+
+    Examples
+    --------
+    >>> equity_until_ruin([1.0, -0.5, 2.0]).tolist()
+    [1.0, 0.0, 0.0]
+    """
+    values = series("equity", equity)
+    return np.where(np.logical_or.accumulate(values <= 0), 0.0, values)
+
+
 def check_finite(name: str, values: Floats) -> None:
     """Raise `ValueError` that names the first bar whose value is not finite."""
     wrong = ~np.isfinite(values)
