@@ -569,6 +569,30 @@ def test_a_calibrator_is_left_out_unless_it_gains_more_than_its_standard_error_o
     assert kept <= 6 if shift == 0 else kept == 20
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_of_methods_that_only_rounding_tells_apart_the_one_with_the_fewest_parameters_is_chosen(seed: int):
+    # Of two forecasts isotonic and beta calibration both say what happened after each.
+    rng = np.random.default_rng(seed)
+    p = rng.choice([0.3, 0.7], 1_000)
+    y = (rng.random(1_000) < np.where(p < 0.5, 0.6, 0.9)).astype(float)
+    for order in (np.arange(1_000), rng.permutation(1_000)):
+        chosen, scores = choose_calibrator(p[order], y[order], folds_of(1_000)[order])
+        assert scores["isotonic"] == pytest.approx(scores["beta"], rel=0, abs=1e-12)
+        assert chosen.method == ("platt" if scores["platt"] <= scores["beta"] + 2e-9 else "beta")
+
+
+def test_a_gain_of_rounding_is_none():
+    # In every fold things happen exactly as often as the forecasts say.
+    p, y, fold = (
+        np.tile(np.repeat([0.3, 0.7], 10), 4),
+        np.tile([1.0] * 3 + [0.0] * 7 + [1.0] * 7 + [0.0] * 3, 4),
+        np.repeat(range(4), 20),
+    )
+    chosen, scores = choose_calibrator(p, y, fold)
+    assert chosen.method == "none"
+    assert scores["isotonic"] == pytest.approx(scores["none"], abs=1e-15)
+
+
 def test_different_distortions_call_for_different_methods():
     chosen = set()
     for distort in DISTORTIONS.values():

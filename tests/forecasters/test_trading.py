@@ -76,6 +76,19 @@ def test_net_returns_are_those_of_the_trading_metrics(data: Dataset, p: np.ndarr
     assert figures.trades > 20 and figures.costs > 0.01
 
 
+def test_a_short_position_whose_price_more_than_doubles_has_lost_everything(data: Dataset) -> None:
+    frame = data.frame.copy()
+    frame.loc[202:, ["open", "high", "low", "close"]] *= 2.5  # between the opens of bars 201 and 202
+    risen = Dataset(frame, (), 0)
+    net = net_returns(risen, ROWS, np.full(len(ROWS), 0.1), 0.2, COSTS)
+    assert len(net) == len(ROWS)
+    assert net[100] == -1.0 and not net[101:].any() and (net[:100] > -1).all()
+    figures = TradingMetrics(COSTS.fee_bps, COSTS.slippage_bps, periods_per_year=8_760).evaluate(
+        np.full(len(ROWS), -1.0), next_returns(risen, ROWS)
+    )
+    assert figures.net_return == -1.0 == np.prod(1 + net) - 1
+
+
 def test_bars_whose_next_open_is_not_known_are_left_out(data: Dataset) -> None:
     rows = np.arange(490, 500)
     net = net_returns(data, rows, np.full(10, 0.9), 0.1, COSTS)

@@ -96,6 +96,13 @@ def test_days_before_the_first_trade_are_kept(page: str, result: BacktestResult,
     assert f"<dt>{first} - {last}</dt>" in page
 
 
+def test_once_all_is_lost_no_day_gains() -> None:
+    stamps = pd.Series(
+        pd.to_datetime(["2020-01-01 10:00", "2020-01-01 11:00", "2020-01-02 00:00", "2020-01-03 00:00"])
+    )
+    assert daily_returns(stamps, np.array([-3.0, -3.0, 0.5, 0.5])).tolist() == [-1.0, 0.0, 0.0]
+
+
 def test_ratios_are_of_daily_returns(page: str, result: BacktestResult, times: Times) -> None:
     for returns, sharpe in zip(
         (result.market_returns, result.returns), percents(page, "Sharpe"), strict=True

@@ -118,6 +118,22 @@ def test_months_are_those_of_utc() -> None:
     assert monthly_returns(stamps, np.array([0.1])).loc[2020, 2] == pytest.approx(0.1)
 
 
+def test_once_all_is_lost_no_month_gains_and_no_drawdown_is_deeper() -> None:
+    stamps = pd.Series(pd.to_datetime(["2020-01-30", "2020-01-31", "2020-02-01", "2020-02-02", "2020-03-01"]))
+    lost = np.array([0.1, -3.0, -3.0, 0.5, 2.0])
+    table = monthly_returns(stamps, lost)
+    assert table.loc[2020, [1, 2, 3]].tolist() == [-1.0, 0.0, 0.0]
+    assert (1 + table).prod(axis=1).loc[2020] == 0
+    assert deepest_drawdowns(np.array([1.0, 1.1, -2.2, -6.6, 4.0, 8.0]), 2).tolist() == [-1.0, -1.0, -1.0]
+
+
+def test_the_rolling_sharpe_ratio_is_never_above_0_once_all_is_lost() -> None:
+    returns = np.array([0.5, 0.4, 0.6, -1.5, 5.0, 6.0, 5.0, 6.0, 7.0])
+    found = rolling_sharpe(returns, 3, PER_YEAR)
+    assert found[2] > 0
+    assert (found[3:6] <= 0).all() and np.isnan(found[6:]).all()
+
+
 def test_the_number_of_times_must_be_that_of_the_returns(result: BacktestResult, times: Times) -> None:
     with pytest.raises(ValueError, match="2998 times for 2999 returns; expected the bar after each decision"):
         monthly_returns(times(result).iloc[1:], result.returns)

@@ -85,6 +85,14 @@ def test_the_band_is_chosen_without_a_look_beyond_its_stretch(market, bars):
     assert chosen == choose_band(market.probability, a_market(bars))
 
 
+def test_of_bands_that_trade_alike_the_narrowest_is_chosen(bars):
+    stretch, probability = a_market(bars), np.full(len(bars), 0.561)
+    # Every width below 0.061 holds one side all the time, the others stay flat.
+    for same in (probability, 1 - probability):
+        gains = no_trade_band(same, 0.0, stretch).equity[-1] > 1
+        assert choose_band(same, stretch) == (BAND_WIDTHS[0] if gains else BAND_WIDTHS[13])
+
+
 def test_costs_make_the_chosen_band_wider(market, bars):
     narrow, wide = (
         choose_band(market.probability, a_market(bars, fee_bps=bps, slippage_bps=bps / 4)) for bps in (0, 40)

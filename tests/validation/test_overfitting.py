@@ -1,12 +1,14 @@
 """Sharpe inference and overfitting: values of the papers, and serial definitions."""
 
 import math
+from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.stats import norm, rankdata
 
 from trading_assets.validation.overfitting import (
@@ -113,6 +115,15 @@ def test_five_years_bear_45_trials_without_skill():
             "confidence is 95; expected between 0 and 1",
         ),
         (lambda: minimum_backtest_length(9, 0.0), "target_sharpe is 0.0; expected an annualised"),
+        (lambda: probabilistic_sharpe_ratio([0.1, 0.2], 9), r"sharpe is \[0.1, 0.2\]; expected one number"),
+        (lambda: probabilistic_sharpe_ratio(np.zeros(2), 9), r"sharpe is array.*; expected one number. Call"),
+        (lambda: probabilistic_sharpe_ratio("0.1", 9), "sharpe is '0.1'; expected one number"),
+        (lambda: probabilistic_sharpe_ratio(0.1, 9.5), "n_observations is 9.5; expected at least 2, a whole"),
+        (lambda: probabilistic_sharpe_ratio(0.1, 9, skew=[0.1]), r"skew is \[0.1\]; expected one number"),
+        (lambda: expected_maximum_sharpe("9", 1.0), "n_trials is '9'; expected at least 1, a whole number"),
+        (lambda: expected_maximum_sharpe(9, [1.0]), r"variance is \[1.0\]; expected one number"),
+        (lambda: minimum_track_record_length([0.1]), r"sharpe is \[0.1\]; expected one number"),
+        (lambda: minimum_backtest_length(9, [1.0]), r"target_sharpe is \[1.0\]; expected one number"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused_with_what_was_expected(call, message: str):
@@ -203,6 +214,125 @@ def test_a_strategy_that_is_best_everywhere_is_not_overfitted(metric: str):
     assert (found.chosen == 7).all()
 
 
+def exactly(table: list[list[int]], n_blocks: int, metric: str) -> tuple[list[float], float]:
+    """Logits and probability of loss by the definition, in fractions: nothing is rounded."""
+    n_strategies = len(table[0])
+    blocks = np.array_split(np.arange(len(table)), n_blocks)
+
+    def score(rows: list[int], strategy: int) -> Fraction:
+        returns = [Fraction(table[row][strategy]) for row in rows]
+        mean = sum(returns) / len(returns)
+        if metric == "mean":
+            return mean
+        variance = sum((value - mean) ** 2 for value in returns) / (len(returns) - 1)
+        return (
+            (1 if mean > 0 else -1) * mean**2 / variance if variance else Fraction(0)
+        )  # as the ratio orders
+
+    logits, losses = [], 0
+    for choice in combinations(range(n_blocks), n_blocks // 2):
+        inside, outside = (
+            [
+                score(
+                    [row for b in range(n_blocks) if (b in choice) is wanted for row in blocks[b]], strategy
+                )
+                for strategy in range(n_strategies)
+            ]
+            for wanted in (True, False)
+        )
+        chosen = min(outside[k] for k in range(n_strategies) if inside[k] == max(inside))
+        below, equal = sum(one < chosen for one in outside), sum(one == chosen for one in outside)
+        rank = below + (equal + 1) / 2
+        logits.append(math.log(rank / (n_strategies + 1 - rank)))
+        losses += chosen < 0
+    return logits, losses / len(logits)
+
+
+# Few levels, so that strategies tie in many halves, and idle or constant through some of them.
+coarse_tables = st.integers(2, 5).flatmap(
+    lambda n: st.lists(st.lists(st.integers(-2, 2), min_size=n, max_size=n), min_size=8, max_size=14)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    table=coarse_tables,
+    n_blocks=st.sampled_from([2, 4]),
+    metric=st.sampled_from(["sharpe", "mean"]),
+    unit=st.sampled_from([0.01, 0.1, 1 / 3, 1e-7, 123.4]),
+    data=st.data(),
+)
+def test_ties_are_decided_by_the_definition_and_not_by_rounding_order_or_leverage(
+    table, n_blocks, metric, unit, data
+):
+    logits, losses = exactly(table, n_blocks, metric)
+    n = len(table[0])
+    order = data.draw(st.permutations(range(n)))
+    leverage = np.full(n, unit)
+    if metric == "sharpe":
+        leverage *= data.draw(arrays(np.float64, n, elements=st.sampled_from([1.0, 0.7, 3.0, 1e-3, 1e4])))
+    returns = (np.array(table, dtype=float) * leverage)[:, order]
+    found = probability_of_backtest_overfitting(returns, n_blocks=n_blocks, metric=metric)
+    np.testing.assert_allclose(found.logits, logits, rtol=0, atol=1e-12)
+    assert found.pbo == np.mean(np.array(logits) <= 1e-12)
+    assert found.probability_of_loss == losses
+
+
+@settings(max_examples=60, deadline=None)
+@given(table=coarse_tables, copies=st.integers(2, 3), metric=st.sampled_from(["sharpe", "mean"]))
+def test_giving_every_strategy_several_times_changes_no_probability(table, copies, metric):
+    returns = np.array(table) * 0.1
+    once = probability_of_backtest_overfitting(returns, n_blocks=4, metric=metric)
+    again = probability_of_backtest_overfitting(np.tile(returns, copies), n_blocks=4, metric=metric)
+    assert (again.pbo, again.probability_of_loss) == (once.pbo, once.probability_of_loss)
+    np.testing.assert_allclose(again.out_of_sample, once.out_of_sample, rtol=1e-9, atol=1e-15)
+    assert again.degradation_slope == pytest.approx(once.degradation_slope, rel=1e-9, nan_ok=True)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), twins=st.integers(1, 4), offset=st.sampled_from([0.0, 1e-3, 1.0]))
+def test_leveraged_twins_of_a_strategy_are_ranked_as_copies_of_it(seed: int, twins: int, offset: float):
+    rng = np.random.default_rng(seed)
+    returns = rng.normal(offset, 0.01, size=(90, 6))
+    returns[: rng.integers(90), 0] = 0.0  # idle at first
+    of = rng.integers(6, size=twins)
+    copies = probability_of_backtest_overfitting(np.column_stack([returns, returns[:, of]]), n_blocks=6)
+    levered = np.column_stack([returns, returns[:, of] * rng.uniform(0.01, 30, twins)])
+    order = rng.permutation(6 + twins)
+    found = probability_of_backtest_overfitting(levered[:, order], n_blocks=6)
+    np.testing.assert_allclose(found.logits, copies.logits, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.out_of_sample, copies.out_of_sample, rtol=1e-8, atol=1e-12)
+    assert (found.pbo, found.probability_of_loss) == (copies.pbo, copies.probability_of_loss)
+
+
+def test_of_strategies_that_tie_in_sample_the_one_that_disappoints_most_is_chosen():
+    # In the first half both earn the same; in the second one gains and the other loses.
+    returns = np.array([[0.02, 0.02, 0.0], [0.01, 0.01, 0.0], [0.03, -0.03, 0.0], [0.01, -0.01, 0.0]])
+    for order in ([0, 1, 2], [1, 0, 2], [2, 1, 0]):
+        found = probability_of_backtest_overfitting(returns[:, order], n_blocks=2, metric="mean")
+        assert found.out_of_sample[0] == pytest.approx(-0.02)
+        assert order[found.chosen[0]] == 1
+        assert (found.pbo, found.probability_of_loss) == (0.5, 0.5)
+
+
+def test_a_mean_that_only_rounding_puts_below_zero_is_no_loss():
+    half = np.array([0.1, 0.2, -0.3])
+    returns = np.column_stack([np.r_[half, half], np.full(6, -0.1)])
+    found = probability_of_backtest_overfitting(returns, n_blocks=2, metric="mean")
+    assert np.abs(found.out_of_sample).max() < 1e-15
+    assert found.probability_of_loss == 0 == found.pbo
+
+
+def test_a_half_of_little_variation_keeps_the_digits_of_its_sharpe_ratio():
+    """1e-9 around 1e-5 in one half, 1 % in the other: in one-pass sums the first half's variance cancels."""
+    rng = np.random.default_rng(5)
+    quiet, loud = 1e-5 + 1e-9 * rng.normal(size=(40, 2)), rng.normal(0, 0.01, size=(40, 2))
+    table = np.concatenate([quiet, loud])
+    found = probability_of_backtest_overfitting(table, n_blocks=4)
+    expected = quiet.mean(axis=0) / quiet.std(axis=0, ddof=1)
+    assert found.in_sample[0] == pytest.approx(expected.max(), rel=1e-10)
+
+
 def test_pure_noise_is_overfitted_half_of_the_time():
     # golden.md: 0.5 on average with a standard deviation of 0.24 a seed; 60 seeds leave 0.03.
     found = [
@@ -237,6 +367,8 @@ def test_a_strategy_that_idles_or_never_varies_scores_zero_and_not_by_rounding()
         ),
         (np.zeros((10, 2)), {"n_blocks": 8}, "n_blocks is 8; expected an even number, 2 to 5 for 10 periods"),
         (np.zeros((90, 2)), {"n_blocks": 22}, "n_blocks is 22; .* 2 to 20"),
+        (np.zeros((90, 2)), {"n_blocks": "16"}, "n_blocks is '16'; expected at least 2, a whole number"),
+        (np.zeros((90, 2)), {"n_blocks": 4.0}, "n_blocks is 4.0; expected at least 2, a whole number"),
         (np.zeros((90, 2)), {"metric": "sortino"}, "metric is 'sortino'; expected 'sharpe' or 'mean'"),
         (np.array([[0, 1], [0, np.nan]]), {}, "strategy 1 in period 1 is nan; expected finite returns"),
     ],
@@ -278,6 +410,15 @@ def test_dependence_widens_the_interval_through_the_estimated_block():
 
 def test_a_constant_series_has_an_interval_without_width():
     assert bootstrap_interval(np.full(50, 0.25), np.mean, n_resamples=20) == (0.25, 0.25)
+
+
+def test_of_an_undefined_sharpe_ratio_every_probability_is_undefined():
+    for found in (
+        probabilistic_sharpe_ratio(math.nan, 9),
+        deflated_sharpe_ratio(math.nan, 9, n_trials=3, trial_variance=0.1),
+        minimum_track_record_length(math.nan),
+    ):
+        assert math.isnan(found)
 
 
 @pytest.mark.parametrize(
