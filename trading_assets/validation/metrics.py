@@ -65,9 +65,9 @@ def sortino_ratio(
         return float("nan")
     mean = excess.mean() * periods_per_year
     risk = downside_risk(earned, periods_per_year=periods_per_year, required_return=required_return)
-    if risk == 0:
-        return float(np.inf) if mean > 0 else float("nan")
-    return _no_gain_of_ruin(mean / risk, earned)
+    if risk == 0 and not mean > 0:
+        return float("nan")
+    return _no_gain_of_ruin(mean / risk if risk else np.inf, earned)
 
 
 def downside_risk(

@@ -20,7 +20,7 @@ GROUP = "10_deploy"
 @step(
     group=GROUP,
     category="reports",
-    method=1,
+    method=2,
     kinds={"matplotlib"},
     settings=("costs",),
     reads_trials=True,
@@ -74,7 +74,7 @@ def forecast_report(
 @step(
     group=GROUP,
     category="reports",
-    method=3,
+    method=4,
     kinds={"matplotlib"},
     settings=("environment", "costs", "risk"),
     reads_trials=True,
