@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from trading_assets.config import Settings
+from trading_assets.config.settings import CostSettings
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import forecaster_class, load_forecaster
 from trading_assets.forecasters.crossfit import score
@@ -195,3 +196,15 @@ def test_every_picture_is_a_png(
 def test_a_search_of_a_single_set_has_a_picture_too(tmp_path: Path) -> None:
     name = pictures.search(tmp_path, [{"trial": 0, "median loss": 0.7}], {})
     assert (tmp_path / name).read_bytes().startswith(PNG)
+
+
+def test_a_forecast_whose_first_order_costs_more_than_everything_is_over(
+    folders: dict[str, Path], dataset: Dataset, folds: Folds
+) -> None:
+    # More than settings allow; a short position whose price doubles does the same.
+    ruinous = CostSettings().model_copy(update={"fee_bps": 12_000.0})
+    found = compare_forecasters(folders, dataset, folds.eras.validation, ruinous, FEW)
+    for row in found.rows:
+        assert row["net return"] == -1 and found.growth[row["forecaster"]][-1] == 0
+        assert row["trades"] == 1 and row["net Sharpe"] <= 0
+        assert row["verdict"] == NO_EDGE
