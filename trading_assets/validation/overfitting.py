@@ -293,6 +293,7 @@ def bootstrap_interval(
         # A series without variation has no estimate, and any block does for it.
         estimate = float(optimal_block_length(series)["stationary"].iloc[0]) if np.ptp(series) > 0 else 1.0
         block = max(estimate, 1.0) if math.isfinite(estimate) else 1.0
+    check_number("block", block)
     if not block >= 1:
         raise ValueError(f"block is {block}; expected a mean length of at least 1 period, or None.")
     resampling = StationaryBootstrap(block, series, seed=seed)  # type: ignore[arg-type] # any mean will do
@@ -312,6 +313,8 @@ def _score_halves(table: Floats, n_blocks: int, metric: str) -> Floats:
     lengths = size + (np.arange(n_blocks) < longer)
     firsts = np.cumsum(lengths) - lengths
     means = np.add.reduceat(table, firsts) / lengths[:, None]
+    # Once more from what that leaves: a sum of many equal returns is off by more than one return's rounding.
+    means += np.add.reduceat(table - np.repeat(means, lengths, axis=0), firsts) / lengths[:, None]
     # Squares are taken from a strategy's own mean: those of a large mean would cancel in the variance.
     centre = table.mean(axis=0)
     within = np.add.reduceat((table - np.repeat(means, lengths, axis=0)) ** 2, firsts)
