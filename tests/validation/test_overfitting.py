@@ -323,17 +323,6 @@ def test_a_mean_that_only_rounding_puts_below_zero_is_no_loss():
     assert found.probability_of_loss == 0 == found.pbo
 
 
-@pytest.mark.parametrize("metric", ["sharpe", "mean"])
-def test_a_constant_of_many_periods_does_not_vary(metric: str):
-    """The sum of 300,000 times 0.1, one after the other, is off by 4e-12 of it."""
-    table = np.column_stack([np.full(600_000, 0.1), np.resize([0.2, 0.1], 600_000), np.full(600_000, -0.1)])
-    found = probability_of_backtest_overfitting(table, n_blocks=2, metric=metric)
-    assert (found.chosen == 1).all()
-    swapped = probability_of_backtest_overfitting(table[:, [0, 2]], n_blocks=2, metric=metric)
-    expected = 0.1 if metric == "mean" else 0.0
-    np.testing.assert_allclose(swapped.in_sample, expected, rtol=1e-12)
-
-
 def test_a_half_of_little_variation_keeps_the_digits_of_its_sharpe_ratio():
     """1e-9 around 1e-5 in one half, 1 % in the other: in one-pass sums the first half's variance cancels."""
     rng = np.random.default_rng(5)

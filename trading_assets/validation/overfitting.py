@@ -313,8 +313,6 @@ def _score_halves(table: Floats, n_blocks: int, metric: str) -> Floats:
     lengths = size + (np.arange(n_blocks) < longer)
     firsts = np.cumsum(lengths) - lengths
     means = np.add.reduceat(table, firsts) / lengths[:, None]
-    # Once more from what that leaves: a sum of many equal returns is off by more than one return's rounding.
-    means += np.add.reduceat(table - np.repeat(means, lengths, axis=0), firsts) / lengths[:, None]
     # Squares are taken from a strategy's own mean: those of a large mean would cancel in the variance.
     centre = table.mean(axis=0)
     within = np.add.reduceat((table - np.repeat(means, lengths, axis=0)) ** 2, firsts)
