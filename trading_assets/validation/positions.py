@@ -120,6 +120,7 @@ class TradingMetrics:
         net = until_ruin(gross - costs)
         alive = np.logical_and.accumulate(np.concatenate([[True], net[:-1] > -1]))
         held, change, gross, costs = (np.where(alive, one, 0.0) for one in (held, change, gross, costs))
+        gross = until_ruin(gross)
         gains, losses = net[net > 0].sum(), -net[net < 0].sum()
         per_year = self.periods_per_year
         return TradingFigures(
