@@ -295,8 +295,8 @@ def test_only_lightgbm_is_asked_for_the_positive_control(trained: Path) -> None:
     asked = [name for name, step in STEPS.items() if alarms.CONTROL in step.checks]
     assert asked == ["lightgbm_forecaster"]
     auc = current("lightgbm_forecaster").summary.numbers["control: high-variance AUC"]
-    assert checks_of("lightgbm_forecaster")[alarms.CONTROL].passed == (auc >= 0.65)
-    assert auc > 0.65
+    assert checks_of("lightgbm_forecaster")[alarms.CONTROL].passed == (auc >= 0.6)
+    assert auc > 0.6
     assert "control: high-variance AUC" not in current("gru_forecaster").summary.numbers
 
 

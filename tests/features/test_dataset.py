@@ -26,7 +26,7 @@ from trading_assets.registry.tables import digest_table
 from trading_assets.validation.eras import border
 
 TARGETS = ["forward_return", "direction", "high_variance", "weight"]
-LABELS = LabelSettings(horizon=12, variance_horizon=24, variance_lookback=100)
+LABELS = LabelSettings(horizon=12, variance_horizon=24, variance_lookback="100h")
 STEP = 168
 N_BARS, END = 1_400, 1_344
 WARM_UP = 624

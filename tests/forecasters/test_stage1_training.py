@@ -101,7 +101,7 @@ def test_the_positive_control_forecasts_high_variance_on_the_same_folds(
 ) -> None:
     made = cross_fit(fitted.model.clone, dataset.features, dataset.target("high_variance"), folds.splits)
     assert fitted.numbers["control: high-variance AUC"] == made.score["AUC"] > 0.5
-    assert fitted.checks[alarms.CONTROL].passed == (made.score["AUC"] >= 0.65)
+    assert fitted.checks[alarms.CONTROL].passed == (made.score["AUC"] >= 0.6)
     bare = fit()
     assert alarms.CONTROL not in bare.checks and "control: high-variance AUC" not in bare.numbers
     assert set(bare.checks) == {alarms.AUC, alarms.SKILL, alarms.GAP}

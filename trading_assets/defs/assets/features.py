@@ -55,7 +55,7 @@ def features(work: Work, bars: ArtifactRef) -> Built:
     )
 
 
-@step(group=GROUP, category="tables", method=2, kinds={"parquet"}, settings=("labels",))
+@step(group=GROUP, category="tables", method=3, kinds={"parquet"}, settings=("labels",))
 def labels(work: Work, bars: ArtifactRef) -> Built:
     """Direction and high variance over the coming bars, the bars each depends on, and its weight."""
     from trading_assets.features.dataset import label_table
