@@ -207,7 +207,7 @@ def test_the_backtest_s_deflated_sharpe_ratio_follows_from_its_decisions(trained
     result = backtest(lambda t, _: actions[t], market.during(era))
     numbers = current("backtest_report").summary.numbers
     assert numbers["deflated Sharpe"] == pytest.approx(deflated(result.returns, counted()), rel=1e-9)
-    assert numbers["Sharpe"] == pytest.approx(sharpe_ratio(result.returns, periods_per_year=8_760))
+    assert numbers["Sharpe"] == pytest.approx(sharpe_ratio(result.returns, periods_per_year=8_766))
     assert numbers["Sharpe, low"] < numbers["Sharpe"] < numbers["Sharpe, high"]
     assert 0 < numbers["deflated Sharpe"] < numbers["probabilistic Sharpe"] < 1
     luck = json.loads((current("backtest_report").path / "metrics.json").read_text())["luck"]

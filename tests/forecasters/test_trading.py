@@ -29,7 +29,7 @@ ROWS = np.arange(100, 400)
 @pytest.fixture(scope="module")
 def data(market: SyntheticMarket) -> Dataset:
     """500 bars, that is all that trading reads."""
-    return Dataset(market.bars.iloc[:500].reset_index(drop=True), (), 0)
+    return Dataset(market.bars.iloc[:500].reset_index(drop=True), (), 0, 8_766)
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,8 @@ def backtest_report(
     times = data.frame["timestamp"].iloc[era.start + 1 : era.stop]
     write_table(decisions, work.folder / "decisions.parquet")
     write_table(returns_table(times, result), work.folder / RETURNS)
-    (work.folder / "metrics.json").write_text(json.dumps({"strategies": rows, "luck": luck}, indent=1))
+    figures = {"strategies": rows, "luck": luck, "periods_per_year": data.periods_per_year}
+    (work.folder / "metrics.json").write_text(json.dumps(figures, indent=1))
     policy, costs = rows[0], work.settings.costs
     return Built(
         identity=digest_files(work.folder, ["metrics.json"]),
