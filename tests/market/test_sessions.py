@@ -235,7 +235,7 @@ def test_months_and_less_than_a_week_count_as_they_come() -> None:
 
 
 def test_an_unknown_calendar_is_refused_where_it_would_be_asked() -> None:
-    with pytest.raises(SettingsError, match="market.calendar is 'NYSY'"):
+    with pytest.raises(SettingsError, match=r"market\.calendar is 'NYSY'"):
         bars_per_year(nanoseconds(NEW_YORK), "NYSY")
 
 

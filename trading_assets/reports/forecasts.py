@@ -63,7 +63,7 @@ def compare_forecasters(
     reliability: dict[str, tuple[Floats, Floats, Floats]] = {}
     candidates = []
     bars = np.arange(era.start, era.stop)
-    bars = bars[np.isfinite(next_returns(data, bars))]
+    bars = bars[np.isfinite(next_returns(data, bars, costs))]
     y = data.target("direction")[bars]
     known = np.isfinite(y)
     for kind, folder in folders.items():
