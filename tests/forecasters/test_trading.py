@@ -61,9 +61,7 @@ def test_a_position_earns_what_the_simulator_pays_it_for_one_bar_with_its_fundin
     costs = CostSettings(fee_bps=0, slippage_bps=0)
     market = Market.make(funded.bars, config=EnvConfig(costs=costs))
     for side in (1.0, -1.0):
-        paid = [
-            backtest([side, 0.0], market.between(t, t + 3)).equity[-1] - 1 for t in range(100, 140)
-        ]
+        paid = [backtest([side, 0.0], market.between(t, t + 3)).equity[-1] - 1 for t in range(100, 140)]
         earned = next_returns(funded, np.arange(100, 140), costs)
         np.testing.assert_allclose(side * earned, paid, rtol=0, atol=1e-14)
     bare = next_returns(funded, ROWS, costs.model_copy(update={"funding": False}))
@@ -120,7 +118,7 @@ def test_net_returns_are_those_of_the_trading_metrics(data: Dataset, p: np.ndarr
     net = net_returns(data, ROWS, p, threshold, COSTS)
     assert np.prod(1 + net) - 1 == pytest.approx(figures.net_return, rel=1e-12)
     assert sharpe_ratio(net, periods_per_year=8_760) == pytest.approx(figures.net_sharpe, rel=1e-12)
-    assert figures.trades > 20 and figures.costs > 0.01
+    assert figures.orders > 20 and figures.costs > 0.01
 
 
 def test_bars_whose_next_open_is_not_known_are_left_out(data: Dataset) -> None:

@@ -246,7 +246,7 @@ def test_the_figures_of_four_bars_are_those_worked_out_by_hand():
             "Sharpe": 0.05 / np.sqrt(0.05 / 3) * 3,
             "max drawdown": -0.1,
             "exposure": 0.725,
-            "trades": 3,
+            "orders": 3,
             "costs paid": 0.032,
             "t": np.sqrt(0.6),
             "alpha t": np.sqrt(0.4),

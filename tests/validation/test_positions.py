@@ -31,7 +31,7 @@ def test_the_figures_of_four_bars_are_those_worked_out_by_hand():
             "max_drawdown": 0.95 * 0.99 - 1,
             "turnover": 1.0,
             "exposure": 0.75,
-            "trades": 3,
+            "orders": 3,
             "hit_rate": 2 / 3,
             "profit_factor": 0.17 / 0.06,
             "costs": 0.04,
@@ -70,7 +70,7 @@ def test_fee_and_slippage_cost_the_same():
 
 def test_who_never_trades_has_no_costs_and_no_ratios():
     figures = TradingMetrics(10, 5, 252).evaluate(np.zeros(5), np.full(5, 0.01))
-    assert figures.net_return == figures.costs == figures.turnover == figures.exposure == figures.trades == 0
+    assert figures.net_return == figures.costs == figures.turnover == figures.exposure == figures.orders == 0
     for undefined in ("hit_rate", "profit_factor", "cost_share", "net_sharpe", "net_sortino", "net_calmar"):
         assert np.isnan(getattr(figures, undefined))
 

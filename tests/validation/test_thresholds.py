@@ -86,11 +86,11 @@ def test_a_probability_on_a_threshold_is_not_traded():
     )
     np.testing.assert_array_equal(found.thresholds, [0, 0.125])
     np.testing.assert_allclose(found.values, [0.01 / 4, 0.03 / 4], atol=1e-15)
-    np.testing.assert_array_equal(found.trades, [3, 2])
+    np.testing.assert_array_equal(found.orders, [3, 2])
     assert found.threshold == 0.125
 
 
-def test_value_and_trades_are_those_that_trading_metrics_find():
+def test_value_and_orders_are_those_that_trading_metrics_find():
     p, returns = market(3_000)
     metrics = TradingMetrics(10, 5, 8_760)
     for objective, figure in (
@@ -102,11 +102,11 @@ def test_value_and_trades_are_those_that_trading_metrics_find():
         found = optimal_threshold(
             p, returns, fee_bps=10, slippage_bps=5, objective=objective, periods_per_year=8_760
         )
-        for threshold, value, trades in zip(found.thresholds, found.values, found.trades, strict=True):
+        for threshold, value, orders in zip(found.thresholds, found.values, found.orders, strict=True):
             position = np.where(p > 0.5 + threshold, 1.0, 0.0) - (p < 0.5 - threshold)
             figures = metrics.evaluate(position, returns)
             assert getattr(figures, figure) == pytest.approx(value, rel=1e-9)
-            assert figures.trades == trades
+            assert figures.orders == orders
 
 
 def test_higher_costs_call_for_a_higher_threshold():

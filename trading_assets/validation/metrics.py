@@ -157,7 +157,7 @@ def evaluate(
     costs : ndarray of shape (n_bars,)
         Paid in each bar, in the units of equity.
     traded : ndarray of shape (n_bars,)
-        Notional traded in each bar; what is not 0 is a trade.
+        Notional traded in each bar; what is not 0 is an order.
     market : ndarray of shape (n_bars,)
         Returns of the market, close to close.
     periods_per_year : float
@@ -170,7 +170,7 @@ def evaluate(
         "Sharpe": sharpe_ratio(returns, periods_per_year=periods_per_year) if returns.any() else 0.0,
         "max drawdown": max_drawdown(returns),
         "exposure": float(np.abs(exposure).mean()),
-        "trades": float(np.count_nonzero(traded)),
+        "orders": float(np.count_nonzero(traded)),
         "costs paid": float(costs.sum() / equity[0]),
         "t": t_statistic(returns),
         "alpha t": alpha_t_statistic(returns, market),

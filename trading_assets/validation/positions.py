@@ -30,7 +30,7 @@ class TradingFigures:
         Mean absolute change of position a bar.
     exposure : float
         Mean absolute position.
-    trades : int
+    orders : int
         Bars in which the position changed.
     hit_rate : float
         Share of the bars with a position whose net return is positive; NaN without a position.
@@ -53,7 +53,7 @@ class TradingFigures:
     max_drawdown: float
     turnover: float
     exposure: float
-    trades: int
+    orders: int
     hit_rate: float
     profit_factor: float
     costs: float
@@ -115,7 +115,7 @@ class TradingMetrics:
             max_drawdown=max_drawdown(net),
             turnover=float(change.mean()),
             exposure=float(np.abs(held).mean()),
-            trades=int(np.count_nonzero(change)),
+            orders=int(np.count_nonzero(change)),
             hit_rate=float((net[held != 0] > 0).mean()) if held.any() else float("nan"),
             profit_factor=float(np.inf) if gains > 0 == losses else _ratio(gains, losses),
             costs=float(costs.sum()),

@@ -17,7 +17,7 @@ jit = numba.njit(cache=True)
 OBJECTIVES = ("sharpe", "return", "sortino", "profit_factor")
 SHARPE, RETURN, SORTINO, PROFIT_FACTOR = range(4)
 GAINS, LOSSES, SQUARES = range(3)  # the row of a net return is whether it loses
-ACTIVE, LOSING, TRADES = range(3)
+ACTIVE, LOSING, ORDERS = range(3)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class OptimalThreshold:
     thresholds : ndarray of shape (n_thresholds,)
     values : ndarray of shape (n_thresholds,)
         Of the objective; NaN where it is undefined, which is never chosen.
-    trades : ndarray of shape (n_thresholds,), int64
+    orders : ndarray of shape (n_thresholds,), int64
         Bars in which the position changed.
     """
 
@@ -39,7 +39,7 @@ class OptimalThreshold:
     value: float
     thresholds: Floats
     values: Floats
-    trades: Counts
+    orders: Counts
 
 
 def optimal_threshold(
@@ -112,7 +112,7 @@ def optimal_threshold(
             'use objective="return".'
         )
     best = int(np.nanargmax(values))
-    return OptimalThreshold(float(thresholds[best]), float(values[best]), thresholds, values, counts[TRADES])
+    return OptimalThreshold(float(thresholds[best]), float(values[best]), thresholds, values, counts[ORDERS])
 
 
 def _values(
@@ -182,13 +182,13 @@ def _sweep(
         full = side * earned[t] - cost * abs(side - side_before)
         if high > low:
             _add(bins, lost, counts, high - 1, half, centre, kind, 1)
-            counts[high - 1, TRADES] += 1
+            counts[high - 1, ORDERS] += 1
         if low > 0:
             _add(bins, lost, counts, low - 1, full, centre, kind, 1)
-            counts[low - 1, TRADES] += side != side_before
+            counts[low - 1, ORDERS] += side != side_before
             if high > low:
                 _add(bins, lost, counts, low - 1, half, centre, kind, -1)
-                counts[low - 1, TRADES] -= 1
+                counts[low - 1, ORDERS] -= 1
         side_before, traded_before = side, traded
     for k in range(n_bins - 2, -1, -1):
         for j in range(3):
@@ -231,7 +231,7 @@ def _add(
 
 @jit
 def _add_exactly(bins: Floats, lost: Floats, j: int, k: int, value: float) -> None:
-    """Add, and keep what the rounding lost (Knuth's two-sum): few trades must not drown in many others."""
+    """Add, and keep what the rounding lost (Knuth's two-sum): few orders must not drown in many others."""
     before = bins[k, j]
     total = before + value
     part = total - before

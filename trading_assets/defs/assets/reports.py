@@ -20,7 +20,7 @@ GROUP = "10_deploy"
 @step(
     group=GROUP,
     category="reports",
-    method=1,
+    method=2,
     kinds={"matplotlib"},
     settings=("costs",),
     reads_trials=True,
@@ -56,6 +56,7 @@ def forecast_report(
                 "verdict": best["verdict"],
                 "best forecaster": best["forecaster"],
                 "probability of overfitting": compared.overfitting,
+                "probability of loss": compared.loss,
                 "trials": work.tried.n_trials,
                 "validation bars": len(eras.validation),
             },
@@ -72,7 +73,7 @@ def forecast_report(
 @step(
     group=GROUP,
     category="reports",
-    method=3,
+    method=4,
     kinds={"matplotlib"},
     settings=("environment", "costs", "risk"),
     reads_trials=True,
@@ -120,7 +121,7 @@ def backtest_report(
                 "verdict": policy["verdict"],
                 **{
                     name: policy[name]
-                    for name in ("net return", "gross return", "max drawdown", "trades", "alpha t")
+                    for name in ("net return", "gross return", "max drawdown", "orders", "alpha t")
                 },
                 **luck,
                 "buy and hold": rows[2]["net return"],
