@@ -31,7 +31,7 @@ def next_returns(data: Dataset, rows: Rows, costs: CostSettings) -> Floats:
 
 
 def _funding(frame: pd.DataFrame) -> Floats:
-    """Due, as a share of the notional, from the open after each bar but the last two to the open after that."""
+    """Due on a notional of 1 from the open after each bar, but the last two, to the open after that."""
     opens, closes, rate = (frame[name].to_numpy() for name in ("open", "close", "funding_rate"))
     within = frame["funding_within"].to_numpy() if "funding_within" in frame else np.zeros(len(frame))
     held, left = slice(1, -1), slice(2, None)

@@ -15,8 +15,8 @@ from trading_assets.market.times import DAY, Times
 Nanoseconds = NDArray[np.int64]
 WEEK, YEAR = 7 * DAY, 365.25 * DAY
 SELDOM, LEAST_CLOSED = 0.25, 0.1
-"""At a time of the week that has bars in fewer of the weeks the market is closed, or bars are missing: a market
-that closes does so for a tenth of the week at least."""
+"""Where a time of the week has bars in a smaller share of the weeks, the market is closed or bars are missing; one
+that closes does so for a larger share of the week."""
 
 
 def closed_between(times: Times, interval: int, calendar: str | None) -> Nanoseconds:

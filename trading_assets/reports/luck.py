@@ -17,7 +17,7 @@ from trading_assets.validation.overfitting import (
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
 MIN_ORDERS = 20
-"""Orders below which a Sharpe ratio has no interval: fewer than ten round trips are too few to draw again from."""
+"""Of a Sharpe ratio that has an interval: fewer than ten round trips are too few to draw again from."""
 
 
 def sharpe_statistics(
