@@ -160,7 +160,7 @@ def test_high_variance_is_that_of_a_loop_over_bars(horizon: int, hours: int, lea
 
 def test_the_line_between_high_and_low_variance_is_of_the_same_time_whatever_the_bars() -> None:
     """30 days are 720 hours; of days, there are 60 at the least."""
-    bars = random_bars(2_000, 9)
+    bars = random_bars(850, 9)
     daily = bars.copy()
     daily[:, 0] *= 24
     by_hours, by_days = (make_labels(each, LabelSettings()).high_variance for each in (bars, daily))

@@ -15,8 +15,8 @@ from trading_assets.market.times import DAY, Times
 Nanoseconds = NDArray[np.int64]
 WEEK, YEAR = 7 * DAY, 365.25 * DAY
 SELDOM, LEAST_CLOSED = 0.25, 0.1
-"""A time of the week with bars in a smaller share of the weeks is one at which the market is closed, or bars are
-missing; a market that closes does so for a larger share of the week."""
+"""A time of the week with bars in a smaller share of the weeks is one at which the market is closed, or bars
+are missing; a market that closes does so for a larger share of the week."""
 
 
 def closed_between(times: Times, interval: int, calendar: str | None) -> Nanoseconds:
