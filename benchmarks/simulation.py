@@ -160,7 +160,7 @@ def backtests(repeats: int) -> None:
     taken = medians(
         3 * repeats,
         lambda: backtest(targets, plain).equity,
-        lambda: result.metrics(8760),
+        lambda: result.metrics(8_766),
         lambda: backtest(targets, advised).equity,
         lambda: backtest(targets, enforced).equity,
         lambda: Market.make(plain.bars, config=ruled),

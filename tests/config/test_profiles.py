@@ -58,11 +58,11 @@ def test_overrides_win_over_the_symbols_section_which_wins_over_the_profile(
 ) -> None:
     source = profile(
         tmp_path,
-        "labels: {horizon: 5, variance_horizon: 6, variance_lookback: 100}\n"
+        "labels: {horizon: 5, variance_horizon: 6, variance_lookback: 10d}\n"
         "symbols:\n  A: {labels: {horizon: 7, variance_horizon: 8}}\n",
     )
     labels = load_settings(source, "A", {"labels": {"horizon": 9}}).labels
-    assert (labels.horizon, labels.variance_horizon, labels.variance_lookback) == (9, 8, 100)
+    assert (labels.horizon, labels.variance_horizon, labels.variance_lookback) == (9, 8, "10d")
     assert labels.kind == Settings().labels.kind
     assert load_settings(source, "B").labels.horizon == 5
 

@@ -207,11 +207,12 @@ def test_the_backtest_s_deflated_sharpe_ratio_follows_from_its_decisions(trained
     result = backtest(lambda t, _: actions[t], market.during(era))
     numbers = current("backtest_report").summary.numbers
     assert numbers["deflated Sharpe"] == pytest.approx(deflated(result.returns, counted()), rel=1e-9)
-    assert numbers["Sharpe"] == pytest.approx(sharpe_ratio(result.returns, periods_per_year=8_760))
+    assert numbers["Sharpe"] == pytest.approx(sharpe_ratio(result.returns, periods_per_year=8_766))
     assert numbers["Sharpe, low"] < numbers["Sharpe"] < numbers["Sharpe, high"]
     assert 0 < numbers["deflated Sharpe"] < numbers["probabilistic Sharpe"] < 1
-    luck = json.loads((current("backtest_report").path / "metrics.json").read_text())["luck"]
-    assert luck.items() <= dict(numbers).items()
+    figures = json.loads((current("backtest_report").path / "metrics.json").read_text())
+    assert figures["luck"].items() <= dict(numbers).items()
+    assert figures["periods_per_year"] == Dataset.read(current("dataset").path).periods_per_year == 8_766
 
 
 def test_the_forecasters_deflated_sharpe_ratios_follow_from_their_folders(trained: Path) -> None:
@@ -280,7 +281,7 @@ def test_checks_have_the_verdict_of_the_figures_beside_them(trained: Path) -> No
         auc = [numbers["out-of-fold AUC"], numbers["next-era AUC"]]
         skill = [numbers["out-of-fold Brier skill"], numbers["next-era Brier skill"]]
         assert told[alarms.AUC].passed == (max(auc) <= 0.60), kind
-        assert told[alarms.SKILL].passed == (max(map(abs, skill)) <= 0.03), kind
+        assert told[alarms.SKILL].passed == (max(skill) <= 0.03), kind
         assert told[alarms.GAP].passed == (auc[0] - auc[1] <= 0.05), kind
     # The synthetic market is far too easy: what would be a leak on a real one is told.
     assert not checks_of("lightgbm_forecaster")[alarms.AUC].passed
@@ -295,8 +296,8 @@ def test_only_lightgbm_is_asked_for_the_positive_control(trained: Path) -> None:
     asked = [name for name, step in STEPS.items() if alarms.CONTROL in step.checks]
     assert asked == ["lightgbm_forecaster"]
     auc = current("lightgbm_forecaster").summary.numbers["control: high-variance AUC"]
-    assert checks_of("lightgbm_forecaster")[alarms.CONTROL].passed == (auc >= 0.65)
-    assert auc > 0.65
+    assert checks_of("lightgbm_forecaster")[alarms.CONTROL].passed == (auc >= 0.6)
+    assert auc > 0.6
     assert "control: high-variance AUC" not in current("gru_forecaster").summary.numbers
 
 

@@ -26,7 +26,7 @@ from trading_assets.registry.tables import digest_table
 from trading_assets.validation.eras import border
 
 TARGETS = ["forward_return", "direction", "high_variance", "weight"]
-LABELS = LabelSettings(horizon=12, variance_horizon=24, variance_lookback=100)
+LABELS = LabelSettings(horizon=12, variance_horizon=24, variance_lookback="100h")
 STEP = 168
 N_BARS, END = 1_400, 1_344
 WARM_UP = 624
@@ -215,7 +215,7 @@ def test_sample_weights_have_mean_1_and_read_the_given_rows_only(data: Dataset) 
     assert weight.mean() == pytest.approx(1)
     frame = data.frame.copy()
     frame.loc[frame.index.difference(rows), "weight"] = 1e9
-    other = Dataset(frame, data.feature_names, data.warm_up)
+    other = Dataset(frame, data.feature_names, data.warm_up, data.periods_per_year)
     np.testing.assert_array_equal(other.sample_weight(rows), weight)
     np.testing.assert_array_equal(other.sample_weight(rows, oldest=0.2), data.sample_weight(rows, oldest=0.2))
 
@@ -239,8 +239,27 @@ def test_a_dataset_is_read_back_as_it_was_written(data: Dataset, tmp_path: Path)
     assert (back.feature_names, back.warm_up, back.digest) == (data.feature_names, WARM_UP, data.digest)
 
 
-def test_a_year_of_hourly_bars_has_8760(data: Dataset) -> None:
-    assert data.periods_per_year == 8_760
+def test_a_year_of_hourly_bars_has_8766(data: Dataset) -> None:
+    assert data.periods_per_year == 8_766
+
+
+def test_bars_a_year_are_those_of_the_market_up_to_the_border_and_kept(parts: Tables, tmp_path: Path) -> None:
+    """Hours of weekdays only: what comes after the border, or another calendar, is another year."""
+    bars, features, labels = parts
+    week = pd.bdate_range("2024-01-01", periods=len(bars) // 24 + 1, tz="UTC")
+    hours = pd.DatetimeIndex([day + pd.Timedelta(hours=hour) for day in week for hour in range(24)])
+    traded = bars.assign(timestamp=hours[: len(bars)].as_unit("ns"))
+    made = joined((traded, features, labels))
+    assert made.periods_per_year == pytest.approx(24 * 5 * 365.25 / 7)
+    given = {"warm_up": WARM_UP, "border": END}
+    nearer = assemble(traded, features, labels, calendar="24/5", **given)
+    assert nearer.periods_per_year == pytest.approx(24 * 261, abs=24)
+    assert nearer.digest != made.digest
+    nearer.write(tmp_path)
+    assert Dataset.read(tmp_path).periods_per_year == nearer.periods_per_year
+    later = traded.copy()
+    later.loc[END:, "timestamp"] += pd.Timedelta(days=5_000)
+    assert joined((later, features, labels)).digest == made.digest
 
 
 def test_the_description_has_span_and_balance(data: Dataset, parts: Tables) -> None:
@@ -263,7 +282,7 @@ def test_a_lopsided_dataset_says_so(parts: Tables) -> None:
 
 def columns_of(**columns: np.ndarray) -> Dataset:
     """A dataset with nothing in it but features."""
-    return Dataset(pd.DataFrame(columns).astype("float32"), tuple(columns), 0)
+    return Dataset(pd.DataFrame(columns).astype("float32"), tuple(columns), 0, 8_766)
 
 
 def test_a_random_walk_is_flagged_and_noise_is_not() -> None:

@@ -67,7 +67,8 @@ def settings_of(
         profit_taking=1.0,
         stop_loss=0.8,
         variance_horizon=variance,
-        variance_lookback=lookback,
+        variance_lookback=f"{lookback}h",
+        variance_lookback_bars=lookback,
         weights=weights,
     )
 
@@ -125,28 +126,46 @@ def test_labels_are_missing_exactly_where_their_bars_are(
     np.testing.assert_array_equal(np.isfinite(labels.high_variance), known)
 
 
-def slow_high_variance(close: Floats, horizon: int, lookback: int) -> Floats:
-    n = len(close)
-    high = np.full(n, NAN)
-    for t in range(n):
-        past = range(t - lookback + 1, t + 1)
-        if past[0] < horizon or t + horizon >= n:
-            continue
-        realised = {
-            end: sum(np.log(close[i] / close[i - 1]) ** 2 for i in range(end - horizon + 1, end + 1))
-            for end in (*past, t + horizon)
-        }
-        high[t] = realised[t + horizon] > np.median([realised[end] for end in past])
-    return high
+def slow_high_variance(bars: Floats, horizon: int, hours: int, least: int) -> Floats:
+    """Against the median over the last hours, or over the last bars where these are fewer than `least`."""
+    n, (time, opening, high, low, close) = len(bars), bars[:, :5].T
+    variance = [NAN] + [
+        np.log(opening[i] / close[i - 1]) ** 2 + np.log(high[i] / low[i]) ** 2 / (4 * np.log(2))
+        for i in range(1, n)
+    ]
+    trailing = [sum(variance[t - horizon + 1 : t + 1]) if t >= horizon else NAN for t in range(n)]
+    answers = np.full(n, NAN)
+    for t in range(n - horizon):
+        past = [i for i in range(horizon, t + 1) if time[i] > time[t] - 3_600 * hours]
+        past = past if len(past) >= least else list(range(t - least + 1, t + 1))
+        if past[0] >= horizon:
+            answers[t] = trailing[t + horizon] > np.median([trailing[i] for i in past])
+    return answers
 
 
-@pytest.mark.parametrize(("horizon", "lookback"), [(1, 2), (3, 7), (6, 30), (24, 50)])
-def test_high_variance_is_that_of_a_loop_over_bars(horizon: int, lookback: int) -> None:
-    bars = random_bars(300, 3)
-    made = labels_of(bars, 1, horizon, lookback).high_variance
-    expected = slow_high_variance(bars[:, CLOSE], horizon, lookback)
-    np.testing.assert_array_equal(made, expected)
+@pytest.mark.parametrize(
+    ("horizon", "hours", "least"), [(1, 2, 2), (3, 7, 3), (6, 30, 1), (24, 50, 20), (4, 10, 15)]
+)
+def test_high_variance_is_that_of_a_loop_over_bars(horizon: int, hours: int, least: int) -> None:
+    bars = random_bars(300, 3, gaps=0.01)
+    bars[140:, 0] += 17 * 3_600  # a gap in time leaves fewer bars than the least in the hours after it
+    chosen = LabelSettings(
+        variance_horizon=horizon, variance_lookback=f"{hours}h", variance_lookback_bars=least
+    )
+    made = make_labels(bars, chosen).high_variance
+    np.testing.assert_array_equal(made, slow_high_variance(bars, horizon, hours, least))
     assert 0.2 < np.nanmean(made) < 0.8
+    assert np.isfinite(made).sum() == 300 - 2 * horizon - least + 1
+
+
+def test_the_line_between_high_and_low_variance_is_of_the_same_time_whatever_the_bars() -> None:
+    """30 days are 720 hours; of days, there are 60 at the least."""
+    bars = random_bars(850, 9)
+    daily = bars.copy()
+    daily[:, 0] *= 24
+    by_hours, by_days = (make_labels(each, LabelSettings()).high_variance for each in (bars, daily))
+    np.testing.assert_array_equal(by_hours, slow_high_variance(bars, 24, 720, 60))
+    np.testing.assert_array_equal(by_days, slow_high_variance(bars, 24, 60, 60))
 
 
 # --- triple barrier
@@ -513,9 +532,9 @@ def test_the_last_bar_of_a_direction_does_decide_it(t: int, horizon: int) -> Non
         other[t + horizon + 1, OPEN] *= factor
         assert labels_of(other, horizon).direction[t] == up
     still = bars.copy()
-    still[t + 1 : t + horizon + 1, CLOSE] = still[t, CLOSE]
+    still[t + 1 : t + horizon + 1, OPEN : CLOSE + 1] = still[t, CLOSE]
     assert labels_of(still, 1, horizon).high_variance[t] == 0.0
-    still[t + horizon, CLOSE] *= 10
+    still[t + horizon, HIGH] *= 10
     assert labels_of(still, 1, horizon).high_variance[t] == 1.0
 
 

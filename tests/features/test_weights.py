@@ -146,7 +146,9 @@ def market() -> SyntheticMarket:
 
 @pytest.mark.parametrize("kind", ["direction", "triple_barrier", "trend"])
 def test_the_weights_of_a_label_table_are_those_of_its_spans(market: SyntheticMarket, kind: str) -> None:
-    chosen = LabelSettings(kind=kind, horizon=12, variance_horizon=6, variance_lookback=50)
+    chosen = LabelSettings(
+        kind=kind, horizon=12, variance_horizon=6, variance_lookback="50h", variance_lookback_bars=50
+    )
     table = label_table(market.bars, chosen)
     start = table["label_start"].to_numpy()
     end = make_labels(to_matrix(market.bars), chosen).direction_end
@@ -165,7 +167,14 @@ def test_the_weights_of_a_label_table_are_those_of_its_spans(market: SyntheticMa
 def test_no_bar_after_a_labels_end_changes_its_weight(
     market: SyntheticMarket, kind: str, weights: str
 ) -> None:
-    chosen = LabelSettings(kind=kind, horizon=12, variance_horizon=6, variance_lookback=50, weights=weights)
+    chosen = LabelSettings(
+        kind=kind,
+        horizon=12,
+        variance_horizon=6,
+        variance_lookback="50h",
+        variance_lookback_bars=50,
+        weights=weights,
+    )
     before = label_table(market.bars, chosen)
     for t in (100, 450, 800):
         end = before["label_end"][t]
@@ -179,7 +188,7 @@ def test_no_bar_after_a_labels_end_changes_its_weight(
 
 
 def test_labels_that_end_early_are_more_of_their_own(market: SyntheticMarket) -> None:
-    chosen = LabelSettings(horizon=24, variance_horizon=1, variance_lookback=50)
+    chosen = LabelSettings(horizon=24, variance_horizon=1, variance_lookback="50h", variance_lookback_bars=50)
     far = label_table(market.bars, chosen)
     near = label_table(
         market.bars,

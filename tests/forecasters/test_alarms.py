@@ -33,16 +33,21 @@ def test_an_auc_above_the_line_of_its_horizon_is_an_alarm_on_either_span(
             assert forecast(scores[0], scores[1], horizon) == expected
 
 
-@pytest.mark.parametrize("skill", [0.03, -0.03])
-def test_a_skill_beyond_the_line_either_way_is_an_alarm_on_either_span(skill: float) -> None:
-    beyond = {"Brier skill": skill * 1.01}
+def test_a_skill_above_the_line_is_an_alarm_on_either_span() -> None:
     for span in (0, 1):
-        scores: list[dict[str, float]] = [{}, {}]
-        scores[span] = {"Brier skill": skill}
+        for skill, expected in ((0.03, set()), (0.0301, {alarms.SKILL})):
+            scores: list[dict[str, float]] = [{}, {"Brier skill": -0.2}]
+            scores[span] = {"Brier skill": skill}
+            assert forecast(*scores) == expected
+
+
+@pytest.mark.parametrize("skill", [-0.03, -0.16, -0.5])
+def test_a_negative_skill_is_overconfidence_and_neither_an_alarm_nor_a_leak(skill: float) -> None:
+    for scores in (({}, {"Brier skill": skill}), ({"Brier skill": skill}, {})):
         assert forecast(*scores) == set()
-        scores[span] = beyond
-        assert forecast(*scores) == {alarms.SKILL}
-    assert forecast({"Brier skill": 0.01}, beyond) == {alarms.SKILL}
+        text = check_forecast({**CALM, **scores[0]}, {**CALM, **scores[1]}, 24)[alarms.SKILL].text
+        assert f"At worst {skill:.3f}: overconfident" in text and "leak" not in text
+    assert "overconfident" not in check_forecast(CALM, CALM, 24)[alarms.SKILL].text
 
 
 def test_an_edge_that_does_not_last_is_an_alarm_and_one_that_grows_is_none() -> None:
@@ -52,8 +57,8 @@ def test_an_edge_that_does_not_last_is_an_alarm_and_one_that_grows_is_none() -> 
 
 
 def test_the_positive_control_must_be_found() -> None:
-    assert check_control(0.65)[alarms.CONTROL].passed
-    assert not check_control(0.649)[alarms.CONTROL].passed
+    assert check_control(0.6)[alarms.CONTROL].passed
+    assert not check_control(0.599)[alarms.CONTROL].passed
     assert check_control(0.9)[alarms.CONTROL].passed
 
 
@@ -66,14 +71,16 @@ def test_a_sharpe_ratio_above_two_is_an_alarm_and_a_bad_one_is_none() -> None:
 def test_a_score_that_is_not_known_is_no_alarm() -> None:
     nan = float("nan")
     assert forecast({"AUC": nan}, {}) == set()
+    for scores in (({"AUC": nan}, {"AUC": 0.7}), ({"AUC": 0.7}, {"AUC": nan})):
+        assert forecast(*scores) >= {alarms.AUC}
     assert check_control(nan)[alarms.CONTROL].passed and check_sharpe(nan)[alarms.SHARPE].passed
 
 
 def test_an_alarm_says_the_figure_the_line_and_what_to_suspect() -> None:
     found = check_forecast({"AUC": 0.7, "Brier skill": 0.1}, {"AUC": 0.52, "Brier skill": 0.0}, 24)
     assert found[alarms.AUC].text.startswith("AUC 0.700, alarm above 0.58.")
-    assert found[alarms.SKILL].text.startswith("Brier skill 0.100, alarm beyond 0.03 either way.")
+    assert found[alarms.SKILL].text.startswith("Brier skill 0.100, alarm above 0.03.")
     assert found[alarms.GAP].text.startswith("AUC fell by 0.180 from out of fold to the next era")
     assert all("leak" in found[name].text for name in (alarms.AUC, alarms.SKILL))
-    assert "0.600" in check_control(0.6)[alarms.CONTROL].text
+    assert "0.590" in check_control(0.59)[alarms.CONTROL].text
     assert check_sharpe(3.456)[alarms.SHARPE].text.startswith("Net Sharpe ratio 3.46 a year, alarm above 2")

@@ -90,7 +90,7 @@ def _on_the_cpu():
 def data(bars, table: FeatureTable) -> tuple[pd.DataFrame, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
     """Features with their warm-up, directions, and folds of the bars after the warm-up."""
     X, warm_up = table.frame.iloc[:STOP, ::4], table.warm_up
-    chosen = LabelSettings(horizon=HORIZON, variance_horizon=1, variance_lookback=240)
+    chosen = LabelSettings(horizon=HORIZON, variance_horizon=1, variance_lookback="240h")
     labels = make_labels(bars[:STOP], chosen)
     rows = slice(warm_up, STOP)
     start, end = labels.label_start[rows], labels.label_end[rows]

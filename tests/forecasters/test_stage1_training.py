@@ -101,7 +101,7 @@ def test_the_positive_control_forecasts_high_variance_on_the_same_folds(
 ) -> None:
     made = cross_fit(fitted.model.clone, dataset.features, dataset.target("high_variance"), folds.splits)
     assert fitted.numbers["control: high-variance AUC"] == made.score["AUC"] > 0.5
-    assert fitted.checks[alarms.CONTROL].passed == (made.score["AUC"] >= 0.65)
+    assert fitted.checks[alarms.CONTROL].passed == (made.score["AUC"] >= 0.6)
     bare = fit()
     assert alarms.CONTROL not in bare.checks and "control: high-variance AUC" not in bare.numbers
     assert set(bare.checks) == {alarms.AUC, alarms.SKILL, alarms.GAP}
@@ -287,7 +287,7 @@ def test_the_threshold_is_chosen_on_forecasts_that_their_own_fold_did_not_calibr
     assert made.numbers["out-of-fold Sharpe per bar"] == chosen.value
     told = made.tables["thresholds looked at"]
     assert [row["threshold"] for row in told] == chosen.thresholds.tolist()
-    assert [row["trades"] for row in told] == chosen.trades.tolist()
+    assert [row["orders"] for row in told] == chosen.orders.tolist()
 
 
 def test_calibration_is_scored_on_the_validation_era(
@@ -308,7 +308,8 @@ def test_calibration_is_scored_on_the_validation_era(
     np.testing.assert_array_equal(after, made.model.calibrator_.transform(raw))
     assert made.numbers["validation Brier before"] == pytest.approx(np.mean((raw - answers) ** 2))
     assert made.numbers["validation Brier after"] == pytest.approx(np.mean((after - answers) ** 2))
-    assert made.numbers["validation AUC"] == score(answers, raw)["AUC"]
+    assert made.numbers["validation AUC before"] == score(answers, raw)["AUC"]
+    assert made.numbers["validation AUC after"] == score(answers, made.validation[2])["AUC"]
 
 
 def test_what_is_written_is_the_calibrated_model(

@@ -1,5 +1,7 @@
 """Session markets: nights, weekends and holidays are no gaps, a session that is missing is one."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_assets.errors import SettingsError
-from trading_assets.market.sessions import closed_between
+from trading_assets.market.ingest import read_bars
+from trading_assets.market.sessions import bars_per_year, closed_between
 from trading_assets.market.times import DAY
+from trading_assets.validation.metrics import sharpe_ratio
 
+REAL = Path(__file__).parents[3] / "shared" / "market"
 HOUR = DAY // 24
 MINUTE = HOUR // 60
 
@@ -142,3 +147,102 @@ def test_a_calendar_that_does_not_reach_the_bars_is_refused() -> None:
         SettingsError, match=r"market\.calendar 'XHKG' does not cover 1950-01-02 to 1950-01-06"
     ):
         closed_between(nanoseconds(early), DAY, "XHKG")
+
+
+# --- bars a year
+
+
+def sessions_of_seven(start: str, end: str) -> pd.DatetimeIndex:
+    """Hourly bars of New York's sessions, 9:30 to 15:30."""
+    import exchange_calendars
+
+    days = exchange_calendars.get_calendar("XNYS", start=start, end=end).sessions
+    clock = [pd.Timedelta(hours=hour, minutes=30) for hour in range(9, 16)]
+    local = pd.DatetimeIndex([day + time for day in days for time in clock]).tz_localize("America/New_York")
+    return local.tz_convert("UTC")
+
+
+def years(times: pd.DatetimeIndex) -> float:
+    return (times[-1] - times[0]) / pd.Timedelta(days=365.25)
+
+
+@pytest.mark.parametrize("freq", ["1min", "1h", "12h", "1D", "7D"])
+@pytest.mark.parametrize("span", ["3D", "40D", "800D"])
+def test_a_market_that_never_closes_has_as_many_bars_a_year_as_there_is_time_for(
+    freq: str, span: str
+) -> None:
+    times = pd.date_range(
+        "2021-03-03 05:00", pd.Timestamp("2021-03-03 05:00") + pd.Timedelta(span), freq=freq
+    )
+    if len(times) > 1:
+        expected = pd.Timedelta(days=365.25) / pd.Timedelta(freq)
+        assert bars_per_year(nanoseconds(times)) == pytest.approx(expected, rel=1e-12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    weeks=st.integers(4, 150),
+    missing=st.floats(0, 0.1),
+    hole=st.tuples(st.integers(0, 60), st.integers(0, 60)),
+    seed=st.integers(0, 99),
+)
+def test_hours_around_the_clock_are_8766_whatever_is_missing(
+    weeks: int, missing: float, hole: tuple[int, int], seed: int
+) -> None:
+    times = nanoseconds(pd.date_range("2020-01-01", periods=weeks * 168, freq="h"))
+    left = np.random.default_rng(seed).random(len(times)) >= missing
+    left[hole[0] * 84 : (hole[0] + hole[1]) * 84] = False
+    if left.sum() > 3 * 168:
+        assert bars_per_year(times[left]) == 8_766
+
+
+def test_bars_of_sessions_are_as_many_a_year_as_there_are() -> None:
+    for times in (sessions_of_seven("2015-01-02", "2019-12-31"), weekdays("2001-03-01", "2009-08-07")):
+        expected = (len(times) - 1) / years(times)
+        assert bars_per_year(nanoseconds(times)) == pytest.approx(expected, rel=1e-12)
+    assert bars_per_year(nanoseconds(sessions_of_seven("2015-01-02", "2019-12-31"))) == pytest.approx(
+        1_762, abs=4
+    )
+
+
+@pytest.mark.parametrize("month", range(1, 10))
+def test_of_less_than_a_year_the_calendar_or_a_usual_week_says_how_many(month: int) -> None:
+    """Whatever holidays and changes of the clock there are in these three months."""
+    start = pd.Timestamp(2023, month, 1)
+    times = nanoseconds(sessions_of_seven(str(start.date()), str((start + pd.DateOffset(months=3)).date())))
+    assert bars_per_year(times) == pytest.approx(35 * 365.25 / 7)
+    assert bars_per_year(times, "XNYS") == pytest.approx(7 * 251, abs=2 * 7)
+
+
+def test_a_week_of_currencies_is_120_hours() -> None:
+    hours = pd.date_range("2024-02-05", "2024-06-28 20:00", freq="h", tz="UTC")
+    local = hours.tz_convert("America/New_York")
+    closed = (local.weekday == 5) | (local.weekday == 4) & (local.hour >= 17)
+    closed |= (local.weekday == 6) & (local.hour < 17)
+    assert bars_per_year(nanoseconds(hours[~closed])) == pytest.approx(120 * 365.25 / 7)
+
+
+def test_days_with_a_short_sunday_are_not_days_around_the_clock() -> None:
+    days = pd.date_range("2019-01-01", "2023-12-31", tz="UTC")
+    assert bars_per_year(nanoseconds(days[days.weekday != 5])) == pytest.approx(6 * 365.25 / 7, rel=1e-3)
+
+
+def test_months_and_less_than_a_week_count_as_they_come() -> None:
+    months = pd.date_range("2020-01-01", periods=25, freq="MS")
+    assert bars_per_year(nanoseconds(months)) == pytest.approx(12, abs=0.02)
+    assert bars_per_year(nanoseconds(weekdays("2024-01-02", "2024-01-04"))) == pytest.approx(365.25)
+    assert np.isnan(bars_per_year(nanoseconds(months[:1]))) and np.isnan(bars_per_year(np.empty(0, np.int64)))
+
+
+def test_an_unknown_calendar_is_refused_where_it_would_be_asked() -> None:
+    with pytest.raises(SettingsError, match=r"market\.calendar is 'NYSY'"):
+        bars_per_year(nanoseconds(NEW_YORK), "NYSY")
+
+
+@pytest.mark.skipif(not (REAL / "equity_1d").is_dir(), reason="needs the folder of real bars")
+def test_a_year_of_spy_is_252_sessions() -> None:
+    bars = read_bars(REAL / "equity_1d" / "SPY.csv").bars
+    per_year = bars_per_year(nanoseconds(pd.DatetimeIndex(bars["timestamp"])))
+    assert per_year == pytest.approx(251.6, abs=0.1)
+    returns = bars["close"].pct_change().dropna().to_numpy()
+    assert sharpe_ratio(returns, periods_per_year=per_year) == pytest.approx(0.407, abs=1e-3)

@@ -1,5 +1,6 @@
 """Calibrated forecasters side by side: every figure from their folders and bars none of them has seen."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +80,16 @@ def test_a_row_has_the_scores_and_the_net_result_of_the_calibrated_forecast(
     # After 256 bars a GRU has forgotten where it began, to the last digits.
     for name, value in score(y[known], p[known]).items():
         assert row[name] == pytest.approx(value, abs=1e-6), name
+    assert row["AUC raw"] == pytest.approx(score(y[known], raw[known])["AUC"], abs=1e-6)
     assert row["Brier raw"] == pytest.approx(np.mean((raw - y)[known] ** 2), abs=1e-6)
     net = net_returns(dataset, compared.bars, p, threshold, stage1_settings.costs)
-    luck = sharpe_statistics(net, dataset.periods_per_year, FEW)
+    held = positions(p, threshold)
+    orders = int((np.diff(np.r_[0, held]) != 0).sum())
+    luck = sharpe_statistics(net, dataset.periods_per_year, FEW, orders)
     assert row["net return"] == pytest.approx(np.prod(1 + net) - 1, rel=1e-6)
     assert row["net Sharpe"] == pytest.approx(luck.pop("Sharpe"), rel=1e-6)
     assert {name: row[name] for name in luck} == pytest.approx(luck, rel=1e-6)
-    held = positions(p, threshold)
-    assert row["trades"] == int((np.diff(np.r_[0, held]) != 0).sum()) > 5
+    assert row["orders"] == orders > 5
     assert row["verdict"] == (EDGE if net.sum() > 0 and luck["deflated Sharpe"] > 0.95 else NO_EDGE)
     np.testing.assert_allclose(compared.growth[kind], np.cumprod(1 + net), rtol=1e-6)
     outcomes, before, after = compared.reliability[kind]
@@ -112,9 +115,39 @@ def test_overfitting_is_asked_of_every_forecaster_at_every_threshold(
         for share in range(20):
             threshold = share / 20 * np.abs(p - 0.5).max()
             candidates.append(net_returns(dataset, compared.bars, p, threshold, stage1_settings.costs))
-    expected = probability_of_backtest_overfitting(np.column_stack(candidates)).pbo
+    expected = probability_of_backtest_overfitting(np.column_stack(candidates))
     assert len(candidates) == 40
-    assert compared.overfitting == pytest.approx(expected, abs=0.02)
+    assert compared.overfitting == pytest.approx(expected.pbo, abs=0.02)
+    assert compared.loss == pytest.approx(expected.probability_of_loss, abs=0.02)
+
+
+def test_where_nothing_earns_its_costs_the_best_one_loses_whatever_the_probability_of_overfitting(
+    folders: dict[str, Path], dataset: Dataset, folds: Folds
+) -> None:
+    """The best of bad ones stays the best, which says nothing for it."""
+    dear = CostSettings(fee_bps=500)
+    made = compare_forecasters(folders, dataset, folds.eras.validation, dear, FEW)
+    assert all(row["net return"] < 0 for row in made.rows)
+    assert made.overfitting < 0.1 and made.loss > 0.8
+
+
+def test_funding_is_in_every_figure_of_what_was_earned(
+    folders: dict[str, Path], dataset: Dataset, folds: Folds, stage1_settings: Settings
+) -> None:
+    funded = replace(dataset, frame=dataset.frame.assign(funding_rate=1e-4))
+    rows = {}
+    for funding in (True, False):
+        costs = stage1_settings.costs.model_copy(update={"funding": funding})
+        made = compare_forecasters(folders, funded, folds.eras.validation, costs, FEW)
+        rows[funding] = made.rows[0]
+        p, threshold = said(folders["lightgbm"], dataset, made.bars), read_threshold(folders["lightgbm"])
+        net = net_returns(funded, made.bars, p, threshold, costs)
+        assert made.growth["lightgbm"][-1] == pytest.approx(np.prod(1 + net), rel=1e-9)
+    paid = -1e-4 * positions(p, threshold).sum()
+    earned = np.log1p(rows[True]["net return"]) - np.log1p(rows[False]["net return"])
+    assert earned == pytest.approx(paid, rel=0.05) and abs(paid) > 1e-4
+    assert rows[True]["net Sharpe"] != rows[False]["net Sharpe"]
+    assert rows[True]["AUC"] == rows[False]["AUC"]
 
 
 def test_many_more_trials_take_the_verdict_and_leave_the_rest(
@@ -142,7 +175,7 @@ def test_a_forecaster_that_never_trades_has_neither_result_nor_edge(
     both = {"idle": tmp_path, **folders}
     made = compare_forecasters(both, dataset, folds.eras.validation, stage1_settings.costs, FEW)
     row = made.rows[0]
-    assert (row["net return"], row["net Sharpe"], row["trades"], row["verdict"]) == (0.0, 0.0, 0, NO_EDGE)
+    assert (row["net return"], row["net Sharpe"], row["orders"], row["verdict"]) == (0.0, 0.0, 0, NO_EDGE)
     assert row["AUC"] == made.rows[1]["AUC"]
     assert (made.growth["idle"] == 1).all()
 
@@ -206,5 +239,5 @@ def test_a_forecast_whose_first_order_costs_more_than_everything_is_over(
     found = compare_forecasters(folders, dataset, folds.eras.validation, ruinous, FEW)
     for row in found.rows:
         assert row["net return"] == -1 and found.growth[row["forecaster"]][-1] == 0
-        assert row["trades"] == 1 and row["net Sharpe"] <= 0
+        assert row["orders"] == 1 and row["net Sharpe"] <= 0
         assert row["verdict"] == NO_EDGE

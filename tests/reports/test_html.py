@@ -158,6 +158,14 @@ def test_hours_of_an_exchange_have_252_days_a_year() -> None:
     assert days_per_year(stamps, 252 * 7) == 252
 
 
+def test_currencies_have_six_days_a_week() -> None:
+    """The short Sunday is a day of returns like the others."""
+    hours = pd.date_range("2024-01-07 22:00", "2024-06-28 20:00", freq="h")
+    closed = (hours.weekday == 5) | (hours.weekday == 4) & (hours.hour >= 22)
+    closed |= (hours.weekday == 6) & (hours.hour < 22)
+    assert days_per_year(pd.Series(hours[~closed]), 120 * 365.25 / 7) == 313
+
+
 def write(path: Path, result: BacktestResult, times: Times) -> str:
     write_html(
         path, times(result), result.returns, result.market_returns, title="x", periods_per_year=PER_YEAR

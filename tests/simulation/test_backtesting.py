@@ -233,7 +233,7 @@ def test_a_policy_that_never_trades_has_no_round_trips_and_no_edge(bars):
     result = backtest(np.zeros(STOP - START - 1), a_market(bars))
     assert len(result.trades) == 0 and list(result.trades.columns)[:2] == ["entry_bar", "exit_bar"]
     assert set(result.costs_by_kind) == set(COSTS) and not any(result.costs_by_kind.values())
-    assert result.metrics(8_760)["trades"] == 0
+    assert result.metrics(8_766)["orders"] == 0
 
 
 def test_a_fingerprint_changes_with_bars_configuration_and_targets_and_with_nothing_else(bars):

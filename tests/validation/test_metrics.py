@@ -293,7 +293,7 @@ def test_an_account_that_is_over_counts_no_trade_and_pays_no_cost_after():
     }
     figures = evaluate(np.array([1.0, 1.1, -0.2, 3.0, 5.0]), **series)
     assert figures["net return"] == figures["max drawdown"] == -1
-    assert figures["trades"] == 2
+    assert figures["orders"] == 2
     assert figures["exposure"] == 0.5
     assert figures["costs paid"] == pytest.approx(0.3)
     assert figures["Sharpe"] <= 0
@@ -419,7 +419,7 @@ def test_the_figures_of_four_bars_are_those_worked_out_by_hand():
             "Sharpe": 0.05 / np.sqrt(0.05 / 3) * 3,
             "max drawdown": -0.1,
             "exposure": 0.725,
-            "trades": 3,
+            "orders": 3,
             "costs paid": 0.032,
             "t": np.sqrt(0.6),
             "alpha t": np.sqrt(0.4),

@@ -31,7 +31,7 @@ def test_the_figures_of_four_bars_are_those_worked_out_by_hand():
             "max_drawdown": 0.95 * 0.99 - 1,
             "turnover": 1.0,
             "exposure": 0.75,
-            "trades": 3,
+            "orders": 3,
             "hit_rate": 2 / 3,
             "profit_factor": 0.17 / 0.06,
             "costs": 0.04,
@@ -69,7 +69,7 @@ def test_who_loses_more_than_everything_has_lost_everything_and_trades_no_more()
     figures = metrics.evaluate(np.array([-3.0, -3.0, 0.0]), np.array([0.9, 0.9, 0.0]))
     assert figures.net_return == figures.gross_return == figures.max_drawdown == figures.net_calmar == -1
     assert figures.net_sharpe < 0 and figures.net_sortino < 0
-    assert figures.trades == 1  # the one before all was lost
+    assert figures.orders == 1  # the one before all was lost
     assert (figures.turnover, figures.exposure) == pytest.approx((1.0, 1.0))
     assert figures.mean_net == figures.mean_gross == pytest.approx(-1 / 3)
 
@@ -77,7 +77,7 @@ def test_who_loses_more_than_everything_has_lost_everything_and_trades_no_more()
 def test_costs_alone_can_lose_everything():
     figures = TradingMetrics(6_000, 0, 52).evaluate(np.array([1.0, -1, 1]), np.array([0.0, 0, 0.5]))
     assert figures.net_return == -1 == figures.max_drawdown
-    assert (figures.gross_return, figures.trades, figures.costs) == pytest.approx((0.0, 2, 1.8))
+    assert (figures.gross_return, figures.orders, figures.costs) == pytest.approx((0.0, 2, 1.8))
 
 
 @settings(deadline=None)
@@ -96,7 +96,7 @@ def test_what_comes_after_the_loss_of_everything_changes_no_figure(positions, re
     assert not figures.net_sharpe > 0 and not figures.net_sortino > 0
     other = np.concatenate([positions[: ruin + 1], later[ruin + 1 :]])
     assert asdict(metrics.evaluate(other, returns)) == pytest.approx(asdict(figures), nan_ok=True)
-    assert figures.trades <= ruin + 1
+    assert figures.orders <= ruin + 1
 
 
 def test_tables_of_positions_are_refused_and_lists_taken():
@@ -115,7 +115,7 @@ def test_fee_and_slippage_cost_the_same():
 
 def test_who_never_trades_has_no_costs_and_no_ratios():
     figures = TradingMetrics(10, 5, 252).evaluate(np.zeros(5), np.full(5, 0.01))
-    assert figures.net_return == figures.costs == figures.turnover == figures.exposure == figures.trades == 0
+    assert figures.net_return == figures.costs == figures.turnover == figures.exposure == figures.orders == 0
     for undefined in ("hit_rate", "profit_factor", "cost_share", "net_sharpe", "net_sortino", "net_calmar"):
         assert np.isnan(getattr(figures, undefined))
 

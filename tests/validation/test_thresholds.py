@@ -86,11 +86,11 @@ def test_a_probability_on_a_threshold_is_not_traded():
     )
     np.testing.assert_array_equal(found.thresholds, [0, 0.125])
     np.testing.assert_allclose(found.values, [0.01 / 4, 0.03 / 4], atol=1e-15)
-    np.testing.assert_array_equal(found.trades, [3, 2])
+    np.testing.assert_array_equal(found.orders, [3, 2])
     assert found.threshold == 0.125
 
 
-def test_value_and_trades_are_those_that_trading_metrics_find():
+def test_value_and_orders_are_those_that_trading_metrics_find():
     p, returns = market(3_000)
     metrics = TradingMetrics(10, 5, 8_760)
     for objective, figure in (
@@ -102,11 +102,11 @@ def test_value_and_trades_are_those_that_trading_metrics_find():
         found = optimal_threshold(
             p, returns, fee_bps=10, slippage_bps=5, objective=objective, periods_per_year=8_760
         )
-        for threshold, value, trades in zip(found.thresholds, found.values, found.trades, strict=True):
+        for threshold, value, orders in zip(found.thresholds, found.values, found.orders, strict=True):
             position = np.where(p > 0.5 + threshold, 1.0, 0.0) - (p < 0.5 - threshold)
             figures = metrics.evaluate(position, returns)
             assert getattr(figures, figure) == pytest.approx(value, rel=1e-9)
-            assert figures.trades == trades
+            assert figures.orders == orders
 
 
 def test_higher_costs_call_for_a_higher_threshold():
@@ -145,12 +145,12 @@ def test_where_a_bar_loses_everything_figures_are_those_of_the_trading_metrics(p
         objective, objective
     )
     ruined = []
-    for threshold, value, trades in zip(found.thresholds, found.values, found.trades, strict=True):
+    for threshold, value, trades in zip(found.thresholds, found.values, found.orders, strict=True):
         position = np.where(p > 0.5 + threshold, 1.0, 0.0) - (p < 0.5 - threshold)
         figures = TradingMetrics(periods_per_year=1.0, **costs).evaluate(position, returns)
         net = position * returns - fee / 1e4 * np.abs(np.diff(position, prepend=0.0))
         ruined.append((net <= -1).any())
-        assert figures.trades == trades
+        assert figures.orders == trades
         if np.isfinite(value):
             assert getattr(figures, figure) == pytest.approx(value, rel=1e-9, abs=1e-12)
     chosen = int(np.flatnonzero(found.thresholds == found.threshold)[0])
@@ -166,7 +166,7 @@ def test_a_threshold_that_loses_everything_is_not_chosen_for_what_it_gained_befo
     found = optimal_threshold(p, returns, fee_bps=0, slippage_bps=0, objective="return", n_thresholds=4)
     np.testing.assert_allclose(found.thresholds, [0, 0.1, 0.2, 0.3], atol=1e-15)
     np.testing.assert_allclose(found.values, [9 / 4, -1 / 4, 0.01 / 4, 0.01 / 4], atol=1e-15)
-    np.testing.assert_array_equal(found.trades, [2, 1, 1, 1])
+    np.testing.assert_array_equal(found.orders, [2, 1, 1, 1])
     assert found.threshold == pytest.approx(0.2)
     lost = optimal_threshold([0.9, 0.9, 0.1], [-2.0, 0.5, 0.5], fee_bps=0, slippage_bps=0)
     assert lost.threshold == 0 and lost.value < 0  # at every threshold

@@ -130,9 +130,9 @@ class KeepBest(BaseCallback):
     def _evaluate(self) -> None:
         result = self.validate()
         equity = float(result.equity[-1])
-        trades = int(np.count_nonzero(result.traded))
+        orders = int(np.count_nonzero(result.traded))
         sharpe = sharpe_ratio(result.returns, periods_per_year=1) if result.returns.any() else 0.0
-        row = {"steps": self.num_timesteps, "equity": equity, "trades": trades, "sharpe per bar": sharpe}
+        row = {"steps": self.num_timesteps, "equity": equity, "orders": orders, "sharpe per bar": sharpe}
         self.history.append(row)
         if self._best is None or equity > self.history[self._best[0]]["equity"] * (1 + 2 * TIE):
             state = self.model.policy.state_dict()

@@ -1,5 +1,6 @@
 """The backtest report of a symbol: its verdict, its pictures, and the tear sheet as HTML."""
 
+import json
 from pathlib import Path
 
 from rich.console import Console
@@ -28,19 +29,17 @@ def show_report(symbol: str, html: Path | None) -> int:
 
 
 def _write(report: ArtifactRef, path: Path) -> Path:
-    from trading_assets.features.dataset import SECONDS_PER_YEAR
-    from trading_assets.market.bars import bar_seconds
     from trading_assets.registry.tables import read_table
     from trading_assets.reports.backtest import RETURNS
     from trading_assets.reports.html import write_html
 
-    table = read_table(report.open() / RETURNS)
-    seconds = table["timestamp"].astype("datetime64[ns, UTC]").astype("int64").to_numpy() / 1e9
+    folder = report.open()
+    table, figures = read_table(folder / RETURNS), json.loads((folder / "metrics.json").read_bytes())
     return write_html(
         path,
         table["timestamp"],
         table["strategy"].to_numpy(),
         table["market"].to_numpy(),
         title=f"{report.symbol}, policy bundle on the test era",
-        periods_per_year=SECONDS_PER_YEAR / bar_seconds(seconds),
+        periods_per_year=figures["periods_per_year"],
     )

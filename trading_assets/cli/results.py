@@ -21,7 +21,7 @@ def print_results(store: ArtifactStore, symbols: list[str], ran: list[str], fail
         box=None,
         padding=(0, 1, 0, 0),
     )
-    for name in ("symbol", "verdict", "return", "band", "hold", "dip", "alpha t", "DSR", "trades"):
+    for name in ("symbol", "verdict", "return", "band", "hold", "dip", "alpha t", "DSR", "orders"):
         table.add_column(name, justify="left" if name in {"symbol", "verdict"} else "right", no_wrap=True)
     for symbol, report in reports.items():
         if report is None:
@@ -38,7 +38,7 @@ def print_results(store: ArtifactStore, symbols: list[str], ran: list[str], fail
             f"{policy['max drawdown']:.1%}",
             f"{policy['alpha t']:.1f}",
             f"{report.summary.numbers['deflated Sharpe']:.2f}",
-            f"{policy['trades']:.0f}",
+            f"{policy['orders']:.0f}",
         )
     if table.row_count:
         console.print(table)

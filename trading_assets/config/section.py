@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
+Duration = Annotated[str, Field(pattern=r"^[1-9]\d*[mhdw]$")]
+"""Minutes, hours, days or weeks: '15m', '4h', '1d', '1w'."""
 
 
 class Section(BaseModel):

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from trading_assets.config.explain import explain
 from trading_assets.config.limits import Limit, RiskLimits
-from trading_assets.config.section import Count, Positive, Section, Share
+from trading_assets.config.section import Count, Duration, Positive, Section, Share
 from trading_assets.errors import SettingsError
 
 
@@ -43,7 +43,7 @@ class FeatureSet(Section):
 
     names: tuple[str, ...] = ("*",)
     parameters: dict[str, tuple[tuple[float, ...], ...]] = Field(default_factory=dict)
-    timeframes: tuple[Annotated[str, Field(pattern=r"^[1-9]\d*[mhdw]$")], ...] = ("4h", "1d")
+    timeframes: tuple[Duration, ...] = ("4h", "1d")
     """Larger bars whose features are seen too, as of their close."""
     timeframe_names: tuple[str, ...] = ("return_1", "sma_gap_24", "channel_24", "parkinson_24")
     """Columns computed on each of them (`return_1`), or on one only (`4h_return_1`)."""
@@ -60,9 +60,11 @@ class LabelSettings(Section):
     stop_loss: Positive = 2.0
     """Distance of the two barriers in deviations of the return over the horizon."""
     variance_horizon: Count = 24
-    """Bars ahead whose realised variance is called high or low."""
-    variance_lookback: Count = 720
-    """Trailing bars whose median variance is the line between high and low."""
+    """Bars ahead whose variance is called high or low."""
+    variance_lookback: Duration = "30d"
+    """The time so far whose median variance is the line between high and low."""
+    variance_lookback_bars: Count = 60
+    """At least so many bars count, where that time has fewer."""
     weights: Literal["uniqueness", "return", "none"] = "uniqueness"
     """Labels count by how few others share their bars, by the return they explain, or all alike."""
 

@@ -19,15 +19,15 @@ from trading_assets.errors import LeakageError, NotReadyError, SchemaError
 from trading_assets.features.labels import TARGETS, make_labels
 from trading_assets.features.table import compute_features
 from trading_assets.features.weights import average_uniqueness, return_attribution, time_decay
-from trading_assets.market.bars import bar_seconds, to_matrix, to_rows
+from trading_assets.market.bars import to_matrix
+from trading_assets.market.sessions import bars_per_year
 from trading_assets.registry.artifacts import Built, Recipe
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.store import ArtifactStore
 from trading_assets.registry.tables import digest_table, read_table, write_table
 
 Floats = NDArray[np.float64]
-SECONDS_PER_YEAR = 365 * 86_400
-METHOD = 2
+METHOD = 3
 """Raised when the same bars and settings give another dataset."""
 _SPANS = ("label_start", "label_end")
 _STATIONARITY_ROWS, _STATIONARITY_LAGS = 5_000, 12
@@ -44,11 +44,15 @@ class Dataset:
     feature_names : tuple of str
     warm_up : int
         Rows at the start in which a feature may be NaN.
+    periods_per_year : float
+        Bars a year in this market, by which every figure of any part of it is annualised; see
+        `market.sessions.bars_per_year`.
     """
 
     frame: pd.DataFrame
     feature_names: tuple[str, ...]
     warm_up: int
+    periods_per_year: float
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -90,24 +94,23 @@ class Dataset:
         return np.asarray(weight / weight.mean(), dtype=np.float64)
 
     @cached_property
-    def periods_per_year(self) -> float:
-        """Bars that a year would hold if it had no gaps, 8,760 for hourly bars."""
-        return SECONDS_PER_YEAR / bar_seconds(to_rows(self.frame)[0])
-
-    @cached_property
     def digest(self) -> str:
-        return digest_table(self.frame)
+        return digest_json([digest_table(self.frame), self.periods_per_year])
 
     def write(self, folder: Path) -> None:
         write_table(self.frame, folder / "dataset.parquet")
-        about = {"feature_names": self.feature_names, "warm_up": self.warm_up}
+        about = {
+            "feature_names": self.feature_names,
+            "warm_up": self.warm_up,
+            "periods_per_year": self.periods_per_year,
+        }
         (folder / "dataset.json").write_text(json.dumps(about, indent=1) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> Dataset:
         about = json.loads((folder / "dataset.json").read_bytes())
         frame = read_table(folder / "dataset.parquet")
-        return cls(frame, tuple(about["feature_names"]), about["warm_up"])
+        return cls(frame, tuple(about["feature_names"]), about["warm_up"], about["periods_per_year"])
 
 
 def label_table(bars: pd.DataFrame, settings: LabelSettings) -> pd.DataFrame:
@@ -131,9 +134,17 @@ def label_table(bars: pd.DataFrame, settings: LabelSettings) -> pd.DataFrame:
 
 
 def assemble(
-    bars: pd.DataFrame, features: pd.DataFrame, labels: pd.DataFrame, *, warm_up: int, border: int
+    bars: pd.DataFrame,
+    features: pd.DataFrame,
+    labels: pd.DataFrame,
+    *,
+    warm_up: int,
+    border: int,
+    calendar: str | None = None,
 ) -> Dataset:
     """Join the tables row by row, cut them at `border` and forget every label that ends beyond it.
+
+    Bars a year are counted up to the border too, with the market's `calendar` if it has one.
 
     Raises
     ------
@@ -152,7 +163,8 @@ def assemble(
     labels = labels.copy()
     labels.loc[labels["label_end"] >= border, [*TARGETS, "weight"]] = np.nan
     frame = pd.concat([bars, features, labels], axis=1).iloc[:border].reset_index(drop=True)
-    dataset = Dataset(frame, tuple(map(str, features.columns)), warm_up)
+    times = pd.DatetimeIndex(frame["timestamp"]).as_unit("ns").asi8
+    dataset = Dataset(frame, tuple(map(str, features.columns)), warm_up, bars_per_year(times, calendar))
     _validate(dataset)
     return dataset
 
@@ -197,6 +209,7 @@ def describe(dataset: Dataset) -> dict[str, float | int | str]:
         "rows": len(dataset),
         "features": len(dataset.feature_names),
         "warm-up (bars)": dataset.warm_up,
+        "bars a year": dataset.periods_per_year,
         "first bar": str(dataset.frame["timestamp"].iloc[0]),
         "last bar": str(dataset.frame["timestamp"].iloc[-1]),
         "labelled rows": int(np.isfinite(dataset.target("direction")).sum()),
@@ -258,6 +271,8 @@ class DatasetBuilder:
     ----------
     feature_set : FeatureSet, optional
     labels : LabelSettings, optional
+    calendar : str, optional
+        Name in exchange-calendars, for bars that span less than a year; see `market.sessions.bars_per_year`.
     cache : Path, optional
         Folder that keeps datasets; without it every call builds.
     """
@@ -267,10 +282,12 @@ class DatasetBuilder:
         feature_set: FeatureSet | None = None,
         labels: LabelSettings | None = None,
         *,
+        calendar: str | None = None,
         cache: Path | None = None,
     ) -> None:
         self.feature_set = feature_set or FeatureSet()
         self.labels = labels or LabelSettings()
+        self.calendar = calendar
         self.cache = cache
 
     def build(
@@ -294,7 +311,7 @@ class DatasetBuilder:
             kind="dataset",
             symbol=symbol,
             method=METHOD,
-            settings=self._settings(),
+            settings={**self._settings(), "calendar": self.calendar},
             inputs={"bars": digest_table(bars)},
         )
 
@@ -318,7 +335,9 @@ class DatasetBuilder:
     def _make(self, bars: pd.DataFrame) -> tuple[Dataset, dict[str, str]]:
         table = compute_features(bars, self.feature_set)
         labels = label_table(bars, self.labels)
-        dataset = assemble(bars, table.frame, labels, warm_up=table.warm_up, border=len(bars))
+        dataset = assemble(
+            bars, table.frame, labels, warm_up=table.warm_up, border=len(bars), calendar=self.calendar
+        )
         return dataset, dict(table.left_out)
 
     def _report(

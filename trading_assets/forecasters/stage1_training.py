@@ -205,7 +205,8 @@ def calibrate_forecaster(
     numbers: dict[str, float | int | str] = {
         "method": method,
         "out-of-fold rows": len(frame),
-        "validation AUC": score(answers, before)["AUC"],
+        "validation AUC before": score(answers, before)["AUC"],
+        "validation AUC after": score(answers, after)["AUC"],
         **{f"validation {name} {when}": v for when, row in looked.items() for name, v in row.items()},
         "threshold": threshold,
         "out-of-fold Sharpe per bar": chosen.value if chosen else float("nan"),
@@ -215,9 +216,9 @@ def calibrate_forecaster(
         "thresholds looked at": []
         if chosen is None
         else [
-            {"threshold": t, "net Sharpe per bar": v, "trades": n}
+            {"threshold": t, "net Sharpe per bar": v, "orders": n}
             for t, v, n in zip(
-                chosen.thresholds.tolist(), chosen.values.tolist(), chosen.trades.tolist(), strict=True
+                chosen.thresholds.tolist(), chosen.values.tolist(), chosen.orders.tolist(), strict=True
             )
         ],
     }

@@ -19,9 +19,26 @@ N_THRESHOLDS = 20
 _THRESHOLD = "threshold.json"
 
 
-def next_returns(data: Dataset, rows: Rows) -> Floats:
-    """What a position decided at the close of each bar earns until it can be changed, open to open."""
-    return forward_return(data.bars, 1)[rows]
+def next_returns(data: Dataset, rows: Rows, costs: CostSettings) -> Floats:
+    """What a long decided at the close of each bar earns until it can be changed, open to open.
+
+    After the funding that falls due in that time where `costs.funding` says so, as the simulator charges it;
+    a short earns the opposite.
+    """
+    earned = forward_return(data.bars, 1)
+    if costs.funding and "funding_rate" in data.frame:
+        earned[:-2] -= _funding(data.frame)
+    return earned[rows]
+
+
+def _funding(frame: pd.DataFrame) -> Floats:
+    """Due on a notional of 1 from the open after each bar, but the last two, to the open after that."""
+    opens, closes, rate = (frame[name].to_numpy() for name in ("open", "close", "funding_rate"))
+    within = frame["funding_within"].to_numpy() if "funding_within" in frame else np.zeros(len(frame))
+    held, left = slice(1, -1), slice(2, None)
+    # Due within a bar, at a price taken to be midway, or at the open at which the position can be changed.
+    due = within[held] * (opens + closes)[held] / 2 + (rate - within)[left] * opens[left]
+    return np.asarray(due / opens[held])
 
 
 def choose_threshold(data: Dataset, rows: Rows, p: Floats, costs: CostSettings) -> OptimalThreshold | None:
@@ -36,7 +53,7 @@ def choose_threshold(data: Dataset, rows: Rows, p: Floats, costs: CostSettings) 
         Probability of up.
     costs : CostSettings
     """
-    earned = next_returns(data, rows)
+    earned = next_returns(data, rows, costs)
     known = np.isfinite(earned)
     if not (p[known] != 0.5).any():
         return None
@@ -72,7 +89,7 @@ def positions(p: Floats, threshold: float) -> Floats:
 
 def net_returns(data: Dataset, rows: Rows, p: Floats, threshold: float, costs: CostSettings) -> Floats:
     """Of every bar, from flat on, until all is lost; bars whose next open is not known are left out."""
-    earned, held = next_returns(data, rows), positions(p, threshold)
+    earned, held = next_returns(data, rows, costs), positions(p, threshold)
     paid = np.abs(np.diff(held, prepend=0.0)) * (costs.fee_bps + costs.slippage_bps) / 1e4
     net = held * earned - paid
     return until_ruin(net[np.isfinite(net)])

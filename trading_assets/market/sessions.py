@@ -1,4 +1,4 @@
-"""When a market is open, so that its nights, weekends and holidays are no gaps."""
+"""When a market is open, so that its nights, weekends and holidays are no gaps and no bars of a year."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_assets.errors import SettingsError
+from trading_assets.market.bars import bar_seconds
 from trading_assets.market.times import DAY, Times
 
 Nanoseconds = NDArray[np.int64]
+WEEK, YEAR = 7 * DAY, 365.25 * DAY
+SELDOM, LEAST_CLOSED = 0.25, 0.1
+"""A time of the week with bars in a smaller share of the weeks is one at which the market is closed, or bars
+are missing; a market that closes does so for a larger share of the week."""
 
 
 def closed_between(times: Times, interval: int, calendar: str | None) -> Nanoseconds:
@@ -47,6 +52,57 @@ def closed_between(times: Times, interval: int, calendar: str | None) -> Nanosec
             opens, closes = _open_spans(sessions)
             missing = _open_time(after, opens, closes) - _open_time(before, opens, closes)
     return np.asarray(np.maximum(missing, 0), dtype=np.int64)
+
+
+def bars_per_year(times: Times, calendar: str | None = None) -> float:
+    """Bars that a year has in this market, to annualise by.
+
+    Where the market never closes, as many as a year has room for, whatever gaps there are. Otherwise those of
+    the bars' own span where it is a year or more; of a shorter one, as many as a session usually has by the
+    sessions of the year before, or without a calendar as many as a week usually has.
+
+    Parameters
+    ----------
+    times : ndarray of int64 of shape (n_bars,)
+        Open times of all bars there are, increasing, nanoseconds since 1970.
+    calendar : str, optional
+        Name in exchange-calendars.
+
+    Returns
+    -------
+    float
+        NaN of fewer than two bars.
+
+    Raises
+    ------
+    SettingsError
+        See `closed_between`.
+    """
+    if len(times) < 2:
+        return float("nan")
+    interval, span = round(bar_seconds(times / 1e9) * 1e9), int(times[-1] - times[0])
+    own = (len(times) - 1) / (span / YEAR)
+    if WEEK % interval:
+        return own
+    places = WEEK // interval
+    week, place = np.divmod(np.rint((times - times[0]) / interval).astype(np.int64), places)
+    seldom = np.bincount(place, minlength=places) < SELDOM * len(np.unique(week))
+    if seldom.mean() < LEAST_CLOSED:
+        return YEAR / interval
+    if span >= YEAR:
+        return own
+    if calendar is not None:
+        sessions = _sessions(calendar, np.array([times[-1] - round(YEAR), times[-1]]))
+        closes = _utc(sessions.closes)
+        in_a_year = np.count_nonzero((closes > times[-1] - YEAR) & (closes <= times[-1]))
+        return float(_usual_number(np.searchsorted(closes, times, side="right")) * in_a_year)
+    whole = week < (span + interval) // WEEK
+    return _usual_number(week[whole]) * YEAR / WEEK if whole.any() else own
+
+
+def _usual_number(groups: NDArray[np.int64]) -> float:
+    """The median size of groups, of which every member is given."""
+    return float(np.median(np.unique(groups, return_counts=True)[1]))
 
 
 def _sessions(name: str, times: Times) -> Any:

@@ -82,7 +82,8 @@ def compare_on_test(
         metrics = result.metrics(periods_per_year)
         rows.append({"strategy": name, **metrics, "verdict": verdict(metrics)})
     first = next(iter(results.values()))
-    luck = sharpe_statistics(first.returns, periods_per_year, tried)
+    orders = int(np.count_nonzero(first.traded))
+    luck = sharpe_statistics(first.returns, periods_per_year, tried, orders)
     if not luck["deflated Sharpe"] > CONFIDENCE:
         rows[0]["verdict"] = NO_EDGE
     return rows, luck

@@ -37,10 +37,11 @@ class ComparedForecasters:
     """Attributes
     ----------
     rows : list of dict
-        Scores, calibration and net result of each forecaster.
-    overfitting : float
+        Scores, calibration and net result of each forecaster; what is `raw` is of the forecast before
+        calibration, all else of the calibrated one.
+    overfitting, loss : float
         Probability that the best of all forecasters and thresholds on half of the era is below the median on
-        the other half.
+        the other half, and that it loses there. Where all lose the first may well be small.
     bars : ndarray of int
         The bars that could be traded.
     growth : dict of str to ndarray
@@ -50,6 +51,7 @@ class ComparedForecasters:
 
     rows: list[dict[str, Any]]
     overfitting: float
+    loss: float
     bars: NDArray[np.int64]
     growth: dict[str, Floats]
     reliability: dict[str, tuple[Floats, Floats, Floats]]
@@ -64,7 +66,7 @@ def compare_forecasters(
     reliability: dict[str, tuple[Floats, Floats, Floats]] = {}
     candidates = []
     bars = np.arange(era.start, era.stop)
-    bars = bars[np.isfinite(next_returns(data, bars))]
+    bars = bars[np.isfinite(next_returns(data, bars, costs))]
     y = data.target("direction")[bars]
     known = np.isfinite(y)
     for kind, folder in folders.items():
@@ -75,19 +77,22 @@ def compare_forecasters(
         net = net_returns(data, bars, p, threshold, costs)
         equity = equity_curve(net)
         changes = np.diff(positions(p, threshold), prepend=0.0)[equity[:-1] > 0]
-        luck = sharpe_statistics(net, data.periods_per_year, tried)
+        orders = int(np.count_nonzero(changes))
+        luck = sharpe_statistics(net, data.periods_per_year, tried, orders)
         edge = net.sum() > 0 and luck["deflated Sharpe"] > CONFIDENCE
+        raw = score(y[known], before[known])
         rows.append(
             {
                 "forecaster": kind,
+                "AUC raw": raw["AUC"],
                 **score(y[known], p[known]),
                 "ECE raw": calibration_scores(y[known], before[known])["ECE"],
                 "ECE": calibration_scores(y[known], p[known])["ECE"],
-                "Brier raw": score(y[known], before[known])["Brier"],
+                "Brier raw": raw["Brier"],
                 "net return": float(equity[-1] - 1),
                 "net Sharpe": luck.pop("Sharpe"),
                 **luck,
-                "trades": int(np.count_nonzero(changes)),
+                "orders": orders,
                 "verdict": EDGE if edge else NO_EDGE,
             }
         )
@@ -96,5 +101,5 @@ def compare_forecasters(
         widest = max(float(np.abs(p - 0.5).max()), 1e-9)
         thresholds = np.linspace(0, widest, N_THRESHOLDS, endpoint=False)
         candidates += [net_returns(data, bars, p, threshold, costs) for threshold in thresholds]
-    overfitting = probability_of_backtest_overfitting(np.column_stack(candidates)).pbo
-    return ComparedForecasters(rows, overfitting, bars, growth, reliability)
+    chosen = probability_of_backtest_overfitting(np.column_stack(candidates))
+    return ComparedForecasters(rows, chosen.pbo, chosen.probability_of_loss, bars, growth, reliability)

@@ -102,8 +102,8 @@ def daily_returns(times: pd.Series[Any], returns: Floats) -> pd.Series[float]:
 
 def days_per_year(times: pd.Series[Any], periods_per_year: float) -> int:
     """Days with bars in a year: 365 where markets never close, 252 for stocks, 52 for weekly bars."""
-    bars_a_day = utc_times(times, len(times)).floor("D").value_counts().median()
-    return max(round(min(periods_per_year / bars_a_day, 365)), 1)
+    days = utc_times(times, len(times)).floor("D").nunique()
+    return max(round(min(periods_per_year * days / len(times), 365)), 1)
 
 
 def _not_prices(*columns: pd.Series[float]) -> list[pd.Series[float]]:

@@ -17,9 +17,13 @@ from trading_assets.validation.returns import until_ruin
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
+MIN_ORDERS = 20
+"""Of a Sharpe ratio that has an interval: fewer than ten round trips are too few to draw again from."""
 
 
-def sharpe_statistics(returns: Floats, periods_per_year: float, tried: TrialCount) -> dict[str, float]:
+def sharpe_statistics(
+    returns: Floats, periods_per_year: float, tried: TrialCount, orders: int
+) -> dict[str, float]:
     """The Sharpe ratio, its interval, and the probability that it is above 0, before and after deflation.
 
     Parameters
@@ -30,23 +34,25 @@ def sharpe_statistics(returns: Floats, periods_per_year: float, tried: TrialCoun
     tried : TrialCount
         What it was chosen among; the deflated Sharpe ratio is the probability that the true one exceeds what
         the best of so many worthless trials would show (Bailey and Lopez de Prado 2014).
+    orders : int
+        Bars in which something was traded; below `MIN_ORDERS` the interval is NaN.
     """
     returns = until_ruin(returns)
-    if not returns.any():
-        nothing = dict.fromkeys(("Sharpe", "Sharpe, low", "Sharpe, high"), 0.0)
-        return {**nothing, "probabilistic Sharpe": 0.5, "deflated Sharpe": 0.5, "trials": tried.n_trials}
 
     def annual(sample: Floats) -> float:
-        # A resample of few trades may hold none of them.
+        # A resample of few orders may hold none of them.
         return sharpe_ratio(sample, periods_per_year=periods_per_year) if sample.any() else 0.0
 
-    low, high = bootstrap_interval(returns, annual, confidence=CONFIDENCE)
+    low = high = float("nan")
+    if orders >= MIN_ORDERS:
+        low, high = bootstrap_interval(returns, annual, confidence=CONFIDENCE)
+    sharpe = {"Sharpe": annual(returns), "Sharpe, low": low, "Sharpe, high": high}
+    if not returns.any():
+        return {**sharpe, "probabilistic Sharpe": 0.5, "deflated Sharpe": 0.5, "trials": tried.n_trials}
     per_bar, n = sharpe_ratio(returns, periods_per_year=1), len(returns)
     shape = {"skew": float(skew(returns)), "kurtosis": float(kurtosis(returns, fisher=False))}
     return {
-        "Sharpe": annual(returns),
-        "Sharpe, low": low,
-        "Sharpe, high": high,
+        **sharpe,
         "probabilistic Sharpe": probabilistic_sharpe_ratio(per_bar, n, **shape),
         "deflated Sharpe": deflated_sharpe_ratio(
             per_bar, n, n_trials=max(tried.n_trials, 1), trial_variance=tried.variance(n), **shape

@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
 GAIN, LOSS, LONG, SHORT, NEUTRAL = "#59a14f", "#d1495b", "#4c78a8", "#f2a134", "#8c8c8c"
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-SHARPE_DAYS = 90
+SHARPE_DAYS, DAYS_PER_YEAR = 90, 365.25
 MAX_BINS = 200
 """Of exposure over time: about 4 pixels each."""
 DPI = 100
@@ -225,7 +225,7 @@ def sharpe_over_time(
     """Rolling, over `window` bars: without it over 90 days, or half of a stretch that is shorter than 180."""
     stamps, returns = _clock(times, result), result.returns
     if window is None:
-        window = max(min(round(SHARPE_DAYS * periods_per_year / 365), len(returns) // 2), 2)
+        window = max(min(round(SHARPE_DAYS * periods_per_year / DAYS_PER_YEAR), len(returns) // 2), 2)
     figure, (axis,) = figure_of()
     ratio = rolling_sharpe(returns, window, periods_per_year)
     if np.isfinite(ratio).any():
@@ -247,7 +247,7 @@ def sharpe_over_time(
     axis.margins(y=0.1)
     axis.set(ylabel="Sharpe ratio, annualised", xlim=(stamps[0], stamps[-1] + _bar_length(result)))
     _dates(axis)
-    days = window / periods_per_year * 365
+    days = window / periods_per_year * DAYS_PER_YEAR
     span = f"{days:,.0f}" if days >= 10 else f"{days:.1f}"
     dashed = f"; of the whole stretch {whole:.2f} (dashed)" if np.isfinite(whole) else ""
     _title(axis, f"Sharpe ratio of the last {window:,} bars ({span} days){dashed}")

@@ -195,7 +195,7 @@ def evaluate(
     costs : array-like of shape (n_bars,)
         Paid in each bar, in the units of equity.
     traded : array-like of shape (n_bars,)
-        Notional traded in each bar; what is not 0 is a trade.
+        Notional traded in each bar; what is not 0 is an order.
     market : array-like of shape (n_bars,)
         Returns of the market, close to close.
     periods_per_year : float
@@ -230,7 +230,7 @@ def evaluate(
         "Sharpe": sharpe_ratio(returns, periods_per_year=periods_per_year) if returns.any() else 0.0,
         "max drawdown": max_drawdown(returns),
         "exposure": float(np.abs(held).mean()),
-        "trades": float(np.count_nonzero(notional)),
+        "orders": float(np.count_nonzero(notional)),
         "costs paid": float(paid.sum() / value[0]),
         "t": t_statistic(returns),
         "alpha t": alpha_t_statistic(returns, benchmark),

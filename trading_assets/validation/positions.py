@@ -32,7 +32,7 @@ class TradingFigures:
         Mean absolute change of position a bar.
     exposure : float
         Mean absolute position.
-    trades : int
+    orders : int
         Bars in which the position changed.
     hit_rate : float
         Share of the bars with a position whose net return is positive; NaN without a position.
@@ -55,7 +55,7 @@ class TradingFigures:
     max_drawdown: float
     turnover: float
     exposure: float
-    trades: int
+    orders: int
     hit_rate: float
     profit_factor: float
     costs: float
@@ -105,7 +105,7 @@ class TradingMetrics:
         >>> figures = TradingMetrics(fee_bps=0, slippage_bps=0, periods_per_year=52).evaluate(
         ...     [-3, -3, 0], [0.9, 0.9, 0]
         ... )
-        >>> figures.net_return, figures.net_calmar, figures.trades
+        >>> figures.net_return, figures.net_calmar, figures.orders
         (-1.0, -1.0, 1)
         """
         held, market = np.asarray(positions, dtype=float), np.asarray(returns, dtype=float)
@@ -135,7 +135,7 @@ class TradingMetrics:
             max_drawdown=max_drawdown(net),
             turnover=float(change.mean()),
             exposure=float(np.abs(held).mean()),
-            trades=int(np.count_nonzero(change)),
+            orders=int(np.count_nonzero(change)),
             hit_rate=float((net[held != 0] > 0).mean()) if held.any() else float("nan"),
             profit_factor=float(np.inf) if gains > 0 == losses else _ratio(gains, losses),
             costs=float(costs.sum()),

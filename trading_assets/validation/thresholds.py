@@ -20,7 +20,7 @@ jit = numba.njit(cache=True)
 OBJECTIVES = ("sharpe", "return", "sortino", "profit_factor")
 SHARPE, RETURN, SORTINO, PROFIT_FACTOR = range(4)
 GAINS, LOSSES, SQUARES = range(3)  # the row of a net return is whether it loses
-ACTIVE, LOSING, TRADES, RUINED = range(4)
+ACTIVE, LOSING, ORDERS, RUINED = range(4)
 _FIGURES = ("net_sharpe", "mean_net", "net_sortino", "profit_factor")
 """The objectives among `TradingFigures`."""
 
@@ -37,7 +37,7 @@ class OptimalThreshold:
     thresholds : ndarray of shape (n_thresholds,)
     values : ndarray of shape (n_thresholds,)
         Of the objective, as `TradingMetrics` counts it; NaN where it is undefined, which is never chosen.
-    trades : ndarray of shape (n_thresholds,), int64
+    orders : ndarray of shape (n_thresholds,), int64
         Bars in which the position changed.
     """
 
@@ -45,7 +45,7 @@ class OptimalThreshold:
     value: float
     thresholds: Floats
     values: Floats
-    trades: Counts
+    orders: Counts
 
 
 def optimal_threshold(
@@ -112,12 +112,12 @@ def optimal_threshold(
         p, earned, 0.5 + thresholds, 0.5 - thresholds, n_thresholds / largest, cost, centre, kind
     )
     values = _values(sums, counts, kind, len(p), centre, periods_per_year)
-    trades, ruined = counts[TRADES], counts[RUINED] > 0
+    orders, ruined = counts[ORDERS], counts[RUINED] > 0
     metrics = TradingMetrics(fee_bps, slippage_bps, periods_per_year)
     for k in np.flatnonzero(ruined):
         position = (p > 0.5 + thresholds[k]).astype(float) - (p < 0.5 - thresholds[k])
         figures = metrics.evaluate(position, earned)
-        values[k], trades[k] = getattr(figures, _FIGURES[kind]), figures.trades
+        values[k], orders[k] = getattr(figures, _FIGURES[kind]), figures.orders
     if np.isnan(values).all():
         raise ValueError(
             f"The objective {objective!r} is undefined at every threshold: no bar loses, or nothing varies; "
@@ -127,7 +127,7 @@ def optimal_threshold(
     noise = np.abs(earned).mean() + cost if kind == RETURN else scale + np.abs(values)
     allowed = np.where(ruined, np.nan, values)
     best = first_best(values if np.isnan(allowed).all() else allowed, TIE * noise)
-    return OptimalThreshold(float(thresholds[best]), float(values[best]), thresholds, values, trades)
+    return OptimalThreshold(float(thresholds[best]), float(values[best]), thresholds, values, orders)
 
 
 def _values(
@@ -197,13 +197,13 @@ def _sweep(
         full = side * earned[t] - cost * abs(side - side_before)
         if high > low:
             _add(bins, lost, counts, high - 1, half, centre, kind, 1)
-            counts[high - 1, TRADES] += 1
+            counts[high - 1, ORDERS] += 1
         if low > 0:
             _add(bins, lost, counts, low - 1, full, centre, kind, 1)
-            counts[low - 1, TRADES] += side != side_before
+            counts[low - 1, ORDERS] += side != side_before
             if high > low:
                 _add(bins, lost, counts, low - 1, half, centre, kind, -1)
-                counts[low - 1, TRADES] -= 1
+                counts[low - 1, ORDERS] -= 1
         side_before, traded_before = side, traded
     for k in range(n_bins - 2, -1, -1):
         for j in range(3):
@@ -247,7 +247,7 @@ def _add(
 
 @jit
 def _add_exactly(bins: Floats, lost: Floats, j: int, k: int, value: float) -> None:
-    """Add, and keep what the rounding lost (Knuth's two-sum): few trades must not drown in many others."""
+    """Add, and keep what the rounding lost (Knuth's two-sum): few orders must not drown in many others."""
     before = bins[k, j]
     total = before + value
     part = total - before

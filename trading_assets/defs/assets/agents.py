@@ -37,7 +37,7 @@ def ppo_agent(
             numbers={
                 "validation equity": kept["equity"],
                 "kept after steps": kept["steps"],
-                "validation trades": kept["trades"],
+                "validation orders": kept["orders"],
             },
             tables={"training": history},
             pictures=(pictures.training(work.folder, history),),

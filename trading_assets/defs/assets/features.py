@@ -55,7 +55,7 @@ def features(work: Work, bars: ArtifactRef) -> Built:
     )
 
 
-@step(group=GROUP, category="tables", method=2, kinds={"parquet"}, settings=("labels",))
+@step(group=GROUP, category="tables", method=3, kinds={"parquet"}, settings=("labels",))
 def labels(work: Work, bars: ArtifactRef) -> Built:
     """Direction and high variance over the coming bars, the bars each depends on, and its weight."""
     from trading_assets.features.dataset import label_table
@@ -92,7 +92,13 @@ def labels(work: Work, bars: ArtifactRef) -> Built:
     )
 
 
-@step(group=GROUP, category="tables", method=2, kinds={"parquet"}, settings=("folds.step_bars",))
+@step(
+    group=GROUP,
+    category="tables",
+    method=3,
+    kinds={"parquet"},
+    settings=("folds.step_bars", "market.calendar"),
+)
 def dataset(work: Work, bars: ArtifactRef, features: ArtifactRef, labels: ArtifactRef) -> Built:
     """Features, labels and prices up to the border. Training reads this and nothing above it.
 
@@ -120,6 +126,7 @@ def dataset(work: Work, bars: ArtifactRef, features: ArtifactRef, labels: Artifa
         read_table(labels.open() / "labels.parquet"),
         warm_up=table.warm_up,
         border=end,
+        calendar=work.settings.market.calendar,
     )
     made.write(work.folder)
     tested = stationarity(made)

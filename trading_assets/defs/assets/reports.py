@@ -58,6 +58,7 @@ def forecast_report(
                 "verdict": best["verdict"],
                 "best forecaster": best["forecaster"],
                 "probability of overfitting": compared.overfitting,
+                "probability of loss": compared.loss,
                 "trials": work.tried.n_trials,
                 "validation bars": len(eras.validation),
             },
@@ -112,7 +113,8 @@ def backtest_report(
     times = data.frame["timestamp"].iloc[era.start + 1 : era.stop]
     write_table(decisions, work.folder / "decisions.parquet")
     write_table(returns_table(times, result), work.folder / RETURNS)
-    (work.folder / "metrics.json").write_text(json.dumps({"strategies": rows, "luck": luck}, indent=1))
+    figures = {"strategies": rows, "luck": luck, "periods_per_year": data.periods_per_year}
+    (work.folder / "metrics.json").write_text(json.dumps(figures, indent=1))
     policy, costs = rows[0], work.settings.costs
     return Built(
         identity=digest_files(work.folder, ["metrics.json"]),
@@ -121,7 +123,7 @@ def backtest_report(
                 "verdict": policy["verdict"],
                 **{
                     name: policy[name]
-                    for name in ("net return", "gross return", "max drawdown", "trades", "alpha t")
+                    for name in ("net return", "gross return", "max drawdown", "orders", "alpha t")
                 },
                 **luck,
                 "buy and hold": rows[2]["net return"],
