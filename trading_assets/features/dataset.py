@@ -27,7 +27,7 @@ from trading_assets.registry.tables import digest_table, read_table, write_table
 
 Floats = NDArray[np.float64]
 SECONDS_PER_YEAR = 365 * 86_400
-METHOD = 2
+METHOD = 3
 """Raised when the same bars and settings give another dataset."""
 _SPANS = ("label_start", "label_end")
 _STATIONARITY_ROWS, _STATIONARITY_LAGS = 5_000, 12
