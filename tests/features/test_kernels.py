@@ -386,7 +386,7 @@ def test_after_sixty_thousand_bars_no_error_has_piled_up(unit: float) -> None:
 
 
 def in_ticks(n: int = 1_000) -> pd.DataFrame:
-    """Bars in whole ticks, most of them a tick or two high, so that moves and typical prices are often equal."""
+    """Bars in whole ticks, a few ticks high, so that moves and typical prices are often equal."""
     rng = np.random.default_rng(8)
     close = 1_200 + np.cumsum(rng.integers(-1, 2, n))
     start = np.concatenate([close[:1], close[:-1]])

@@ -48,7 +48,7 @@ __getattr__ = lazy_exports(
         "importance": ("integrated_gradients", "permutation_importance", "shap_importance"),
         "lightgbm": ("LightGBMForecaster",),
         "preprocessing": ("PreprocessorManager", "RobustScaler"),
-        "search": ("define_search_space", "search"),
+        "hyperparameters": ("SearchResult", "define_search_space", "search"),
         "training": ("TrainingRecord", "train"),
     },
 )
