@@ -13,7 +13,13 @@ from trading_assets.market import Finding, read_bars
 MARKET = Path(__file__).parents[3] / "shared" / "market"
 POLICY = IngestPolicy(accept_jumps=True, max_gap_days=3_000, time_zone="UTC")
 FILES = [path for path in sorted(MARKET.glob("*/*")) if path.parent.name != "perp_funding_8h"]
-JUMPY = {"equity_1d/AAPL.csv", "equity_1d/SPY.csv", "dirty/EEM_1d.csv", "dirty/QQQ_1d.csv", "dirty/USO_1d.csv"}
+JUMPY = {
+    "equity_1d/AAPL.csv",
+    "equity_1d/SPY.csv",
+    "dirty/EEM_1d.csv",
+    "dirty/QQQ_1d.csv",
+    "dirty/USO_1d.csv",
+}
 """From day to day a stock opens where it likes, so that no shift of it can be seen."""
 SHIFTS = [(column, rows) for column in ("open", "close") for rows in (-2, -1, 1, 2)]
 

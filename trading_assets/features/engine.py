@@ -168,13 +168,13 @@ class FeatureState:
     funding: bool
     arrays: Arrays
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write to a safetensors file."""
         about = {"feature_set": self.feature_set.model_dump_json(), "funding": json.dumps(self.funding)}
         save_file(self.arrays, path, about)
 
     @classmethod
-    def load(cls, path: Path) -> FeatureState:
+    def load(cls, path: Path | str) -> FeatureState:
         with safe_open(path, "numpy") as file:
             about = file.metadata()
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

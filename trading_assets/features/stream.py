@@ -11,7 +11,8 @@ import pandas as pd
 from trading_assets.config.settings import FeatureSet
 from trading_assets.errors import MarketError, SchemaError
 from trading_assets.features.catalogue import Column, select
-from trading_assets.features.engine import FIELDS, Engine, FeatureState, Singles, narrowed, refuse
+from trading_assets.features.engine import Engine, FeatureState, Singles, narrowed, refuse
+from trading_assets.market.bars import no_bar
 
 
 class FeatureStream:
@@ -72,8 +73,7 @@ class FeatureStream:
                 funding = _has(bar, "funding_rate")
             numbers = _fields_of(bar, funding)
         except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
-            needed = FIELDS if funding else FIELDS[:-1]
-            raise MarketError(f"A bar needs the fields {', '.join(needed)}; got {bar!r} ({error}).") from None
+            raise no_bar(repr(bar), error, funding=funding) from None
         engine = self._engine
         last = engine.last_time if engine else -np.inf
         self._bar[:, 0] = numbers

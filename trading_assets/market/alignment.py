@@ -9,7 +9,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 _NEAR = 2e-4
-"""An open this close to a close, as a share of the price, or within a tick of it, is taken for its continuation."""
+"""Of the price: an open this near to a close, or within a tick of it, is taken for its continuation."""
 _OFTEN, _MORE = 0.3, 2.0
 _ENOUGH = 30
 """Bars, below which a share says little."""
@@ -20,8 +20,8 @@ _SHIFTED = {
     0: "in the same row",
     1: "in the row after",
 }
-"""Where the close just before the open stands in a file with opens that are late, or closes that are early, by two
-bars and by one, and with opens that are early, or closes that are late."""
+"""Where the close just before the open stands in a file with opens that are late, or closes that are early,
+by two bars and by one, and with opens that are early, or closes that are late."""
 
 
 def shifted_opens(opens: Floats, closes: Floats, tick: float) -> tuple[str, Rows] | None:
@@ -41,8 +41,8 @@ def shifted_opens(opens: Floats, closes: Floats, tick: float) -> tuple[str, Rows
     if shares[lag] <= _OFTEN or shares[lag] < _MORE * shares[_BEFORE]:
         return None
     message = (
-        f"{shares[lag]:.0%} of the opens continue the close {_SHIFTED[lag]}, {shares[_BEFORE]:.0%} the one of "
-        "the row before: opens or closes are shifted, and a backtest would trade at prices of another time; "
-        "bring a file whose columns belong to the same bar"
+        f"{shares[lag]:.0%} of the opens continue the close {_SHIFTED[lag]}, {shares[_BEFORE]:.0%} the one "
+        "in the row before: opens or closes are shifted, and a backtest would trade at prices of another "
+        "time; bring a file whose columns belong to the same bar"
     )
     return message, rows[hits[lag] & ~hits[_BEFORE]]
