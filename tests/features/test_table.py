@@ -439,7 +439,7 @@ NO_BARS: dict[str, tuple[Callable[[pd.DataFrame], object], str]] = {
         "it has no time zone",
     ),
     "text times": (lambda bars: bars.assign(timestamp=bars["timestamp"].astype(str)), "pd.to_datetime("),
-    "epochs": (lambda bars: bars.assign(timestamp=range(len(bars))), "the timestamp 0 (it is no time; pd.to_datetime("),
+    "epochs": (lambda bars: bars.assign(timestamp=range(len(bars))), "the timestamp 0 (it is no time; "),
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.arguments import require
 from trading_assets.config.settings import FeatureSet, LabelSettings
 from trading_assets.errors import LeakageError, NotReadyError, SchemaError
 from trading_assets.features.labels import TARGETS, make_labels
@@ -288,8 +289,10 @@ class DatasetBuilder:
         *,
         cache: Path | str | None = None,
     ) -> None:
-        self.feature_set = feature_set or FeatureSet()
-        self.labels = labels or LabelSettings()
+        self.feature_set = FeatureSet() if feature_set is None else feature_set
+        self.labels = LabelSettings() if labels is None else labels
+        require("feature_set", self.feature_set, FeatureSet)
+        require("labels", self.labels, LabelSettings)
         self.cache = None if cache is None else Path(cache)
 
     def build(

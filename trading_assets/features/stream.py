@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trading_assets.arguments import require
 from trading_assets.config.settings import FeatureSet
 from trading_assets.errors import MarketError, SchemaError
 from trading_assets.features.catalogue import Column, select
@@ -29,7 +30,12 @@ class FeatureStream:
     """
 
     def __init__(self, feature_set: FeatureSet | None = None, state: FeatureState | None = None) -> None:
-        self._feature_set = feature_set or (state.feature_set if state else FeatureSet())
+        if state is not None:
+            require("state", state, FeatureState)
+        if feature_set is None:
+            feature_set = FeatureSet() if state is None else state.feature_set
+        require("feature_set", feature_set, FeatureSet)
+        self._feature_set = feature_set
         self._engine: Engine | None = None
         self._funding = False
         self._bar = np.zeros((7, 1))

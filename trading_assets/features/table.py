@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trading_assets.arguments import require
 from trading_assets.config.settings import FeatureSet
 from trading_assets.errors import MarketError, SettingsError
 from trading_assets.features.catalogue import Column, leave_out, select
@@ -121,7 +122,8 @@ def compute_features(bars: pd.DataFrame, feature_set: FeatureSet | None = None) 
     SettingsError
         When the set names what is not in the catalogue, or the bars have no input for any of it.
     """
-    feature_set = feature_set or FeatureSet()
+    feature_set = FeatureSet() if feature_set is None else feature_set
+    require("feature_set", feature_set, FeatureSet)
     bars = as_bars(bars)
     if len(bars) == 0:
         raise no_bar("a frame without rows", "the first bar settles what a table has columns of")
@@ -162,6 +164,7 @@ def append_features(table: FeatureTable, new_bars: pd.DataFrame) -> FeatureTable
         When `new_bars` do not come after the bars of the table, hold what no bar can, or are more than
         those and of another interval.
     """
+    require("table", table, FeatureTable)
     new_bars = as_bars(new_bars)
     engine = Engine(list(table.columns), table.interval, table.state.arrays)
     if ("funding_rate" in new_bars) != table.state.funding:

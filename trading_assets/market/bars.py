@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.arguments import require
 from trading_assets.errors import BarsRejected, MarketError
 from trading_assets.market.columns import PRICES
 
@@ -23,6 +24,7 @@ _FREQTRADE = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)+-\d+[mhdwM]")
 
 def check_symbol(symbol: str) -> str:
     """Return `symbol`, or raise `MarketError` when it cannot be the key of a partition."""
+    require("symbol", symbol, str)
     if not SYMBOL.fullmatch(symbol):
         raise MarketError(
             f"'{symbol}' cannot be a symbol: use 1 to 64 of A-Z, 0-9, '.', '_' and '-', "
@@ -95,7 +97,7 @@ def _renamed(bars: pd.DataFrame) -> pd.DataFrame:
         if places:
             found[name] = bars.iloc[:, places[0]].reset_index(drop=True)
     if "timestamp" not in found and isinstance(bars.index, pd.DatetimeIndex):
-        found["timestamp"] = bars.index.to_series(index=range(len(bars)))
+        found["timestamp"] = pd.Series(bars.index)
     if missing := [name for name in COLUMNS if name not in found]:
         there = ", ".join(map(str, bars.columns[:12])) or "none"
         raise no_bar(f"a frame with the columns {there}", f"missing: {', '.join(missing)}")

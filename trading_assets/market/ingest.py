@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from trading_assets.arguments import as_path, require
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.errors import BarsRejected, MarketError
 from trading_assets.market.alignment import shifted_opens
@@ -106,7 +107,8 @@ def read_bars(
     SettingsError
         When there is no such calendar.
     """
-    path, policy = Path(path), policy or IngestPolicy()
+    path, policy = as_path("path", path), IngestPolicy() if policy is None else policy
+    require("policy", policy, IngestPolicy)
     if symbol is not None:
         check_symbol(symbol)
     wanted = _length(interval) if interval is not None else None

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arguments import as_number, as_numbers
 from trading_assets.config.limits import RiskLimits
 from trading_assets.errors import ArtifactError
 from trading_assets.registry.files import replace_file
@@ -53,6 +54,16 @@ class AccountState(NamedTuple):
 
 
 N_FIELDS = len(AccountState._fields)
+_SECONDS = "seconds since 1970 as a number, for instance timestamp.timestamp()"
+_EXPECTED = {"time": _SECONDS, "price_time": _SECONDS}
+
+
+def plain_floats(numbers: dict[str, Any]) -> list[float]:
+    """Numbers by name as Python's own; raises `TypeError` for what is none, text and times among it."""
+    given = list(numbers.values())
+    if all(type(number) is float for number in given):
+        return given
+    return [as_number(name, number, _EXPECTED.get(name, "a number")) for name, number in numbers.items()]
 
 
 class RiskState:
@@ -82,7 +93,7 @@ class RiskState:
 
     def warm_up(self, prices: Floats) -> None:
         """Show closes of past bars, oldest first, so that the risk of the market is known."""
-        prices = np.asarray(prices, dtype=np.float64)
+        prices = as_numbers("prices", prices)
         if not (np.isfinite(prices) & (prices > 0)).all():
             raise ValueError("Past prices must be finite and positive; some are not.")
         for window in self.windows:

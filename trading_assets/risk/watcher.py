@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arguments import as_numbers
 from trading_assets.config.limits import RiskLimits
 from trading_assets.risk.state import N_FIELDS, AccountState, RiskState
 
@@ -67,7 +68,7 @@ class RiskWatcher:
 
     def _rows(self, states: Floats) -> Floats:
         """`states` as the kernels read them; raises `ValueError` for another shape."""
-        array, n_accounts = np.ascontiguousarray(states, dtype=np.float64), len(self.state.accounts)
+        array, n_accounts = as_numbers("states", states), len(self.state.accounts)
         if array.shape != (n_accounts, N_FIELDS):
             raise ValueError(
                 f"states have shape {array.shape}; expected ({n_accounts}, {N_FIELDS}): "
