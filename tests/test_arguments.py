@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from trading_assets.arguments import as_number, as_numbers, as_whole_number, require
+from trading_assets.errors import ArgumentError, TradingAssetsError
 from trading_assets.features import (
     DatasetBuilder,
     FeatureStream,
@@ -67,7 +68,7 @@ def test_a_request_that_is_none_is_refused_and_forgotten(agent: RiskAgent, what:
     request, said = REQUESTS[what]
     agent.evaluate_and_enforce(RiskRequest(GOOD._replace(time=TIME - 60), 0.0, 1.0))
     before = agent.state.packed.copy()
-    with pytest.raises(TypeError) as refusal:
+    with pytest.raises(ArgumentError) as refusal:
         agent.evaluate_and_enforce(request)  # type: ignore[arg-type]
     assert said in str(refusal.value)
     np.testing.assert_array_equal(agent.state.packed, before)
@@ -84,13 +85,13 @@ def test_whatever_is_a_number_is_one(agent: RiskAgent) -> None:
 
 def test_an_advisor_refuses_what_is_no_account() -> None:
     advisor = ProductionRiskAdvisor(RiskLimits())
-    with pytest.raises(TypeError, match=r"state is \(1, 2\); expected an AccountState\."):
+    with pytest.raises(ArgumentError, match=r"state is \(1, 2\); expected an AccountState\."):
         advisor.evaluate((1, 2))  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"price is '100'; expected a number\."):
+    with pytest.raises(ArgumentError, match=r"price is '100'; expected a number\."):
         advisor.evaluate(GOOD._replace(price="100"))
-    with pytest.raises(TypeError, match=r"states is \[\['2024', 1\.0.*expected numbers\."):
+    with pytest.raises(ArgumentError, match=r"states is \[\['2024', 1\.0.*expected numbers\."):
         advisor.evaluate_many([["2024", 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]])  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"prices is 'high'; expected numbers\."):
+    with pytest.raises(ArgumentError, match=r"prices is 'high'; expected numbers\."):
         advisor.warm_up("high")  # type: ignore[arg-type]
 
 
@@ -138,7 +139,7 @@ def test_a_call_with_something_else_is_answered_with_name_value_and_what_is_expe
     what: str, a_market: Market, table: FeatureTable, market: SyntheticMarket
 ) -> None:
     call, said = CALLS[what]
-    with pytest.raises(TypeError) as refusal:
+    with pytest.raises(ArgumentError) as refusal:
         call(a_market, table, market.bars)
     assert said in str(refusal.value)
     assert str(refusal.value).endswith(".")
@@ -154,7 +155,7 @@ def test_a_number_of_any_kind_is_a_float(value: object) -> None:
     "value", ["1", b"1", None, [1.0, 2.0], 1j, pd.Timestamp(0), np.datetime64(0, "s"), 10**400]
 )
 def test_what_is_no_number_is_none_whatever_float_makes_of_it(value: object) -> None:
-    with pytest.raises(TypeError, match=r"x is .*; expected a number"):
+    with pytest.raises(ArgumentError, match=r"x is .*; expected a number"):
         as_number("x", value)
 
 
@@ -163,7 +164,7 @@ def test_what_is_no_number_is_none_whatever_float_makes_of_it(value: object) -> 
     ["1", ["1"], None, [[1.0], [1.0, 2.0]], [1.0, "2"], pd.to_datetime(["2024"]), np.array([1j]), {"a": 1}],
 )
 def test_what_are_no_numbers_is_refused(values: object) -> None:
-    with pytest.raises(TypeError, match=r"x is .*; expected"):
+    with pytest.raises(ArgumentError, match=r"x is .*; expected"):
         as_numbers("x", values)
 
 
@@ -177,6 +178,12 @@ def test_numbers_keep_their_shape_and_are_not_copied_where_they_are_as_they_shou
 
 
 def test_a_long_value_is_shown_in_part() -> None:
-    with pytest.raises(TypeError) as refusal:
+    with pytest.raises(ArgumentError) as refusal:
         require("config", list(range(100_000)), EnvConfig)
     assert len(str(refusal.value)) < 120
+
+
+def test_the_error_is_of_the_kinds_that_python_has_for_it() -> None:
+    for kind in (TypeError, ValueError, TradingAssetsError):
+        with pytest.raises(kind):
+            require("config", {}, EnvConfig)

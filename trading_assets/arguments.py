@@ -10,44 +10,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.errors import ArgumentError
+
 _shown = reprlib.Repr()
 _shown.maxstring = _shown.maxother = 80
 
 
 def require(name: str, value: object, kind: type) -> None:
-    """Raise `TypeError` unless `value` is a `kind`."""
+    """Raise `ArgumentError` unless `value` is a `kind`."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name} is {_shown.repr(value)}; expected {_article(kind.__name__)}.")
+        raise ArgumentError(f"{name} is {_shown.repr(value)}; expected {_article(kind.__name__)}.")
 
 
 def as_path(name: str, value: Any) -> Path:
-    """`value` as a path; raises `TypeError` for what is none."""
+    """`value` as a path; raises `ArgumentError` for what is none."""
     try:
         return Path(value)
     except TypeError:
-        raise TypeError(f"{name} is {_shown.repr(value)}; expected a path.") from None
+        raise ArgumentError(f"{name} is {_shown.repr(value)}; expected a path.") from None
 
 
 def as_number(name: str, value: Any, expected: str = "a number") -> float:
-    """`value` as a float; raises `TypeError` for text, times and whatever else is no number."""
+    """`value` as a float; raises `ArgumentError` for text, times and whatever else is no number."""
     try:
         return float(value.__float__())  # which text has not, though float() reads it
     except (AttributeError, TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name} is {_shown.repr(value)}; expected {expected}.") from None
+        raise ArgumentError(f"{name} is {_shown.repr(value)}; expected {expected}.") from None
 
 
 def as_whole_number(name: str, value: Any) -> int:
-    """`value` as an int; raises `TypeError` for what is none."""
+    """`value` as an int; raises `ArgumentError` for what is none."""
     try:
         return index(value)
     except TypeError:
-        raise TypeError(f"{name} is {_shown.repr(value)}; expected a whole number.") from None
+        raise ArgumentError(f"{name} is {_shown.repr(value)}; expected a whole number.") from None
 
 
 def as_numbers(
     name: str, values: Any, dtype: type[np.floating[Any]] = np.float64, *, expected: str = "numbers"
 ) -> NDArray[Any]:
-    """`values` as a contiguous array; raises `TypeError` for text, times and what else is no number."""
+    """`values` as a contiguous array; raises `ArgumentError` for text, times and what else is no number."""
     try:
         array = np.asarray(values)
     except ValueError:  # rows of unequal length
@@ -55,7 +57,7 @@ def as_numbers(
     if array.dtype.kind == "O":
         array = np.reshape([as_number(name, value, expected) for value in array.ravel()], array.shape)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} is {_shown.repr(values)}; expected {expected}.")
+        raise ArgumentError(f"{name} is {_shown.repr(values)}; expected {expected}.")
     return np.ascontiguousarray(array, dtype=dtype)
 
 

@@ -25,6 +25,7 @@ from trading_assets.registry.artifacts import Built, Recipe
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.store import ArtifactStore
 from trading_assets.registry.tables import digest_table, read_table, write_table
+from trading_assets.representation import one_line
 
 Floats = NDArray[np.float64]
 SECONDS_PER_YEAR = 365 * 86_400
@@ -270,6 +271,8 @@ class DatasetReport:
     stationarity: list[dict[str, Any]]
     cache: str
 
+    __repr__ = one_line
+
 
 class DatasetBuilder:
     """From bars to a dataset, for notebooks and scripts; what was built once is found again by content.
@@ -294,6 +297,9 @@ class DatasetBuilder:
         require("feature_set", self.feature_set, FeatureSet)
         require("labels", self.labels, LabelSettings)
         self.cache = None if cache is None else Path(cache)
+
+    def __repr__(self) -> str:
+        return one_line(self, vars(self))
 
     def build(
         self, bars: pd.DataFrame, *, symbol: str = "BARS", border: int | None = None

@@ -21,6 +21,7 @@ from trading_assets.features.catalogue import Column, timeframe_seconds
 from trading_assets.features.kernels import ANCHOR, KERNELS, advance
 from trading_assets.features.series import N_SERIES
 from trading_assets.features.timeframes import nothing_begun, resample, spread, start_of_buckets
+from trading_assets.representation import one_line
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -167,6 +168,8 @@ class FeatureState:
     feature_set: FeatureSet
     funding: bool
     arrays: Arrays
+
+    __repr__ = one_line
 
     def save(self, path: Path | str) -> None:
         """Write to a safetensors file."""

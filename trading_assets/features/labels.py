@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from trading_assets.config.settings import LabelSettings
 from trading_assets.errors import MarketError
 from trading_assets.features.series import DECAY
+from trading_assets.representation import one_line
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -50,6 +51,8 @@ class Labels:
     label_end: Rows
     direction_end: Rows
 
+    __repr__ = one_line
+
 
 @dataclass(frozen=True)
 class Events:
@@ -73,6 +76,8 @@ class Events:
     value: Floats
     label_start: Rows
     label_end: Rows
+
+    __repr__ = one_line
 
 
 def make_labels(bars: Floats, settings: LabelSettings) -> Labels:

@@ -42,6 +42,11 @@ class FeatureStream:
         if state is not None:
             self._start(state.funding, state)
 
+    def __repr__(self) -> str:
+        if self._engine is None:
+            return "FeatureStream(no bar seen)"
+        return f"FeatureStream({self._engine.seen:,} bars seen, {len(self.columns)} features)"
+
     @property
     def columns(self) -> tuple[Column, ...]:
         """What `push` returns; known once there is a state or a first bar."""

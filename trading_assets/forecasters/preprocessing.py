@@ -24,6 +24,7 @@ from trading_assets.errors import ArtifactError, SchemaError, SettingsError
 from trading_assets.execution.networks import sub
 from trading_assets.forecasters.preprocessing_steps import STEPS, RobustScaler, Step
 from trading_assets.registry.digests import digest_arrays, digest_json
+from trading_assets.representation import one_line
 
 __all__ = ["TEMPLATES", "PreprocessorManager", "RobustScaler", "check_columns"]
 
@@ -66,6 +67,12 @@ class PreprocessorManager:
 
     def __init__(self, steps: Sequence[PreprocessingStep]) -> None:
         self.steps = tuple(steps)
+
+    def __repr__(self) -> str:
+        names = tuple(step.step for step in self.steps)
+        fitted = hasattr(self, "feature_names_in")
+        note = f", fitted on {len(self.feature_names_in)} columns" if fitted else ", not fitted"
+        return one_line(self, {"steps": names}, note)
 
     @classmethod
     def for_model(cls, name: str) -> Self:

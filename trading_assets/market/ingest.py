@@ -32,6 +32,7 @@ from trading_assets.market.side_files import (
 )
 from trading_assets.market.times import DAY, read_times
 from trading_assets.registry.digests import sha256_file
+from trading_assets.representation import one_line
 
 Floats = NDArray[np.float64]
 
@@ -61,6 +62,8 @@ class IngestResult:
 
     bars: pd.DataFrame
     report: IngestReport
+
+    __repr__ = one_line
 
 
 @dataclass(frozen=True)

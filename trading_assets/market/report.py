@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from trading_assets.errors import BarsRejected
+from trading_assets.representation import one_line
 
 Reaction = Literal["repaired", "warned", "rejected"]
 ROWS_KEPT = 1_000
@@ -67,6 +68,11 @@ class IngestReport:
     rows_read: int = 0
     rows_kept: int = 0
     findings: list[Finding] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        counts = {name: len(getattr(self, name)) for name in ("repairs", "warnings")}
+        kept = {"rows_read": self.rows_read, "rows_kept": self.rows_kept}
+        return one_line(self, {"file": self.file, **kept, **counts})
 
     @property
     def repairs(self) -> list[Finding]:

@@ -48,7 +48,7 @@ class ProductionRiskAdvisor(RiskWatcher):
 
         Raises
         ------
-        TypeError
+        ArgumentError
             When `state` is no `AccountState`, or one of its fields is no number.
         ValueError
             When a number is not finite or the price not positive; nothing is taken in then.

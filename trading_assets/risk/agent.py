@@ -80,7 +80,7 @@ class RiskAgent(RiskWatcher):
 
         Raises
         ------
-        TypeError
+        ArgumentError
             When `request` is no `RiskRequest`, or one of its numbers is none; nothing is taken in then.
         """
         require("request", request, RiskRequest)

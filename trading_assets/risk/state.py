@@ -59,7 +59,7 @@ _EXPECTED = {"time": _SECONDS, "price_time": _SECONDS}
 
 
 def plain_floats(numbers: dict[str, Any]) -> list[float]:
-    """Numbers by name as Python's own; raises `TypeError` for what is none, text and times among it."""
+    """Numbers by name as Python's own; raises `ArgumentError` for what is none, text and times among it."""
     given = list(numbers.values())
     if all(type(number) is float for number in given):
         return given

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from trading_assets.arguments import as_numbers
 from trading_assets.config.limits import RiskLimits
+from trading_assets.risk.rules import RULES
 from trading_assets.risk.state import N_FIELDS, AccountState, RiskState
 
 Floats = NDArray[np.float64]
@@ -39,6 +40,11 @@ class RiskWatcher:
             raise TypeError(f"limits is {limits!r}; expected RiskLimits. Files and text go to policy_yaml.")
         chosen = limits if limits is not None else RiskLimits.from_yaml(policy_yaml or "")
         self.state = RiskState(chosen, n_accounts)
+
+    def __repr__(self) -> str:
+        watched = [rule for rule in RULES if getattr(self.limits, rule) is not None]
+        n = len(self.state.accounts)
+        return f"{type(self).__name__}({n:,} account{'s' * (n > 1)}, limits: {', '.join(watched) or 'none'})"
 
     @property
     def limits(self) -> RiskLimits:

@@ -58,6 +58,12 @@ class BacktestResult:
     use: Floats
     accounts: NDArray[np.float32]
 
+    def __repr__(self) -> str:
+        return (
+            f"BacktestResult({len(self.asked):,} decisions, {len(self.trades):,} round trips, "
+            f"equity {self.equity[-1]:.4g})"
+        )
+
     @cached_property
     def equity(self) -> Floats:
         """Net of all costs, 1 at the start, shape (n_decisions + 1,)."""
@@ -170,7 +176,7 @@ def backtest(policy: Targets | Decide | Predicts, market: Market) -> BacktestRes
 
     Raises
     ------
-    TypeError
+    ArgumentError
         When `policy` is none of these, `market` is no market, or what was decided is no number.
     ValueError
         When a target is not a number from -1 to 1, or there is not one a decision.

@@ -75,6 +75,12 @@ class Market:
                 f"first at bar {first + wrong.argmax()}; begin after the features' warm-up."
             )
 
+    def __repr__(self) -> str:
+        return (
+            f"Market({len(self.bars):,} bars of {self.interval:g} s with {self.table.shape[1]} columns, "
+            f"traded from {self.start:,} to {self.stop - 1:,})"
+        )
+
     @classmethod
     def make(
         cls,
@@ -100,7 +106,7 @@ class Market:
 
         Raises
         ------
-        TypeError
+        ArgumentError
             When one of them is something else.
         MarketError
             When `bars` is a frame of something else.

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from trading_assets.config.settings import Settings
 from trading_assets.features.dataset import Dataset
+from trading_assets.representation import one_line
 from trading_assets.validation.eras import Eras, make_eras
 from trading_assets.validation.splits import PurgedKFold, assert_no_leakage
 
@@ -30,6 +31,8 @@ class Folds:
 
     eras: Eras
     splits: list[tuple[Rows, Rows]]
+
+    __repr__ = one_line
 
     def write(self, folder: Path) -> None:
         (folder / "eras.json").write_text(json.dumps(self.eras.to_json(), indent=1))

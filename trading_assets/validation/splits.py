@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from itertools import combinations, pairwise
 from math import comb
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trading_assets.errors import LeakageError
+from trading_assets.representation import one_line
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -71,6 +73,10 @@ class PurgedSplitter(ABC):
         self.label_end = label_end
         self.label_horizon = label_horizon
         self.embargo = embargo
+
+    def __repr__(self) -> str:
+        given = {name: getattr(self, name) for name in signature(type(self)).parameters}
+        return one_line(self, {name: value for name, value in given.items() if value is not None})
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """The number of splits; the arguments are there for scikit-learn and ignored."""
