@@ -23,7 +23,7 @@ class FeatureStream:
     ----------
     feature_set : FeatureSet, optional
         By default the whole catalogue. What a market has no input for cannot be seen from its first bar:
-        to have the columns of a table, give `table.feature_set` or a state.
+        to have the columns of a table, give `FeatureTable.feature_set` or a state.
     state : FeatureState, optional
         `FeatureTable.state` to go on from; without it the stream starts before the first bar, and learns
         from the first three how long bars are.

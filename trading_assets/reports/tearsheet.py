@@ -102,8 +102,9 @@ def deepest_drawdowns(equity: Floats, every: int) -> Floats:
 def cost_waterfall(result: BacktestResult) -> list[tuple[str, float, float]]:
     """Name, start and end of each bar, from the gross to the net profit, in units of the starting capital.
 
-    The first and the last start at 0; in between each of `kernel.COSTS` starts where the one before ended and
-    rises where it was received. Gross is net and all costs: what the market paid for the positions held.
+    The first and the last start at 0; in between each of `simulation.kernel.COSTS` starts where the one
+    before ended and rises where it was received. Gross is net and all costs: what the market paid for the
+    positions held.
     """
     net = float(result.equity[-1]) - 1
     level = net + sum(result.costs_by_kind.values())
