@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,24 @@ import pytest
 from trading_assets.arguments import as_number, as_numbers, as_whole_number, require
 from trading_assets.errors import ArgumentError, TradingAssetsError
 from trading_assets.features import (
+    Dataset,
     DatasetBuilder,
+    FeatureState,
     FeatureStream,
     FeatureTable,
     append_features,
     compute_features,
 )
-from trading_assets.market import SyntheticMarket, check_symbol, read_bars
+from trading_assets.forecasters import LightGBMForecaster, PreprocessorManager
+from trading_assets.market import (
+    FolderSource,
+    SyntheticMarket,
+    SyntheticSource,
+    check_symbol,
+    read_bars,
+    update_file,
+)
+from trading_assets.reports import tear_sheet
 from trading_assets.risk import AccountState, ProductionRiskAdvisor, RiskAgent, RiskLimits, RiskRequest
 from trading_assets.simulation import (
     EnvConfig,
@@ -28,6 +40,7 @@ from trading_assets.simulation import (
     choose_band,
     no_trade_band,
 )
+from trading_assets.validation import Era, Eras, Folds
 
 TIME = 1.7e9
 GOOD = AccountState(TIME, 100.0, 1_000.0, 1.0)
@@ -187,3 +200,43 @@ def test_the_error_is_of_the_kinds_that_python_has_for_it() -> None:
     for kind in (TypeError, ValueError, TradingAssetsError):
         with pytest.raises(kind):
             require("config", {}, EnvConfig)
+
+
+def test_a_path_may_be_given_as_text(
+    tmp_path: Path, table: FeatureTable, dataset: Dataset, market: SyntheticMarket, a_market: Market
+) -> None:
+    """And what is saved makes its folder."""
+    new = f"{tmp_path}/new"
+    table.save(f"{new}/table")
+    assert FeatureTable.load(f"{new}/table").frame.equals(table.frame)
+    dataset.write(f"{new}/dataset")
+    assert Dataset.read(f"{new}/dataset").digest == dataset.digest
+    table.state.save(f"{new}/table/again.safetensors")
+    assert FeatureState.load(f"{new}/table/again.safetensors").feature_set == table.feature_set
+    folds = Folds(Eras(*[Era(10 * i, 10 * i + 9) for i in range(4)]), [(np.arange(3), np.arange(3, 5))])
+    folds.write(f"{new}/folds")
+    assert Folds.read(f"{new}/folds").eras == folds.eras
+
+    X, y = dataset.features.iloc[-300:], dataset.target("direction")[-300:]
+    preprocessor = PreprocessorManager.for_model("gru").fit(X)
+    preprocessor.save(f"{new}/preprocessor")
+    assert PreprocessorManager.load(f"{new}/preprocessor").digest == preprocessor.digest
+    model = LightGBMForecaster(n_estimators=2).fit(X, y)
+    Path(f"{new}/model").mkdir()
+    model.save(f"{new}/model")
+    np.testing.assert_array_equal(LightGBMForecaster.load(f"{new}/model").predict(X), model.predict(X))
+
+    source = SyntheticSource({"SYN": market})
+    path, _ = update_file(source, "SYN", f"{new}/market")
+    assert path == Path(new) / "market" / "SYN.parquet"
+    assert FolderSource(f"{new}/market").symbols() == ["SYN"]  # type: ignore[arg-type]
+    read_bars(str(path)).report.write(f"{new}/report.json")
+    result = backtest(np.ones(a_market.n_decisions), a_market)
+    times = pd.Series(market.bars["timestamp"][1:200])
+    assert all(
+        Path(f"{new}/pictures/{name}").is_file()
+        for name in tear_sheet(f"{new}/pictures", times, result, 8_766)
+    )
+    agent = RiskAgent(RiskLimits())
+    agent.state.save(f"{new}/risk.json")
+    agent.restore(f"{new}/risk.json")

@@ -278,12 +278,12 @@ class ModelAdapter(ABC):
     @abstractmethod
     def load_weights(self, folder: Path) -> None: ...
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write everything `load` needs into an existing folder."""
-        write_model(self, folder)
+        write_model(self, Path(folder))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path | str) -> Self:
         """The fitted model that `save` wrote; predicts the same, bit for bit.
 
         Raises
@@ -292,7 +292,7 @@ class ModelAdapter(ABC):
             When the folder holds another kind of model, or parts that are damaged, missing or do not belong
             together.
         """
-        return read_model(cls, folder)
+        return read_model(cls, Path(folder))
 
     def _hold_out(self, rows: Rows, label_end: Rows | None) -> tuple[Rows, Rows]:
         """Training rows and, for early stopping, the last share of them, purged in between."""

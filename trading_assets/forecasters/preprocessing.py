@@ -199,14 +199,16 @@ class PreprocessorManager:
         """Of steps, columns and all that was learnt."""
         return _digest(self._content(), self._arrays())
 
-    def save(self, folder: Path) -> None:
-        """Write `preprocessor.json` and `preprocessor.safetensors` into `folder`."""
+    def save(self, folder: Path | str) -> None:
+        """Write `preprocessor.json` and `preprocessor.safetensors` into a folder, made if need be."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         content = self._content()
         (folder / FILES[0]).write_text(json.dumps({**content, "digest": self.digest}, indent=1))
         save_file(self._arrays(), folder / FILES[1])
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path | str) -> Self:
         """The fitted preprocessor that `save` wrote; transforms the same, bit for bit.
 
         Raises
@@ -214,6 +216,7 @@ class PreprocessorManager:
         ArtifactError
             When it is not there, of another version, or not what was saved.
         """
+        folder = Path(folder)
         try:
             content = json.loads((folder / FILES[0]).read_bytes())
             arrays = load_file(folder / FILES[1])

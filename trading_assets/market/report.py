@@ -124,8 +124,9 @@ class IngestReport:
             for finding in self.findings
         ]
 
-    def write(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+    def write(self, path: Path | str) -> None:
+        """Write everything as JSON."""
+        Path(path).write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     def _add(self, reaction: Reaction, kind: str, message: str, rows: ArrayLike, column: str) -> None:
         numbers = np.atleast_1d(np.asarray(rows, dtype=np.int64))

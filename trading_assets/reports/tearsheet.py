@@ -31,13 +31,13 @@ _RETURNS = LinearSegmentedColormap.from_list("returns", (LOSS, "#f9f9f9", GAIN))
 
 
 def tear_sheet(
-    folder: Path, times: pd.Series[Any], result: BacktestResult, periods_per_year: float
+    folder: Path | str, times: pd.Series[Any], result: BacktestResult, periods_per_year: float
 ) -> tuple[str, ...]:
     """Draw all pictures into the folder.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or str
     times : Series of timestamps, of length n_decisions
         Of the bar after each decision.
     result : BacktestResult
@@ -49,6 +49,8 @@ def tear_sheet(
     tuple of str
         Names of the files.
     """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     return (
         equity_and_drawdown(folder, times, result),
         exposure(folder, times, result),

@@ -100,16 +100,16 @@ class RiskState:
             for price in prices:
                 push_price(window, self.limits.window, price, self.limits.tail, self.unit)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write a JSON file that `restore` reads back exactly; the old one stays until the new is whole."""
         tree = {
             "limits": self.limits.model_dump(mode="json"),
             "packed": self.packed.tolist(),
             "digest": _digest(self.packed),
         }
-        replace_file(path, json.dumps(tree).encode())
+        replace_file(Path(path), json.dumps(tree).encode())
 
-    def restored(self, path: Path) -> Self:
+    def restored(self, path: Path | str) -> Self:
         """The state in a file, for the same limits and as many accounts.
 
         Raises
@@ -118,7 +118,7 @@ class RiskState:
             When the file is damaged, or was saved under other limits or for another number of accounts.
         """
         try:
-            tree = json.loads(path.read_bytes())
+            tree = json.loads(Path(path).read_bytes())
             saved = RiskLimits.model_validate(tree["limits"])
             packed = np.array(tree["packed"], dtype=np.float64)
             whole = tree["digest"] == _digest(packed)

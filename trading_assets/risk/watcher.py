@@ -59,11 +59,11 @@ class RiskWatcher:
 
     def save(self, path: Path | str) -> None:
         """See `RiskState.save`."""
-        self.state.save(Path(path))
+        self.state.save(path)
 
     def restore(self, path: Path | str) -> None:
         """See `RiskState.restored`."""
-        self.state = self.state.restored(Path(path))
+        self.state = self.state.restored(path)
 
     def _single(self) -> RiskState:
         if len(self.state.accounts) != 1:

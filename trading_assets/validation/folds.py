@@ -34,7 +34,10 @@ class Folds:
 
     __repr__ = one_line
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path | str) -> None:
+        """Write eras and splits to `folder`, which need not be there yet."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "eras.json").write_text(json.dumps(self.eras.to_json(), indent=1))
         arrays = {}
         for number, (train, test) in enumerate(self.splits):
@@ -42,7 +45,9 @@ class Folds:
         save_file(arrays, folder / "splits.safetensors")
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: Path | str) -> Self:
+        """Read what `write` wrote."""
+        folder = Path(folder)
         arrays = load_file(folder / "splits.safetensors")
         numbers = sorted({name.split(".")[0] for name in arrays})
         splits = [(arrays[f"{n}.train"], arrays[f"{n}.test"]) for n in numbers]
