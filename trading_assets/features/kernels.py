@@ -33,6 +33,7 @@ from trading_assets.features.series import (
     LOW,
     OPEN,
     RETURN,
+    ROUNDING,
     TIME,
     TYPICAL,
     VARIANCE,
@@ -45,8 +46,6 @@ from trading_assets.features.series import (
 )
 
 ANCHOR = 512
-_ROUNDING = 1e-14
-"""Of a sum of prices; they are written with 12 digits at most, and kept with 16."""
 _KERNELS: list[Callable[..., None]] = []
 
 # The loop over all kernels at the end of this file is compiled with them as first-class functions.
@@ -106,13 +105,6 @@ def _balance(a: float, b: float) -> float:
 @inner
 def _clip(value: float, limit: float) -> float:
     return min(max(value, -limit), limit)
-
-
-@inner
-def _move(a: float, b: float, scale: float) -> float:
-    """a - b, 0 where it is but the rounding of what was computed from prices that add up to `scale`."""
-    move = a - b
-    return move if abs(move) > _ROUNDING * scale else 0.0
 
 
 @inner
@@ -289,9 +281,9 @@ def adx(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
     for t in range(lo, hi):
         if x[INDEX, t] > 0:
             rise, fall = x[HIGH, t] - x[HIGH, t - 1], x[LOW, t - 1] - x[LOW, t]
-            wider = _move(rise, fall, x[HIGH, t] + x[HIGH, t - 1])
-            up += (rise if wider > 0 and rise > 0 else 0.0) - up * share
-            down += (fall if wider < 0 and fall > 0 else 0.0) - down * share
+            rounding = ROUNDING * x[HIGH, t]
+            up += (rise if rise > fall + rounding and rise > 0 else 0.0) - up * share
+            down += (fall if fall > rise + rounding and fall > 0 else 0.0) - down * share
             index += (_ratio(abs(up - down), up + down) - index) * _wilder(x[INDEX, t], n, share)
         out[t - lo] = index
     state[0], state[1], state[2] = up, down, index
@@ -660,8 +652,7 @@ def money_flow(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -
 @inner
 def _flows(x: Array, t: int) -> tuple[float, float]:
     """Money that changed hands at a higher typical price than before, and at another one."""
-    money, new, old = x[TYPICAL, t] * x[VOLUME, t], x[TYPICAL, t], x[TYPICAL, t - 1]
-    move = _move(new, old, new + old)
+    money, move = x[TYPICAL, t] * x[VOLUME, t], x[TYPICAL, t] - x[TYPICAL, t - 1]
     return money * _count(move > 0), money * _count(move != 0)
 
 
