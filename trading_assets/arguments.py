@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.errors import ArgumentError
-
-_shown = reprlib.Repr()
-_shown.maxstring = _shown.maxother = 80
+from trading_assets.representation import brief
 
 
 def require(name: str, value: object, kind: type) -> None:
     """Raise `ArgumentError` unless `value` is a `kind`."""
     if not isinstance(value, kind):
-        raise ArgumentError(f"{name} is {_shown.repr(value)}; expected {_article(kind.__name__)}.")
+        raise ArgumentError(f"{name} is {brief(value)}; expected {_article(kind.__name__)}.")
 
 
 def as_path(name: str, value: Any) -> Path:
@@ -27,7 +24,7 @@ def as_path(name: str, value: Any) -> Path:
     try:
         return Path(value)
     except TypeError:
-        raise ArgumentError(f"{name} is {_shown.repr(value)}; expected a path.") from None
+        raise ArgumentError(f"{name} is {brief(value)}; expected a path.") from None
 
 
 def as_number(name: str, value: Any, expected: str = "a number") -> float:
@@ -35,7 +32,7 @@ def as_number(name: str, value: Any, expected: str = "a number") -> float:
     try:
         return float(value.__float__())  # which text has not, though float() reads it
     except (AttributeError, TypeError, ValueError, OverflowError):
-        raise ArgumentError(f"{name} is {_shown.repr(value)}; expected {expected}.") from None
+        raise ArgumentError(f"{name} is {brief(value)}; expected {expected}.") from None
 
 
 def as_whole_number(name: str, value: Any) -> int:
@@ -43,7 +40,7 @@ def as_whole_number(name: str, value: Any) -> int:
     try:
         return index(value)
     except TypeError:
-        raise ArgumentError(f"{name} is {_shown.repr(value)}; expected a whole number.") from None
+        raise ArgumentError(f"{name} is {brief(value)}; expected a whole number.") from None
 
 
 def as_numbers(
@@ -57,7 +54,7 @@ def as_numbers(
     if array.dtype.kind == "O":
         array = np.reshape([as_number(name, value, expected) for value in array.ravel()], array.shape)
     if array.dtype.kind not in "biuf":
-        raise ArgumentError(f"{name} is {_shown.repr(values)}; expected {expected}.")
+        raise ArgumentError(f"{name} is {brief(values)}; expected {expected}.")
     return np.ascontiguousarray(array, dtype=dtype)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from trading_assets.arguments import require
 from trading_assets.errors import BarsRejected, MarketError
 from trading_assets.market.columns import PRICES
+from trading_assets.representation import brief
 
 COLUMNS = ("timestamp", *PRICES, "volume")
 SYMBOL = re.compile(r"(?!\.+$)[A-Z0-9._-]{1,64}")
@@ -74,7 +74,7 @@ def as_bars(bars: pd.DataFrame) -> pd.DataFrame:
         When a column is missing or there twice, a price is text, or times have no zone.
     """
     if not isinstance(bars, pd.DataFrame):
-        raise no_bar(reprlib.repr(bars), "which is no DataFrame")
+        raise no_bar(brief(bars), "which is no DataFrame")
     if not (bars.columns.is_unique and all(name in bars.columns for name in COLUMNS)):
         bars = _renamed(bars)
     mended = {}
