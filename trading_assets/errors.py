@@ -5,6 +5,10 @@ class TradingAssetsError(Exception):
     """Base of all errors raised on purpose; the command line prints its text and no traceback."""
 
 
+class ArgumentError(TradingAssetsError, TypeError, ValueError):
+    """A function was given what it cannot work with: of another type, or text where a number belongs."""
+
+
 class SettingsError(TradingAssetsError):
     """A setting is unknown, out of range, or of the wrong type."""
 

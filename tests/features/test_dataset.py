@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_assets.config.settings import FeatureSet, LabelSettings
-from trading_assets.errors import LeakageError, NotReadyError, SchemaError
+from trading_assets.errors import LeakageError, MarketError, NotReadyError, SchemaError
 from trading_assets.features.dataset import (
     Dataset,
     DatasetBuilder,
@@ -76,8 +76,8 @@ def test_a_label_that_ends_at_or_beyond_the_border_is_forgotten(data: Dataset, p
     assert np.flatnonzero(~known).tolist() == list(range(END - 24, END))
     assert full.loc[~known, TARGETS].notna().all(axis=None)
     for name in TARGETS:
-        np.testing.assert_array_equal(data.target(name)[known], full[name][known])
-        assert np.isnan(data.target(name)[~known]).all()
+        np.testing.assert_array_equal(data.frame[name][known], full[name][known])
+        assert data.frame[name][~known].isna().all()
 
 
 def test_the_spans_of_forgotten_labels_stay_for_the_purge(data: Dataset) -> None:
@@ -222,7 +222,7 @@ def test_sample_weights_have_mean_1_and_read_the_given_rows_only(data: Dataset) 
 
 def test_older_rows_count_less_by_the_uniqueness_between_them(data: Dataset) -> None:
     rows = np.arange(700, 1_200)
-    weight = data.target("weight")[rows]
+    weight = data.frame["weight"].to_numpy()[rows]
     aged = weight * time_decay(weight, 0.25)
     np.testing.assert_allclose(data.sample_weight(rows, oldest=0.25), aged / aged.mean(), rtol=1e-12)
     oldest, newest = data.sample_weight(rows, oldest=0.25)[[0, -1]]
@@ -439,6 +439,33 @@ def test_symbols_have_caches_of_their_own(builder: DatasetBuilder, history: pd.D
     builder.build(history, symbol="A")
     assert builder.build(history, symbol="B")[1].cache == "not used: nothing was there yet"
     assert builder.build(history, symbol="A")[1].cache.startswith("used")
+
+
+def test_the_folder_of_the_cache_may_be_given_as_text(tmp_path: Path, history: pd.DataFrame) -> None:
+    folder = str(tmp_path / "new" / "cache")
+    for used in ("not used: nothing was there yet", "used: "):
+        assert DatasetBuilder(SMALL, LABELS, cache=folder).build(history)[1].cache.startswith(used)
+
+
+def test_bars_are_taken_with_capitals_times_in_the_index_and_columns_of_other_things(
+    history: pd.DataFrame,
+) -> None:
+    builder = DatasetBuilder(SMALL, LABELS)
+    expected, _ = builder.build(history)
+    written = (
+        history.set_index("timestamp").rename(columns=str.capitalize).assign(weight="heavy", direction=1.0)
+    )
+    assert same(builder.build(written)[0], expected)
+    assert same(builder.build(pd.concat([history, history]).iloc[len(history) :])[0], expected)
+    with pytest.raises(MarketError, match=r"got a frame with the columns Open.* \(missing: timestamp\)"):
+        builder.build(written.reset_index(drop=True))
+
+
+@pytest.mark.parametrize("name", ["dirction", "return_1", "weight", 0, None])
+def test_a_target_that_there_is_not_is_refused_with_those_there_are(data: Dataset, name: object) -> None:
+    known = "expected one of forward_return, direction, high_variance"
+    with pytest.raises(SchemaError, match=f"no target {name!r}; {known}"):
+        data.target(name)  # type: ignore[arg-type]
 
 
 def test_the_report_has_rows_span_digests_and_what_was_left_out(history: pd.DataFrame) -> None:

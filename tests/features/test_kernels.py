@@ -1,6 +1,7 @@
 """Every feature against a formulation that shares no code with the kernels."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -382,6 +383,62 @@ def test_after_sixty_thousand_bars_no_error_has_piled_up(unit: float) -> None:
     for column in table.columns:
         oracle = expected(column, tail)
         assert_agrees(column, table.frame[column.name].iloc[-4_008:], oracle, 4_008 - 1_100)
+
+
+def in_ticks(n: int = 1_000) -> pd.DataFrame:
+    """Bars in whole ticks, a few ticks high, so that moves and typical prices are often equal."""
+    rng = np.random.default_rng(8)
+    close = 1_200 + np.cumsum(rng.integers(-1, 2, n))
+    start = np.concatenate([close[:1], close[:-1]])
+    return pd.DataFrame(
+        {
+            "timestamp": pd.date_range("2024-01-01", periods=n, freq="h", tz="UTC"),
+            "open": start,
+            "high": np.maximum(start, close) + rng.integers(0, 2, n),
+            "low": np.minimum(start, close) - rng.integers(0, 2, n),
+            "close": close,
+            "volume": rng.integers(1, 1_000, n),
+        }
+    ).astype(dict.fromkeys([*PRICES, "volume"], float))
+
+
+def digits(prices: pd.DataFrame, tick: str) -> pd.DataFrame:
+    """The float64 that is nearest to each price, as a file's digits are read."""
+    return prices.map(lambda price: float(int(price) * Decimal(tick)))
+
+
+COMPARED = [
+    column
+    for column in select(FeatureSet(timeframes=()))
+    if column.indicator.name
+    in {"rsi", "up_share", "adx", "channel", "aroon", "atr", "money_flow", "signed_volume", "body"}
+]
+"""Columns of indicators that compare prices, all but two of TA-Lib's."""
+
+
+@pytest.mark.parametrize("tick", ["0.25", "0.05", "0.01", "0.1", "0.00001", "3"])
+def test_rounding_is_not_taken_for_a_move(tick: str) -> None:
+    """In whole ticks there is no rounding: what the oracles make of them holds for every tick size."""
+    ticks = in_ticks()
+    bars = ticks.assign(**digits(ticks[PRICES], tick))
+    table = compute_features(bars, FeatureSet(timeframes=()))
+    for column in COMPARED:
+        assert_agrees(
+            column, table.frame[column.name], expected(column, ticks), column.rows_of_warm_up(3_600)
+        )
+
+
+@pytest.mark.parametrize("tick", ["0.25", "0.05", "0.01", "0.1", "0.00001"])
+def test_on_coarse_ticks_money_flow_is_that_of_ta_lib(tick: str) -> None:
+    ticks = in_ticks()
+    bars = ticks.assign(**digits(ticks[PRICES], tick))
+    typical = bars[["high", "low", "close"]].sum(axis=1)
+    same = ticks[["high", "low", "close"]].sum(axis=1).diff() == 0
+    table = compute_features(bars, FeatureSet(timeframes=(), names=("money_flow*",)))
+    (column,) = table.columns
+    assert_agrees(column, table.frame[column.name], expected(column, bars), column.warm_up)
+    if tick != "0.25":  # a binary fraction: nothing is rounded
+        assert (typical.diff()[same] != 0).any()
 
 
 def standing_still(bars: pd.DataFrame, n: int, *, volume: float) -> pd.DataFrame:

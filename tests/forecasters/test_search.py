@@ -25,8 +25,8 @@ from trading_assets.forecasters import FORECASTERS, forecaster_class
 from trading_assets.forecasters.base import TrainingData
 from trading_assets.forecasters.crossfit import cross_fit, loss
 from trading_assets.forecasters.gru import GRUForecaster
+from trading_assets.forecasters.hyperparameters import SearchResult, define_search_space, search
 from trading_assets.forecasters.lightgbm import LightGBMForecaster
-from trading_assets.forecasters.search import SearchResult, define_search_space, search
 from trading_assets.progress import listen, report
 from trading_assets.registry.ledger import TrialLedger, Trials
 from trading_assets.validation.splits import PurgedKFold

@@ -129,7 +129,7 @@ def test_a_short_position_whose_price_more_than_doubles_has_lost_everything(data
     assert len(net) == len(ROWS)
     assert net[100] == -1.0 and not net[101:].any() and (net[:100] > -1).all()
     figures = TradingMetrics(COSTS.fee_bps, COSTS.slippage_bps, periods_per_year=8_760).evaluate(
-        np.full(len(ROWS), -1.0), next_returns(risen, ROWS)
+        np.full(len(ROWS), -1.0), next_returns(risen, ROWS, COSTS)
     )
     assert figures.net_return == -1.0 == np.prod(1 + net) - 1
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.simulation.worlds import CLOSE, HIGH, LOW, TIME, VOLUME, free, random_bars
 from trading_assets.config.settings import EnvConfig
+from trading_assets.errors import MarketError
 from trading_assets.simulation.kernel import UNIT
 from trading_assets.simulation.market import Market
 
@@ -92,3 +93,19 @@ def test_without_a_table_a_policy_sees_its_account_alone():
 
     env = TradingEnv(Market.make(random_bars(50, 0)))
     assert env.reset(seed=0)[0].tolist() == [0, 0, 0, 0]
+
+
+def test_frames_and_feature_tables_are_taken_as_they_are(market, table, bars):
+    config = EnvConfig(window=4)
+    plain = Market.make(bars, table.frame.to_numpy(), config, start=1_000)
+    for given_bars, given_table in ((market.bars, table), (market.bars, table.frame), (bars, table)):
+        made = Market.make(given_bars, given_table, config, start=1_000)
+        for name in ("bars", "table", "conditions"):
+            np.testing.assert_array_equal(getattr(made, name), getattr(plain, name))
+        assert made.showing(table.frame[["return_1"]]).table.shape == (len(bars), 1)
+    written = market.bars.set_index("timestamp").rename(columns=str.capitalize)
+    np.testing.assert_array_equal(Market.make(written).bars, bars)
+    with pytest.raises(MarketError, match=r"A bar needs the fields .* \(missing: close\)"):
+        Market.make(market.bars.drop(columns="close"))
+    with pytest.raises(ValueError, match=r"a row for each of the 100 bars"):
+        Market.make(market.bars.iloc[:100], table)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from trading_assets.config.settings import EnvConfig, Settings
 from trading_assets.execution.networks import PROBABILITIES
+from trading_assets.representation import one_line
 from trading_assets.simulation.market import Market
 from trading_assets.validation.eras import Era, Eras
 
@@ -33,6 +34,8 @@ class AgentMarket:
     market: Market
     stage1: F32
     eras: Eras
+
+    __repr__ = one_line
 
     def during(self, era: Era) -> Market:
         """The market of one era."""

@@ -52,6 +52,13 @@ class Policy:
         self._seen = 0
         self._rng = np.random.default_rng()
 
+    def __repr__(self) -> str:
+        low, high = self.targets.min(), self.targets.max()
+        return (
+            f"Policy({self._n_features} features, {len(self.targets)} targets from {low:g} to {high:g}, "
+            f"{self._seen:,} bars seen, warm-up {self.warm_up_bars:,})"
+        )
+
     def reset(self) -> None:
         """Forget all bars."""
         self._state[:] = 0.0

@@ -284,7 +284,9 @@ def catalogue_page() -> str:
         "kernel in batch, when appending and live. *Warm-up* is the",
         "number of rows at the start that are NaN, *needs* what a market must have for it. Logarithms are natural;",
         "standard deviations have n - 1 below the line, skewness and kurtosis n. EMAs and Wilder's averages start",
-        "from the first bar, so that they differ from other libraries' during the warm-up only.",
+        "from the first bar, so that they differ from other libraries' during the warm-up only. What is computed from",
+        "prices and differs by rounding alone is the same: equal typical prices move no money, and where the high rises by",
+        "as much as the low falls neither counts for the ADX (TA-Lib lets the rounding of decimal ticks decide there).",
     ]
     for family in FAMILIES:
         lines += ["", f"## {family.capitalize()}", "| column | formula | unit | warm-up | needs |"]

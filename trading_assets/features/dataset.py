@@ -14,17 +14,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.arguments import require
 from trading_assets.config.settings import FeatureSet, LabelSettings
 from trading_assets.errors import LeakageError, NotReadyError, SchemaError
 from trading_assets.features.labels import TARGETS, make_labels
 from trading_assets.features.table import compute_features
 from trading_assets.features.weights import average_uniqueness, return_attribution, time_decay
-from trading_assets.market.bars import to_matrix
+from trading_assets.market.bars import COLUMNS, as_bars, to_matrix
 from trading_assets.market.sessions import bars_per_year
 from trading_assets.registry.artifacts import Built, Recipe
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.store import ArtifactStore
 from trading_assets.registry.tables import digest_table, read_table, write_table
+from trading_assets.representation import one_line
 
 Floats = NDArray[np.float64]
 METHOD = 3
@@ -76,7 +78,15 @@ class Dataset:
         return self.frame["label_end"].to_numpy()
 
     def target(self, name: str) -> Floats:
-        """`direction`, `high_variance` or `forward_return`; NaN where it is not known."""
+        """`direction`, `high_variance` or `forward_return`, shape (n_bars,); NaN where it is not known.
+
+        Raises
+        ------
+        SchemaError
+            For another name.
+        """
+        if name not in TARGETS:
+            raise SchemaError(f"There is no target {name!r}; expected one of {', '.join(TARGETS)}.")
         return self.frame[name].to_numpy()
 
     def sample_weight(self, rows: NDArray[np.int64], *, oldest: float = 1.0) -> Floats:
@@ -97,7 +107,15 @@ class Dataset:
     def digest(self) -> str:
         return digest_json([digest_table(self.frame), self.periods_per_year])
 
-    def write(self, folder: Path) -> None:
+    def __repr__(self) -> str:
+        times = self.frame["timestamp"]
+        span = f" from {times.iloc[0]} to {times.iloc[-1]}" if len(self) else ""
+        return f"Dataset({len(self):,} bars{span}, {len(self.feature_names)} features)"
+
+    def write(self, folder: Path | str) -> None:
+        """Write rows and names to `folder`, which need not be there yet."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         write_table(self.frame, folder / "dataset.parquet")
         about = {
             "feature_names": self.feature_names,
@@ -107,7 +125,9 @@ class Dataset:
         (folder / "dataset.json").write_text(json.dumps(about, indent=1) + "\n")
 
     @classmethod
-    def read(cls, folder: Path) -> Dataset:
+    def read(cls, folder: Path | str) -> Dataset:
+        """Read what `write` wrote."""
+        folder = Path(folder)
         about = json.loads((folder / "dataset.json").read_bytes())
         frame = read_table(folder / "dataset.parquet")
         return cls(frame, tuple(about["feature_names"]), about["warm_up"], about["periods_per_year"])
@@ -162,7 +182,8 @@ def assemble(
         )
     labels = labels.copy()
     labels.loc[labels["label_end"] >= border, [*TARGETS, "weight"]] = np.nan
-    frame = pd.concat([bars, features, labels], axis=1).iloc[:border].reset_index(drop=True)
+    parts = [part.reset_index(drop=True) for part in (as_bars(bars), features, labels)]
+    frame = pd.concat(parts, axis=1).iloc[:border]
     times = pd.DatetimeIndex(frame["timestamp"]).as_unit("ns").asi8
     dataset = Dataset(frame, tuple(map(str, features.columns)), warm_up, bars_per_year(times, calendar))
     _validate(dataset)
@@ -263,6 +284,8 @@ class DatasetReport:
     stationarity: list[dict[str, Any]]
     cache: str
 
+    __repr__ = one_line
+
 
 class DatasetBuilder:
     """From bars to a dataset, for notebooks and scripts; what was built once is found again by content.
@@ -273,7 +296,7 @@ class DatasetBuilder:
     labels : LabelSettings, optional
     calendar : str, optional
         Name in exchange-calendars, for bars that span less than a year; see `market.sessions.bars_per_year`.
-    cache : Path, optional
+    cache : Path or str, optional
         Folder that keeps datasets; without it every call builds.
     """
 
@@ -283,12 +306,17 @@ class DatasetBuilder:
         labels: LabelSettings | None = None,
         *,
         calendar: str | None = None,
-        cache: Path | None = None,
+        cache: Path | str | None = None,
     ) -> None:
-        self.feature_set = feature_set or FeatureSet()
-        self.labels = labels or LabelSettings()
+        self.feature_set = FeatureSet() if feature_set is None else feature_set
+        self.labels = LabelSettings() if labels is None else labels
+        require("feature_set", self.feature_set, FeatureSet)
+        require("labels", self.labels, LabelSettings)
         self.calendar = calendar
-        self.cache = cache
+        self.cache = None if cache is None else Path(cache)
+
+    def __repr__(self) -> str:
+        return one_line(self, vars(self))
 
     def build(
         self, bars: pd.DataFrame, *, symbol: str = "BARS", border: int | None = None
@@ -299,10 +327,14 @@ class DatasetBuilder:
         ------
         LeakageError, SchemaError, NotReadyError
             See `assemble`.
+        MarketError
+            When `bars` are none; see `compute_features`.
         """
+        bars = as_bars(bars)
         if border is not None and not 0 < border <= len(bars):
             raise NotReadyError(f"border is {border}; it must lie within the {len(bars)} bars.")
-        bars = bars.iloc[:border]
+        names = [name for name in (*COLUMNS, "funding_rate") if name in bars]
+        bars = bars[names].iloc[:border]
         if self.cache is None:
             dataset, left_out = self._make(bars)
             return dataset, self._report(bars, dataset, left_out, "not used: no cache folder was given")

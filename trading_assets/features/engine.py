@@ -21,6 +21,7 @@ from trading_assets.features.catalogue import Column, timeframe_seconds
 from trading_assets.features.kernels import ANCHOR, KERNELS, advance
 from trading_assets.features.series import N_SERIES
 from trading_assets.features.timeframes import nothing_begun, resample, spread, start_of_buckets
+from trading_assets.representation import one_line
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -168,13 +169,15 @@ class FeatureState:
     funding: bool
     arrays: Arrays
 
-    def save(self, path: Path) -> None:
+    __repr__ = one_line
+
+    def save(self, path: Path | str) -> None:
         """Write to a safetensors file."""
         about = {"feature_set": self.feature_set.model_dump_json(), "funding": json.dumps(self.funding)}
         save_file(self.arrays, path, about)
 
     @classmethod
-    def load(cls, path: Path) -> FeatureState:
+    def load(cls, path: Path | str) -> FeatureState:
         with safe_open(path, "numpy") as file:
             about = file.metadata()
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -33,6 +33,7 @@ from trading_assets.features.series import (
     LOW,
     OPEN,
     RETURN,
+    ROUNDING,
     TIME,
     TYPICAL,
     VARIANCE,
@@ -280,8 +281,9 @@ def adx(x: Array, lo: int, hi: int, state: Array, out: Array, p: Array) -> None:
     for t in range(lo, hi):
         if x[INDEX, t] > 0:
             rise, fall = x[HIGH, t] - x[HIGH, t - 1], x[LOW, t - 1] - x[LOW, t]
-            up += (rise if rise > fall and rise > 0 else 0.0) - up * share
-            down += (fall if fall > rise and fall > 0 else 0.0) - down * share
+            rounding = ROUNDING * x[HIGH, t]
+            up += (rise if rise > fall + rounding and rise > 0 else 0.0) - up * share
+            down += (fall if fall > rise + rounding and fall > 0 else 0.0) - down * share
             index += (_ratio(abs(up - down), up + down) - index) * _wilder(x[INDEX, t], n, share)
         out[t - lo] = index
     state[0], state[1], state[2] = up, down, index

@@ -18,6 +18,7 @@ from trading_assets.config.settings import LabelSettings
 from trading_assets.errors import MarketError
 from trading_assets.features.catalogue import timeframe_seconds
 from trading_assets.features.series import DECAY
+from trading_assets.representation import one_line
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -52,6 +53,8 @@ class Labels:
     label_end: Rows
     direction_end: Rows
 
+    __repr__ = one_line
+
 
 @dataclass(frozen=True)
 class Events:
@@ -75,6 +78,8 @@ class Events:
     value: Floats
     label_start: Rows
     label_end: Rows
+
+    __repr__ = one_line
 
 
 def make_labels(bars: Floats, settings: LabelSettings) -> Labels:

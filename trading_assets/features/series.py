@@ -28,10 +28,14 @@ def inner(function: F) -> F:
 ) = range(18)  # fmt: skip
 """Rows of the series. INDEX counts bars from the first one, LOG_VOLUME is ln(1 + volume), RETURN the log
 return of the close, VARIANCE its EWMA (decay 0.95, as RiskMetrics), Z the return over the deviation before
-it, within +-3, TYPICAL the mean of high, low and close, ILLIQUIDITY |return| / volume."""
+it, within +-3, TYPICAL the mean of high, low and close (the one before where rounding alone differs),
+ILLIQUIDITY |return| / volume."""
 
 N_SERIES = 18
 DECAY = 0.95
+ROUNDING = 1e-14
+"""Share of a price below which what was computed from prices is the same: they are written with 12 digits at
+most, and kept with 16."""
 
 
 @inner
@@ -50,7 +54,8 @@ def derive(bars: Array, start: int, stop: int, x: Array, position: int, index: i
         x[LOG_LOW, t] = log(x[LOW, t])
         x[LOG_CLOSE, t] = log(x[CLOSE, t])
         x[LOG_VOLUME, t] = log(1.0 + x[VOLUME, t])
-        x[TYPICAL, t] = (x[HIGH, t] + x[LOW, t] + x[CLOSE, t]) / 3
+        typical, before = (x[HIGH, t] + x[LOW, t] + x[CLOSE, t]) / 3, x[TYPICAL, t - 1]
+        x[TYPICAL, t] = before if abs(typical - before) <= ROUNDING * typical else typical
         r = 0.0 if first else x[LOG_CLOSE, t] - x[LOG_CLOSE, t - 1]
         variance = 0.0 if first else x[VARIANCE, t - 1]
         x[RETURN, t] = r

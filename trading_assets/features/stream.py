@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trading_assets.arguments import require
 from trading_assets.config.settings import FeatureSet
 from trading_assets.errors import MarketError, SchemaError
 from trading_assets.features.catalogue import Column, select
-from trading_assets.features.engine import FIELDS, Engine, FeatureState, Singles, narrowed, refuse
+from trading_assets.features.engine import Engine, FeatureState, Singles, narrowed, refuse
+from trading_assets.market.bars import no_bar
 
 
 class FeatureStream:
@@ -21,19 +23,29 @@ class FeatureStream:
     ----------
     feature_set : FeatureSet, optional
         By default the whole catalogue. What a market has no input for cannot be seen from its first bar:
-        to have the columns of a table, give `table.feature_set` or a state.
+        to have the columns of a table, give `FeatureTable.feature_set` or a state.
     state : FeatureState, optional
         `FeatureTable.state` to go on from; without it the stream starts before the first bar, and learns
         from the first three how long bars are.
     """
 
     def __init__(self, feature_set: FeatureSet | None = None, state: FeatureState | None = None) -> None:
-        self._feature_set = feature_set or (state.feature_set if state else FeatureSet())
+        if state is not None:
+            require("state", state, FeatureState)
+        if feature_set is None:
+            feature_set = FeatureSet() if state is None else state.feature_set
+        require("feature_set", feature_set, FeatureSet)
+        self._feature_set = feature_set
         self._engine: Engine | None = None
         self._funding = False
         self._bar = np.zeros((7, 1))
         if state is not None:
             self._start(state.funding, state)
+
+    def __repr__(self) -> str:
+        if self._engine is None:
+            return "FeatureStream(no bar seen)"
+        return f"FeatureStream({self._engine.seen:,} bars seen, {len(self.columns)} features)"
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -72,8 +84,7 @@ class FeatureStream:
                 funding = _has(bar, "funding_rate")
             numbers = _fields_of(bar, funding)
         except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
-            needed = FIELDS if funding else FIELDS[:-1]
-            raise MarketError(f"A bar needs the fields {', '.join(needed)}; got {bar!r} ({error}).") from None
+            raise no_bar(repr(bar), error, funding=funding) from None
         engine = self._engine
         last = engine.last_time if engine else -np.inf
         self._bar[:, 0] = numbers

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trading_assets.arguments import require
 from trading_assets.config.settings import FeatureSet
 from trading_assets.errors import MarketError, SettingsError
 from trading_assets.features.catalogue import Column, leave_out, select
 from trading_assets.features.engine import Engine, FeatureState, Singles, make_sense, narrowed, refuse
-from trading_assets.market.bars import bar_seconds, to_rows
+from trading_assets.market.bars import as_bars, bar_seconds, no_bar, to_rows
 from trading_assets.registry.tables import read_table, write_table
 
 _LARGEST_BLOCK = 65_536
@@ -75,16 +76,22 @@ class FeatureTable:
         missing = (int(np.isnan(self._buffer.values[i, : self._rows]).sum()) for i in larger)
         return max(stated, *missing, 0)
 
-    def save(self, folder: Path) -> None:
-        """Write the rows, what continues them, and what they are to `folder`."""
+    def __repr__(self) -> str:
+        return f"FeatureTable({len(self):,} bars of {self.interval:g} s, {len(self.columns)} features)"
+
+    def save(self, folder: Path | str) -> None:
+        """Write the rows, what continues them, and what they are to `folder`, which need not be there yet."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         write_table(self.frame, folder / "features.parquet")
         self.state.save(folder / "state.safetensors")
         about = {"interval": self.interval, "warm_up": self.warm_up, "left_out": dict(self.left_out)}
         (folder / "features.json").write_text(json.dumps(about, indent=1) + "\n")
 
     @classmethod
-    def load(cls, folder: Path) -> FeatureTable:
+    def load(cls, folder: Path | str) -> FeatureTable:
         """Read what `save` wrote, ready to be continued."""
+        folder = Path(folder)
         about = json.loads((folder / "features.json").read_bytes())
         state = FeatureState.load(folder / "state.safetensors")
         columns = tuple(select(state.feature_set))
@@ -102,18 +109,24 @@ def compute_features(bars: pd.DataFrame, feature_set: FeatureSet | None = None) 
     Parameters
     ----------
     bars : DataFrame
-        In the form of `market.read_bars`; `funding_rate` is optional.
+        In the form of `market.read_bars`; `funding_rate` is optional. Capital names and times in the index
+        are taken.
     feature_set : FeatureSet, optional
         By default the whole catalogue. Columns whose input is missing or always the same are left out.
 
     Raises
     ------
     MarketError
-        When bars are not in order, or hold what no bar can.
+        When there are no bars or not all of their columns, prices are text or times have no zone, or bars are
+        not in order or hold what no bar can.
     SettingsError
         When the set names what is not in the catalogue, or the bars have no input for any of it.
     """
-    feature_set = feature_set or FeatureSet()
+    feature_set = FeatureSet() if feature_set is None else feature_set
+    require("feature_set", feature_set, FeatureSet)
+    bars = as_bars(bars)
+    if len(bars) == 0:
+        raise no_bar("a frame without rows", "the first bar settles what a table has columns of")
     columns, left_out, interval = choose_columns(bars, feature_set)
     engine = Engine(columns, interval)
     buffer = _Buffer(len(columns), _roomy(len(bars)))
@@ -127,9 +140,9 @@ def choose_columns(bars: pd.DataFrame, feature_set: FeatureSet) -> tuple[list[Co
     """Columns that these bars have the input for, the others with the reason, and the bars' interval (s)."""
     interval = bar_seconds(pd.DatetimeIndex(bars["timestamp"]).as_unit("ns").asi8 / 1e9)
     there = {
-        "volume": len(bars) == 0 or _varies(bars["volume"]),
+        "volume": _varies(bars["volume"]),
         "funding": "funding_rate" in bars and _varies(bars["funding_rate"]),
-        "range": len(bars) == 0 or bool((bars["high"] > bars["low"]).any()),
+        "range": bool((bars["high"] > bars["low"]).any()),
     }
     has = [name for name, is_there in there.items() if is_there]
     columns, left_out = leave_out(select(feature_set), interval=interval, has=has)
@@ -151,6 +164,8 @@ def append_features(table: FeatureTable, new_bars: pd.DataFrame) -> FeatureTable
         When `new_bars` do not come after the bars of the table, hold what no bar can, or are more than
         those and of another interval.
     """
+    require("table", table, FeatureTable)
+    new_bars = as_bars(new_bars)
     engine = Engine(list(table.columns), table.interval, table.state.arrays)
     if ("funding_rate" in new_bars) != table.state.funding:
         raise MarketError("Bars with and without a funding_rate cannot be one table; compute it anew.")
@@ -189,4 +204,4 @@ def _roomy(rows: int) -> int:
 
 
 def _varies(column: pd.Series[Any]) -> bool:
-    return bool(len(column) and np.ptp(column.to_numpy()) > 0)
+    return bool(np.ptp(column.to_numpy()) > 0)

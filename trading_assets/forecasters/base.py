@@ -21,6 +21,7 @@ from trading_assets.execution.networks import make_calibrator
 from trading_assets.forecasters.calibration import Calibrator
 from trading_assets.forecasters.folders import read_model, write_model
 from trading_assets.forecasters.preprocessing import PreprocessorManager
+from trading_assets.representation import one_line
 
 F32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -110,6 +111,14 @@ class ModelAdapter(ABC):
         self.checkpoint: Path | None = None
         self.calibrator_: Calibrator | None = None
         self.fold_calibrators_: dict[int, Calibrator] = {}
+
+    def __repr__(self) -> str:
+        usual = type(self)().get_params()
+        given = {name: value for name, value in self.get_params().items() if value != usual[name]}
+        if not hasattr(self, "preprocessor_"):
+            return one_line(self, given, ", not fitted")
+        calibrator = f", calibrated by {self.calibrator_!r}" if self.calibrator_ else ""
+        return one_line(self, given, f", fitted on {len(self.feature_names_in_)} features{calibrator}")
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor arguments, all of them."""
@@ -269,12 +278,12 @@ class ModelAdapter(ABC):
     @abstractmethod
     def load_weights(self, folder: Path) -> None: ...
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write everything `load` needs into an existing folder."""
-        write_model(self, folder)
+        write_model(self, Path(folder))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path | str) -> Self:
         """The fitted model that `save` wrote; predicts the same, bit for bit.
 
         Raises
@@ -283,7 +292,7 @@ class ModelAdapter(ABC):
             When the folder holds another kind of model, or parts that are damaged, missing or do not belong
             together.
         """
-        return read_model(cls, folder)
+        return read_model(cls, Path(folder))
 
     def _hold_out(self, rows: Rows, label_end: Rows | None) -> tuple[Rows, Rows]:
         """Training rows and, for early stopping, the last share of them, purged in between."""

@@ -20,6 +20,7 @@ from trading_assets.forecasters.calibration_error import (
     require_weights,
     require_within,
 )
+from trading_assets.representation import one_line
 from trading_assets.validation.ties import TIE, first_best
 
 Floats = NDArray[np.float64]
@@ -50,6 +51,10 @@ class Calibrator(ABC):
     keys: ClassVar[frozenset[str]]
     """Names of the parameters."""
     parameters_: dict[str, Any]
+
+    def __repr__(self) -> str:
+        learnt = self.__dict__.get("parameters_")
+        return one_line(self, learnt or {}, "" if learnt else ", not fitted")
 
     def fit(self, p: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn from forecasts that were made without knowing `y`, such as out-of-fold predictions.

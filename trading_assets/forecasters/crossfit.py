@@ -16,6 +16,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from trading_assets.errors import NotReadyError
 from trading_assets.forecasters.base import Floats, ModelAdapter, Rows
 from trading_assets.progress import report
+from trading_assets.representation import one_line
 
 Splits = Sequence[tuple[Rows, Rows]]
 WARM_UP = 256
@@ -39,6 +40,8 @@ class OutOfFold:
     frame: pd.DataFrame
     folds: list[dict[str, Any]]
     models: list[ModelAdapter]
+
+    __repr__ = one_line
 
     @property
     def score(self) -> dict[str, float]:

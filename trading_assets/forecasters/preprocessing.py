@@ -24,6 +24,7 @@ from trading_assets.errors import ArtifactError, SchemaError, SettingsError
 from trading_assets.execution.networks import sub
 from trading_assets.forecasters.preprocessing_steps import STEPS, RobustScaler, Step
 from trading_assets.registry.digests import digest_arrays, digest_json
+from trading_assets.representation import one_line
 
 __all__ = ["TEMPLATES", "PreprocessorManager", "RobustScaler", "check_columns"]
 
@@ -66,6 +67,12 @@ class PreprocessorManager:
 
     def __init__(self, steps: Sequence[PreprocessingStep]) -> None:
         self.steps = tuple(steps)
+
+    def __repr__(self) -> str:
+        names = tuple(step.step for step in self.steps)
+        fitted = hasattr(self, "feature_names_in")
+        note = f", fitted on {len(self.feature_names_in)} columns" if fitted else ", not fitted"
+        return one_line(self, {"steps": names}, note)
 
     @classmethod
     def for_model(cls, name: str) -> Self:
@@ -192,14 +199,16 @@ class PreprocessorManager:
         """Of steps, columns and all that was learnt."""
         return _digest(self._content(), self._arrays())
 
-    def save(self, folder: Path) -> None:
-        """Write `preprocessor.json` and `preprocessor.safetensors` into `folder`."""
+    def save(self, folder: Path | str) -> None:
+        """Write `preprocessor.json` and `preprocessor.safetensors` into a folder, made if need be."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         content = self._content()
         (folder / FILES[0]).write_text(json.dumps({**content, "digest": self.digest}, indent=1))
         save_file(self._arrays(), folder / FILES[1])
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path | str) -> Self:
         """The fitted preprocessor that `save` wrote; transforms the same, bit for bit.
 
         Raises
@@ -207,6 +216,7 @@ class PreprocessorManager:
         ArtifactError
             When it is not there, of another version, or not what was saved.
         """
+        folder = Path(folder)
         try:
             content = json.loads((folder / FILES[0]).read_bytes())
             arrays = load_file(folder / FILES[1])

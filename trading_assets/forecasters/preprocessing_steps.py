@@ -25,6 +25,7 @@ from trading_assets.config.settings import (
 )
 from trading_assets.errors import SettingsError
 from trading_assets.execution.networks import Scaler
+from trading_assets.representation import one_line
 
 Array = NDArray[Any]
 F64 = NDArray[np.float64]
@@ -79,6 +80,8 @@ class Winsoriser(Step):
     low: F64
     high: F64
 
+    __repr__ = one_line
+
     @classmethod
     def fit(cls, X: Array, settings: Winsorise) -> Self:
         return cls(*np.quantile(X, [settings.lower, settings.upper], axis=0))
@@ -105,6 +108,8 @@ class RobustScaler(Step):
     center: F64
     scale: F64
     limit: float = ROBUST.limit
+
+    __repr__ = one_line
 
     @classmethod
     def fit(cls, X: Array, settings: RobustScale | Standardise = ROBUST) -> Self:
@@ -167,6 +172,8 @@ class QuantileTransformer(Step):
     quantiles: F64
     normal: bool
 
+    __repr__ = one_line
+
     @classmethod
     def fit(cls, X: Array, settings: QuantileTransform) -> Self:
         n = max(min(settings.n_quantiles, len(X)), 2)
@@ -212,6 +219,8 @@ class FractionalDifferencer(Step):
 
     weights: F64
     """Of the bar itself, the bar before it, and so on."""
+
+    __repr__ = one_line
 
     @classmethod
     def fit(cls, X: Array, settings: FractionalDifference) -> Self:
@@ -275,6 +284,8 @@ class PrincipalProjection(Step):
     center: F64
     components: F64
     """Directions of shape (n_components, n_columns), from the largest variance to the smallest."""
+
+    __repr__ = one_line
 
     @classmethod
     def fit(cls, X: Array, settings: PrincipalComponents) -> Self:

@@ -23,8 +23,8 @@ from trading_assets.forecasters.calibration import (
 )
 from trading_assets.forecasters.calibration_error import calibration_scores
 from trading_assets.forecasters.crossfit import OutOfFold, cross_fit, predict_block, score
+from trading_assets.forecasters.hyperparameters import SearchResult, search
 from trading_assets.forecasters.importance import Importance, importances
-from trading_assets.forecasters.search import SearchResult, search
 from trading_assets.forecasters.trading import best_sharpe, choose_threshold, write_threshold
 from trading_assets.registry.artifacts import Check
 from trading_assets.registry.digests import digest_arrays, digest_json

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.arguments import require
 from trading_assets.errors import BarsRejected, MarketError
 from trading_assets.market.columns import PRICES
+from trading_assets.representation import brief
 
 COLUMNS = ("timestamp", *PRICES, "volume")
 SYMBOL = re.compile(r"(?!\.+$)[A-Z0-9._-]{1,64}")
@@ -22,6 +24,7 @@ _FREQTRADE = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)+-\d+[mhdwM]")
 
 def check_symbol(symbol: str) -> str:
     """Return `symbol`, or raise `MarketError` when it cannot be the key of a partition."""
+    require("symbol", symbol, str)
     if not SYMBOL.fullmatch(symbol):
         raise MarketError(
             f"'{symbol}' cannot be a symbol: use 1 to 64 of A-Z, 0-9, '.', '_' and '-', "
@@ -45,6 +48,7 @@ def symbol_of(path: Path) -> str | None:
 
 def check_bars(bars: pd.DataFrame, source: Path | str) -> None:
     """Raise `BarsRejected` for the first bar of `bars` that breaks the contract."""
+    bars = as_bars(bars)
     numbers = [*PRICES, "volume", *(["funding_rate"] if "funding_rate" in bars else [])]
     for name in numbers:
         _refuse(~np.isfinite(bars[name]), source, name, bars[name], "is not finite")
@@ -59,8 +63,81 @@ def check_bars(bars: pd.DataFrame, source: Path | str) -> None:
     _refuse(late, source, "timestamp", bars["timestamp"], "is not after the bar before it")
 
 
+def as_bars(bars: pd.DataFrame) -> pd.DataFrame:
+    """A frame that has the columns of bars by their names, as `read_bars` gives them.
+
+    Names may be written with capitals, times may be the index; other columns are of no concern.
+
+    Raises
+    ------
+    MarketError
+        When a column is missing or there twice, a price is text, or times have no zone.
+    """
+    if not isinstance(bars, pd.DataFrame):
+        raise no_bar(brief(bars), "which is no DataFrame")
+    if not (bars.columns.is_unique and all(name in bars.columns for name in COLUMNS)):
+        bars = _renamed(bars)
+    mended = {}
+    if not isinstance(bars["timestamp"].dtype, pd.DatetimeTZDtype):
+        mended["timestamp"] = _in_utc(bars["timestamp"])
+    for name in (*COLUMNS[1:], "funding_rate"):
+        if name in bars and not (isinstance(dtype := bars[name].dtype, np.dtype) and dtype.kind in "fiu"):
+            mended[name] = _floats(bars[name], name)
+    return bars.assign(**mended) if mended else bars
+
+
+def _renamed(bars: pd.DataFrame) -> pd.DataFrame:
+    """The columns of bars under their names, whatever their capitals; times may come from the index."""
+    found: dict[str, Any] = {}
+    for name in (*COLUMNS, "funding_rate"):
+        spelled = [i for i, given in enumerate(bars.columns) if given == name]
+        places = spelled or [i for i, given in enumerate(bars.columns) if str(given).lower() == name]
+        if len(places) > 1:
+            raise no_bar(f"{len(places)} columns '{bars.columns[places[0]]}'", "only one can be meant")
+        if places:
+            found[name] = bars.iloc[:, places[0]].reset_index(drop=True)
+    if "timestamp" not in found and isinstance(bars.index, pd.DatetimeIndex):
+        found["timestamp"] = pd.Series(bars.index)
+    if missing := [name for name in COLUMNS if name not in found]:
+        there = ", ".join(map(str, bars.columns[:12])) or "none"
+        raise no_bar(f"a frame with the columns {there}", f"missing: {', '.join(missing)}")
+    return pd.DataFrame(found)
+
+
+def _in_utc(times: pd.Series[Any]) -> pd.Series[Any]:
+    """Times of another type than pandas' usual one, if they are times and have a zone."""
+    given = f"the timestamp {_plain(times.iloc[0])!r}" if len(times) else f"timestamps of type {times.dtype}"
+    if not pd.api.types.is_datetime64_any_dtype(times):
+        remedy = "pd.to_datetime(bars['timestamp'], utc=True) makes times of text, with unit='ms' of numbers"
+        raise no_bar(given, f"it is no time; {remedy}")
+    if times.dt.tz is None:
+        raise no_bar(given, "it has no time zone; tz_localize('UTC') gives it one")
+    return times.astype("datetime64[ns, UTC]")
+
+
+def _floats(column: pd.Series[Any], name: str) -> pd.Series[Any]:
+    """Numbers of pandas' own types, whose missing value is no float; anything else is refused."""
+    if column.dtype.kind in "fiu":
+        return column.astype("float64")
+    texts = (value for value in column if isinstance(value, str))
+    odd = next(texts, column.iloc[0] if len(column) else "")
+    remedy = f"bars['{name}'].astype(float) makes one of it where it can be"
+    raise no_bar(f"the {name} {_plain(odd)!r}", f"it is no number; {remedy}")
+
+
+def _plain(value: object) -> object:
+    """Without numpy's type, which is no concern of a message's reader."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def no_bar(given: str, why: object, *, funding: bool = False) -> MarketError:
+    """The error for what was given as a bar, or as bars, and is none."""
+    needed = (*COLUMNS, "funding_rate") if funding else COLUMNS
+    return MarketError(f"A bar needs the fields {', '.join(needed)}; got {given} ({why}).")
+
+
 def to_rows(bars: pd.DataFrame) -> NDArray[np.float64]:
-    """Bars as contiguous numbers, a row a column.
+    """Bars as contiguous numbers, a row a column; see `as_bars`.
 
     Returns
     -------
@@ -68,6 +145,7 @@ def to_rows(bars: pd.DataFrame) -> NDArray[np.float64]:
         Open time (seconds since 1970), open, high, low, close, volume, funding rate (0 where the
         symbol has none).
     """
+    bars = as_bars(bars)
     rows = np.empty((7, len(bars)))
     np.divide(pd.DatetimeIndex(bars["timestamp"]).as_unit("ns").asi8, 1e9, out=rows[0])
     for number, name in enumerate((*PRICES, "volume"), start=1):
@@ -92,6 +170,7 @@ def bar_seconds(times: NDArray[np.float64]) -> float:
 
 def describe_bars(bars: pd.DataFrame) -> dict[str, float | int | str]:
     """Data quality at a glance: span, interval, gaps, bars without volume or movement."""
+    bars = as_bars(bars)
     matrix = to_matrix(bars)
     interval = bar_seconds(matrix[:, 0])
     distance = np.diff(matrix[:, 0])

@@ -70,7 +70,7 @@ def compare(old: pd.DataFrame, new: pd.DataFrame) -> Change:
 def update_file(
     source: BarSource,
     symbol: str,
-    folder: Path,
+    folder: Path | str,
     *,
     since: pd.Timestamp | None = None,
     interval: str | None = None,
@@ -84,7 +84,7 @@ def update_file(
     ----------
     source : BarSource
     symbol : str
-    folder : Path
+    folder : Path or str
     since : Timestamp, optional
         Where a file begins that is not there yet; by default wherever the source does.
     interval : str, optional
@@ -96,7 +96,7 @@ def update_file(
         When another file in the folder holds the symbol, the file there is none of these, or the source
         has bars between `since` and the file's first.
     """
-    path = folder / f"{check_symbol(symbol)}.parquet"
+    path = Path(folder) / f"{check_symbol(symbol)}.parquet"
     _refuse_other_files(path, symbol)
     old = _read_old(path, interval) if path.exists() else None
     if old is not None:
@@ -129,7 +129,7 @@ def update_file(
     return path, compare(bars.iloc[:0] if old is None else old, bars)
 
 
-def update_funding(source: ExchangeSource, symbol: str, folder: Path) -> int:
+def update_funding(source: ExchangeSource, symbol: str, folder: Path | str) -> int:
     """Bring `{folder}/{symbol}.funding.parquet` up to date; returns how many rates are new.
 
     Raises
@@ -137,6 +137,7 @@ def update_funding(source: ExchangeSource, symbol: str, folder: Path) -> int:
     MarketError
         When the symbol has no funding rates, or another file holds them.
     """
+    folder = Path(folder)
     path = folder / f"{check_symbol(symbol)}.funding.parquet"
     there = side_file(folder / f"{symbol}.parquet", symbol, "funding")
     if there is not None and there != path:

@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from trading_assets.arguments import as_path, require
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.errors import BarsRejected, MarketError
+from trading_assets.market.alignment import shifted_opens
 from trading_assets.market.bars import COLUMNS, check_symbol, symbol_of
 from trading_assets.market.columns import PRICES
 from trading_assets.market.files import RawBars, read_file
@@ -30,6 +32,7 @@ from trading_assets.market.side_files import (
 )
 from trading_assets.market.times import DAY, read_times
 from trading_assets.registry.digests import sha256_file
+from trading_assets.representation import one_line
 
 Floats = NDArray[np.float64]
 
@@ -41,6 +44,8 @@ SPIKE_SIGMAS, WICK_SIGMAS = 10.0, 15.0
 """Liquidations make wicks of more than 10 deviations in sound hours of crypto, hardly any of more than 15."""
 SPIKE_WINDOW, SPIKE_MIN = 240, 30
 FLAT_RUN = 12
+TICK_SAMPLE = 1_000
+"""Bars that show the tick size where it need only be about right."""
 CORRECT = "Correct or remove the row."
 
 
@@ -57,6 +62,8 @@ class IngestResult:
 
     bars: pd.DataFrame
     report: IngestReport
+
+    __repr__ = one_line
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,8 @@ def read_bars(
     SettingsError
         When there is no such calendar.
     """
-    path, policy = Path(path), policy or IngestPolicy()
+    path, policy = as_path("path", path), IngestPolicy() if policy is None else policy
+    require("policy", policy, IngestPolicy)
     if symbol is not None:
         check_symbol(symbol)
     wanted = _length(interval) if interval is not None else None
@@ -154,6 +162,7 @@ def _read(
     _check_gaps(bars, length, policy, report)
     bars = _adjust_for_splits(bars, side_file(path, own, "splits"), policy, report)
     _warn_of_oddities(bars, report)
+    _warn_of_shifts(bars, policy, report)
     if (funding := side_file(path, own, "funding")) is not None:
         at, rates = read_side_file(funding, "funding", policy.time_zone or "UTC")
         bars.values["funding_rate"] = funding_of_bars(bars.times, length, at, rates)
@@ -516,6 +525,15 @@ def _warn_of_oddities(bars: _Bars, report: IngestReport) -> None:
             bars.rows[starts[long]],
             "close",
         )
+
+
+def _warn_of_shifts(bars: _Bars, policy: IngestPolicy, report: IngestReport) -> None:
+    prices = np.stack([bars.values[name] for name in PRICES])
+    some = prices[:, :: max(len(bars.times) // TICK_SAMPLE, 1)]
+    found = shifted_opens(prices[0], prices[3], policy.tick_size or _tick_size(some))
+    if found is not None:
+        message, at = found
+        report.warned("shifted prices", message, bars.rows[at], bars.header["open"])
 
 
 def _usual_move(returns: Floats) -> Floats:

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from trading_assets.errors import BarsRejected
+from trading_assets.representation import one_line
 
 Reaction = Literal["repaired", "warned", "rejected"]
 ROWS_KEPT = 1_000
@@ -68,6 +69,11 @@ class IngestReport:
     rows_kept: int = 0
     findings: list[Finding] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        counts = {name: len(getattr(self, name)) for name in ("repairs", "warnings")}
+        kept = {"rows_read": self.rows_read, "rows_kept": self.rows_kept}
+        return one_line(self, {"file": self.file, **kept, **counts})
+
     @property
     def repairs(self) -> list[Finding]:
         return [finding for finding in self.findings if finding.reaction == "repaired"]
@@ -118,8 +124,9 @@ class IngestReport:
             for finding in self.findings
         ]
 
-    def write(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+    def write(self, path: Path | str) -> None:
+        """Write everything as JSON."""
+        Path(path).write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     def _add(self, reaction: Reaction, kind: str, message: str, rows: ArrayLike, column: str) -> None:
         numbers = np.atleast_1d(np.asarray(rows, dtype=np.int64))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
+from trading_assets.arguments import as_path
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.errors import MarketError
 from trading_assets.market.bars import check_symbol, symbol_of
@@ -51,6 +52,9 @@ class FolderSource:
 
     folder: Path
     policy: IngestPolicy = field(default_factory=IngestPolicy)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", as_path("folder", self.folder))
 
     def files(self) -> dict[str, Path]:
         """The file of every symbol in the folder.

@@ -39,7 +39,7 @@ _STYLE: Any = {
 
 
 def write_html(
-    path: Path,
+    path: Path | str,
     times: pd.Series[Any],
     returns: Floats,
     market_returns: Floats,
@@ -54,7 +54,7 @@ def write_html(
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         Written whole or not at all.
     times : Series of timestamps, of length n_bars
     returns, market_returns : ndarray of shape (n_bars,)
@@ -68,6 +68,7 @@ def write_html(
     TradingAssetsError
         When quantstats is not installed.
     """
+    path = Path(path)
     strategy, market = daily_returns(times, returns), daily_returns(times, market_returns)
     per_year = days_per_year(times, periods_per_year)
     held = f"{np.prod(1 + market.to_numpy()) - 1:+.2%}"

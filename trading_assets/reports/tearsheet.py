@@ -32,13 +32,13 @@ _RETURNS = LinearSegmentedColormap.from_list("returns", (LOSS, "#f9f9f9", GAIN))
 
 
 def tear_sheet(
-    folder: Path, times: pd.Series[Any], result: BacktestResult, periods_per_year: float
+    folder: Path | str, times: pd.Series[Any], result: BacktestResult, periods_per_year: float
 ) -> tuple[str, ...]:
     """Draw all pictures into the folder.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or str
     times : Series of timestamps, of length n_decisions
         Of the bar after each decision.
     result : BacktestResult
@@ -50,6 +50,8 @@ def tear_sheet(
     tuple of str
         Names of the files.
     """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     return (
         equity_and_drawdown(folder, times, result),
         exposure(folder, times, result),
@@ -110,8 +112,9 @@ def deepest_drawdowns(equity: Floats, every: int) -> Floats:
 def cost_waterfall(result: BacktestResult) -> list[tuple[str, float, float]]:
     """Name, start and end of each bar, from the gross to the net profit, in units of the starting capital.
 
-    The first and the last start at 0; in between each of `kernel.COSTS` starts where the one before ended and
-    rises where it was received. Gross is net and all costs: what the market paid for the positions held.
+    The first and the last start at 0; in between each of `simulation.kernel.COSTS` starts where the one
+    before ended and rises where it was received. Gross is net and all costs: what the market paid for the
+    positions held.
     """
     net = float(result.equity[-1]) - 1
     level = net + sum(result.costs_by_kind.values())

@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arguments import require
 from trading_assets.risk.rules import RULES
-from trading_assets.risk.state import AccountState, assess, assess_many
+from trading_assets.risk.state import AccountState, assess, assess_many, plain_floats
 from trading_assets.risk.watcher import RiskWatcher
 
 Floats = NDArray[np.float64]
@@ -47,9 +48,12 @@ class ProductionRiskAdvisor(RiskWatcher):
 
         Raises
         ------
+        ArgumentError
+            When `state` is no `AccountState`, or one of its fields is no number.
         ValueError
             When a number is not finite or the price not positive; nothing is taken in then.
         """
+        require("state", state, AccountState)
         own = self._single()
         use = np.empty(len(RULES))
         penalty = assess(
@@ -60,7 +64,7 @@ class ProductionRiskAdvisor(RiskWatcher):
             own.limits.tail,
             own.unit,
             use,
-            *map(float, state),
+            *plain_floats(state._asdict()),
         )
         if math.isnan(penalty):
             raise ValueError(f"{state} cannot be assessed: expected finite numbers and a positive price.")

@@ -10,10 +10,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arguments import as_numbers, require
 from trading_assets.risk import rules
 from trading_assets.risk.advisor import RiskAssessment
 from trading_assets.risk.rules import REJECT, RULES
-from trading_assets.risk.state import AccountState, assess
+from trading_assets.risk.state import AccountState, assess, plain_floats
 from trading_assets.risk.watcher import RiskWatcher
 
 Array = NDArray[Any]
@@ -75,11 +76,19 @@ class RiskAgent(RiskWatcher):
     """
 
     def evaluate_and_enforce(self, request: RiskRequest) -> RiskDecision:
-        """Take in the bar just closed and decide; call it once a bar, in order of time."""
+        """Take in the bar just closed and decide; call it once a bar, in order of time.
+
+        Raises
+        ------
+        ArgumentError
+            When `request` is no `RiskRequest`, or one of its numbers is none; nothing is taken in then.
+        """
+        require("request", request, RiskRequest)
+        require("account", request.account, AccountState)
         own, (account, held, target, price_time) = self._single(), request
         use = np.empty(len(RULES))
         seen = account.time if price_time is None else price_time
-        numbers = [float(number) for number in (*account, held, target, seen)]
+        numbers = plain_floats({**account._asdict(), "held": held, "target": target, "price_time": seen})
         action, allowed, reasons, penalty = _decide(
             own.accounts[0],
             own.windows[0],
@@ -125,7 +134,7 @@ class RiskAgent(RiskWatcher):
         n = len(states)
         columns = {"held": held, "targets": targets, "price_times": times}
         for name, column in columns.items():
-            columns[name] = np.ascontiguousarray(column, dtype=np.float64)
+            columns[name] = as_numbers(name, column)
             if columns[name].shape != (n,):
                 raise ValueError(f"{name} has shape {columns[name].shape}; expected ({n},).")
         action, reasons = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arguments import as_number, as_numbers
 from trading_assets.config.limits import RiskLimits
 from trading_assets.errors import ArtifactError
 from trading_assets.registry.files import replace_file
@@ -53,6 +54,16 @@ class AccountState(NamedTuple):
 
 
 N_FIELDS = len(AccountState._fields)
+_SECONDS = "seconds since 1970 as a number, for instance timestamp.timestamp()"
+_EXPECTED = {"time": _SECONDS, "price_time": _SECONDS}
+
+
+def plain_floats(numbers: dict[str, Any]) -> list[float]:
+    """Numbers by name as Python's own; raises `ArgumentError` for what is none, text and times among it."""
+    given = list(numbers.values())
+    if all(type(number) is float for number in given):
+        return given
+    return [as_number(name, number, _EXPECTED.get(name, "a number")) for name, number in numbers.items()]
 
 
 class RiskState:
@@ -82,23 +93,23 @@ class RiskState:
 
     def warm_up(self, prices: Floats) -> None:
         """Show closes of past bars, oldest first, so that the risk of the market is known."""
-        prices = np.asarray(prices, dtype=np.float64)
+        prices = as_numbers("prices", prices)
         if not (np.isfinite(prices) & (prices > 0)).all():
             raise ValueError("Past prices must be finite and positive; some are not.")
         for window in self.windows:
             for price in prices:
                 push_price(window, self.limits.window, price, self.limits.tail, self.unit)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write a JSON file that `restore` reads back exactly; the old one stays until the new is whole."""
         tree = {
             "limits": self.limits.model_dump(mode="json"),
             "packed": self.packed.tolist(),
             "digest": _digest(self.packed),
         }
-        replace_file(path, json.dumps(tree).encode())
+        replace_file(Path(path), json.dumps(tree).encode())
 
-    def restored(self, path: Path) -> Self:
+    def restored(self, path: Path | str) -> Self:
         """The state in a file, for the same limits and as many accounts.
 
         Raises
@@ -107,7 +118,7 @@ class RiskState:
             When the file is damaged, or was saved under other limits or for another number of accounts.
         """
         try:
-            tree = json.loads(path.read_bytes())
+            tree = json.loads(Path(path).read_bytes())
             saved = RiskLimits.model_validate(tree["limits"])
             packed = np.array(tree["packed"], dtype=np.float64)
             whole = tree["digest"] == _digest(packed)

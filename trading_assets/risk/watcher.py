@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arguments import as_numbers
 from trading_assets.config.limits import RiskLimits
+from trading_assets.risk.rules import RULES
 from trading_assets.risk.state import N_FIELDS, AccountState, RiskState
 
 Floats = NDArray[np.float64]
@@ -39,6 +41,11 @@ class RiskWatcher:
         chosen = limits if limits is not None else RiskLimits.from_yaml(policy_yaml or "")
         self.state = RiskState(chosen, n_accounts)
 
+    def __repr__(self) -> str:
+        watched = [rule for rule in RULES if getattr(self.limits, rule) is not None]
+        n = len(self.state.accounts)
+        return f"{type(self).__name__}({n:,} account{'s' * (n > 1)}, limits: {', '.join(watched) or 'none'})"
+
     @property
     def limits(self) -> RiskLimits:
         return self.state.limits
@@ -52,11 +59,11 @@ class RiskWatcher:
 
     def save(self, path: Path | str) -> None:
         """See `RiskState.save`."""
-        self.state.save(Path(path))
+        self.state.save(path)
 
     def restore(self, path: Path | str) -> None:
         """See `RiskState.restored`."""
-        self.state = self.state.restored(Path(path))
+        self.state = self.state.restored(path)
 
     def _single(self) -> RiskState:
         if len(self.state.accounts) != 1:
@@ -67,7 +74,7 @@ class RiskWatcher:
 
     def _rows(self, states: Floats) -> Floats:
         """`states` as the kernels read them; raises `ValueError` for another shape."""
-        array, n_accounts = np.ascontiguousarray(states, dtype=np.float64), len(self.state.accounts)
+        array, n_accounts = as_numbers("states", states), len(self.state.accounts)
         if array.shape != (n_accounts, N_FIELDS):
             raise ValueError(
                 f"states have shape {array.shape}; expected ({n_accounts}, {N_FIELDS}): "

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.arguments import as_number, as_numbers, require
 from trading_assets.risk.rules import N_RULES, RULES, watches
 from trading_assets.simulation.kernel import ACCOUNT_NAMES, COSTS, PATH
 from trading_assets.simulation.market import Market
@@ -56,6 +57,12 @@ class BacktestResult:
     path: Floats
     use: Floats
     accounts: NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        return (
+            f"BacktestResult({len(self.asked):,} decisions, {len(self.trades):,} round trips, "
+            f"equity {self.equity[-1]:.4g})"
+        )
 
     @cached_property
     def equity(self) -> Floats:
@@ -169,9 +176,12 @@ def backtest(policy: Targets | Decide | Predicts, market: Market) -> BacktestRes
 
     Raises
     ------
+    ArgumentError
+        When `policy` is none of these, `market` is no market, or what was decided is no number.
     ValueError
         When a target is not a number from -1 to 1, or there is not one a decision.
     """
+    require("market", market, Market)
     n, simulator = market.n_decisions, Simulator(market, 1)
     path, use = np.empty((n, len(PATH))), np.empty((n if watches(market.config.risk) else 0, N_RULES))
     if not (callable(policy) or hasattr(policy, "predict")):
@@ -194,7 +204,8 @@ def backtest(policy: Targets | Decide | Predicts, market: Market) -> BacktestRes
 
 
 def _checked(targets: Targets, market: Market) -> Floats:
-    asked = np.array(targets, dtype=np.float64)
+    expected = "targets from -1 to 1, a function of bar and account, or an agent with predict()"
+    asked = as_numbers("policy", targets, expected=expected).copy()
     if asked.shape != (market.n_decisions,):
         raise ValueError(
             f"policy has shape {asked.shape}; expected ({market.n_decisions},): a target for every bar from "
@@ -213,7 +224,9 @@ def _no_target(value: float, bar: int) -> str:
 def _decider(policy: Any, simulator: Simulator) -> Callable[[int, NDArray[np.float32]], float]:
     """From a bar and the whole observation to the target."""
     if not hasattr(policy, "predict"):
-        return lambda t, seen: float(policy(t, seen[-len(ACCOUNT_NAMES) :]))
+        return lambda t, seen: as_number(
+            f"The target decided at bar {t}", policy(t, seen[-len(ACCOUNT_NAMES) :]), "a number from -1 to 1"
+        )
 
     def target_of(action: Any) -> float:
         return float(simulator.targets(np.asarray(action))[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arguments import as_number, as_numbers, require
 from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.simulation.market import Market
 from trading_assets.validation.ties import TIE, first_best
@@ -15,16 +16,20 @@ BAND_WIDTHS = np.linspace(0.0, 0.2, 41)
 
 def buy_and_hold(market: Market) -> BacktestResult:
     """All equity in the asset, without leverage."""
+    require("market", market, Market)
     return backtest(np.full(market.n_decisions, min(1 / market.config.max_leverage, 1.0)), market)
 
 
 def always_flat(market: Market) -> BacktestResult:
     """Nothing ever."""
+    require("market", market, Market)
     return backtest(np.zeros(market.n_decisions), market)
 
 
 def band_targets(probability: Floats, width: float) -> Floats:
     """Long above 1/2 + width, short below 1/2 - width, in between what was held before (at first flat)."""
+    probability = as_numbers("probability", probability)
+    width = as_number("width", width)
     signal = np.where(probability > 0.5 + width, 1.0, np.where(probability < 0.5 - width, -1.0, np.nan))
     last = np.maximum.accumulate(np.where(np.isnan(signal), -1, np.arange(len(signal))))
     return np.where(last >= 0, signal[np.maximum(last, 0)], 0.0)
@@ -32,6 +37,8 @@ def band_targets(probability: Floats, width: float) -> Floats:
 
 def no_trade_band(probability: Floats, width: float, market: Market) -> BacktestResult:
     """Trade the calibrated forecast of every bar, but only where it is surer than `width`."""
+    require("market", market, Market)
+    probability = as_numbers("probability", probability)
     return backtest(band_targets(probability[market.start : market.stop - 1], width), market)
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.arguments import as_numbers, as_whole_number, require
 from trading_assets.config.settings import CostSettings, EnvConfig
-from trading_assets.market.bars import bar_seconds
+from trading_assets.market.bars import bar_seconds, to_matrix
 from trading_assets.risk.market_window import N_UNITS, unit_risk
 from trading_assets.risk.rules import pack_limits, watches_market
 from trading_assets.simulation.kernel import LIQUIDITY, UNIT, VOLATILITY, pack_rules
+
+if TYPE_CHECKING:
+    from trading_assets.features.table import FeatureTable
 
 Floats = NDArray[np.float64]
 Table = NDArray[np.float32]
@@ -49,6 +53,8 @@ class Market:
     """Seconds from a bar's open to its close."""
 
     def __post_init__(self) -> None:
+        for name in ("start", "stop"):
+            as_whole_number(name, getattr(self, name))
         if self.config != self.made_for:
             raise ValueError("A market is made for its configuration; market.under(config) makes another.")
         if self.table.ndim != 2 or len(self.table) != len(self.bars):
@@ -69,11 +75,17 @@ class Market:
                 f"first at bar {first + wrong.argmax()}; begin after the features' warm-up."
             )
 
+    def __repr__(self) -> str:
+        return (
+            f"Market({len(self.bars):,} bars of {self.interval:g} s with {self.table.shape[1]} columns, "
+            f"traded from {self.start:,} to {self.stop - 1:,})"
+        )
+
     @classmethod
     def make(
         cls,
-        bars: Floats,
-        table: Table | None = None,
+        bars: Floats | pd.DataFrame,
+        table: NDArray[np.floating] | pd.DataFrame | FeatureTable | None = None,
         config: EnvConfig | None = None,
         *,
         start: int | None = None,
@@ -81,19 +93,34 @@ class Market:
     ) -> Self:
         """A market of all bars, or of `start` to `stop - 1`; without a table a policy sees its account only.
 
+        Parameters
+        ----------
+        bars : DataFrame or ndarray of shape (n_bars, 7)
+            As from `market.read_bars`, or from `market.bars.to_matrix`.
+        table : FeatureTable, DataFrame or ndarray of shape (n_bars, n_columns), optional
+            What a policy sees of each bar at its close; finite from `start - window + 1` on.
+        config : EnvConfig, optional
+        start, stop : int, optional
+            The first bar at whose close is decided, and the one after the last; by default as many as there
+            are.
+
         Raises
         ------
+        ArgumentError
+            When one of them is something else.
+        MarketError
+            When `bars` is a frame of something else.
         ValueError
             When shapes do not fit, a bar is none (prices, volume, order of time), or the table holds a value
             that is not finite in a bar that a policy would see.
         """
-        config = config or EnvConfig()
-        bars = np.ascontiguousarray(bars, dtype=np.float64)
+        config = EnvConfig() if config is None else config
+        require("config", config, EnvConfig)
+        bars = to_matrix(bars) if isinstance(bars, pd.DataFrame) else as_numbers("bars", bars)
         _check_bars(bars)
-        seen = np.empty((len(bars), 0)) if table is None else table
         return cls(
             bars,
-            np.ascontiguousarray(seen, dtype=np.float32),
+            np.empty((len(bars), 0), dtype=np.float32) if table is None else _table_of(table),
             config,
             _conditions(bars, config),
             config.window - 1 if start is None else start,
@@ -106,9 +133,9 @@ class Market:
         """The same market, traded from the close of bar `start` to that of bar `stop - 1`."""
         return replace(self, start=start, stop=stop)
 
-    def showing(self, table: NDArray[np.floating]) -> Self:
+    def showing(self, table: NDArray[np.floating] | pd.DataFrame | FeatureTable) -> Self:
         """The same market, seen through another table."""
-        return replace(self, table=np.ascontiguousarray(table, dtype=np.float32))
+        return replace(self, table=_table_of(table))
 
     def under(self, config: EnvConfig) -> Self:
         """The same stretch of the same market under another configuration."""
@@ -124,6 +151,11 @@ class Market:
     def n_decisions(self) -> int:
         """Decisions between start and stop: the last one fills at the open of the last bar."""
         return self.stop - self.start - 1
+
+
+def _table_of(table: Any) -> Table:
+    """A feature table, a frame or an array as the array that is seen."""
+    return as_numbers("table", getattr(table, "frame", table), np.float32, expected="a row of numbers a bar")
 
 
 def _check_bars(bars: Floats) -> None:

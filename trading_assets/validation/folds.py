@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from trading_assets.config.settings import Settings
 from trading_assets.features.dataset import Dataset
+from trading_assets.representation import one_line
 from trading_assets.validation.eras import Eras, make_eras
 from trading_assets.validation.splits import PurgedKFold, assert_no_leakage
 
@@ -31,7 +32,12 @@ class Folds:
     eras: Eras
     splits: list[tuple[Rows, Rows]]
 
-    def write(self, folder: Path) -> None:
+    __repr__ = one_line
+
+    def write(self, folder: Path | str) -> None:
+        """Write eras and splits to `folder`, which need not be there yet."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "eras.json").write_text(json.dumps(self.eras.to_json(), indent=1))
         arrays = {}
         for number, (train, test) in enumerate(self.splits):
@@ -39,7 +45,9 @@ class Folds:
         save_file(arrays, folder / "splits.safetensors")
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: Path | str) -> Self:
+        """Read what `write` wrote."""
+        folder = Path(folder)
         arrays = load_file(folder / "splits.safetensors")
         numbers = sorted({name.split(".")[0] for name in arrays})
         splits = [(arrays[f"{n}.train"], arrays[f"{n}.test"]) for n in numbers]

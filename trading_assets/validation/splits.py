@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from inspect import signature
 from itertools import combinations, islice
 from math import comb, lgamma, log
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trading_assets.errors import LeakageError
+from trading_assets.representation import one_line
 from trading_assets.validation._arguments import REAL, check_between_0_and_1, check_whole_number
 from trading_assets.validation._label_spans import (
     Block,
@@ -87,6 +89,10 @@ class PurgedSplitter(ABC):
         self.label_end = label_end
         self.label_horizon = label_horizon
         self.embargo = embargo
+
+    def __repr__(self) -> str:
+        given = {name: getattr(self, name) for name in signature(type(self)).parameters}
+        return one_line(self, {name: value for name, value in given.items() if value is not None})
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """The number of splits; the arguments are there for scikit-learn and ignored."""
