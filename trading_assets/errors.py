@@ -5,7 +5,7 @@ class TradingAssetsError(Exception):
     """Base of all errors raised on purpose; the command line prints its text and no traceback."""
 
 
-class SettingsError(TradingAssetsError):
+class SettingsError(TradingAssetsError, ValueError):
     """A setting is unknown, out of range, or of the wrong type."""
 
 
@@ -40,5 +40,5 @@ class DivergedError(TradingAssetsError):
     """A training whose loss is not finite any more."""
 
 
-class SchemaError(TradingAssetsError):
-    """Columns are missing, extra, or in another order than a model was fitted on."""
+class SchemaError(TradingAssetsError, ValueError):
+    """Columns are missing, extra, or in another order than a model was fitted on; a value cannot be."""

@@ -193,9 +193,9 @@ def _validate(dataset: Dataset) -> None:
     answers = np.unique(dataset.target("direction")[~np.isnan(dataset.target("direction"))])
     if len(answers) < 2:
         raise NotReadyError(
-            f"Not ready: the labels of {len(dataset)} bars have {len(answers)} different answers, and "
-            f"{share_missing(dataset.frame):.0%} have none because the price did not move; training needs "
-            "both answers. Bring more bars, or change labels.horizon."
+            f"Not ready: the labels of {len(dataset)} bars have {len(answers)} different answers; training "
+            f"needs both, and {share_missing(dataset.frame):.0%} have none, where the price did not move. "
+            "Bring more bars, or change labels.horizon."
         )
 
 
