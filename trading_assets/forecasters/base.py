@@ -20,7 +20,13 @@ from trading_assets.errors import SchemaError, SettingsError
 from trading_assets.execution.networks import make_calibrator
 from trading_assets.forecasters.calibration import Calibrator
 from trading_assets.forecasters.folders import read_model, write_model
-from trading_assets.forecasters.inputs import Estimator, require_frame, require_numbers, require_rows
+from trading_assets.forecasters.inputs import (
+    Estimator,
+    require_answers,
+    require_frame,
+    require_numbers,
+    require_rows,
+)
 from trading_assets.forecasters.preprocessing import PreprocessorManager
 
 F32 = NDArray[np.float32]
@@ -198,15 +204,14 @@ class ModelAdapter(Estimator, ABC):
         wrong = (weight < 0) | np.isinf(weight)
         if wrong.any():
             raise SchemaError(f"sample_weight has {int(wrong.sum())} negative or infinite values.")
-        self._check_answers(y[rows])
+        require_answers(y[rows], classes=self.task == "classification")
         rows = rows[(weight[rows] > 0) & _finite(X)[rows].all(axis=1)]
         rows, held_out = self._hold_out(rows, y, end)
         answered = ~np.isnan(y)
         preprocessor = PreprocessorManager(self.settings.preprocessing)
         preprocessor.fit(X, rows[answered[rows]], seen=rows)
         Z = preprocessor.transform(X)
-        complete: NDArray[np.bool_] = np.isfinite(Z).all(axis=1)
-        rows, held_out = rows[complete[rows]], held_out[complete[held_out]]
+        rows, held_out = (part[np.isfinite(Z[part]).all(axis=1)] for part in (rows, held_out))
         self.seed_, self.task_, self.settings_ = self.seed, self.task, self.settings
         self.preprocessor_ = preprocessor
         learnt = rows[answered[rows]]
@@ -314,20 +319,6 @@ class ModelAdapter(Estimator, ABC):
             together.
         """
         return read_model(cls, Path(folder))
-
-    def _check_answers(self, y: Floats) -> None:
-        infinite = int(np.isinf(y).sum())
-        if infinite:
-            raise SchemaError(
-                f"y is infinite in {infinite} of {len(y)} rows; expected finite answers, NaN where one is "
-                "not known."
-            )
-        between = y[(y != np.round(y)) & ~np.isnan(y)]
-        if self.task == "classification" and len(between):
-            raise SchemaError(
-                f"y has {between[0]:g} and {len(between) - 1} more answers that are no classes; expected whole "
-                "numbers. Of values make classes, such as (y > 0), or pass task='regression'."
-            )
 
     def _hold_out(self, rows: Rows, y: Floats, label_end: Floats | None) -> tuple[Rows, Rows]:
         """Training rows and, for early stopping, those of the last share of answers, purged in between."""

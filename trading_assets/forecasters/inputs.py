@@ -88,6 +88,21 @@ def _as_floats(values: Any) -> Floats:
     return array.astype(np.float64)
 
 
+def require_answers(y: Floats, *, classes: bool) -> None:
+    """Raise SchemaError unless the answers that are known are finite, and classes are whole numbers."""
+    infinite = int(np.isinf(y).sum())
+    if infinite:
+        raise SchemaError(
+            f"y is infinite in {infinite} of {len(y)} rows; expected finite answers, NaN where one is not known."
+        )
+    between = y[(y != np.round(y)) & ~np.isnan(y)]
+    if classes and len(between):
+        raise SchemaError(
+            f"y has {between[0]:g} and {len(between) - 1} more answers that are no classes; expected whole "
+            "numbers. Of values make classes, such as (y > 0), or pass task='regression'."
+        )
+
+
 def require_rows(rows: ArrayLike | None, n_rows: int) -> Rows:
     """Positions of rows in order, all of them without any, or a SchemaError unless there are such rows."""
     if rows is None:

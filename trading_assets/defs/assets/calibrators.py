@@ -16,7 +16,7 @@ def _declare(kind: str) -> dg.AssetsDefinition:
         name=f"{kind}_calibrator",
         group="05_calibration",
         category="models",
-        method=2,
+        method=3,
         kinds={"scikitlearn"},
         inputs=("dataset", "cv_folds", f"{kind}_forecaster"),
         settings=("calibration", "costs"),

@@ -27,10 +27,16 @@ def _declare(kind: str) -> dg.AssetsDefinition:
         description=f"{about} Searched where asked for, cross-fitted, fitted on the whole first era.",
         group="04_forecasters",
         category="models",
-        method=2,
+        method=3,
         kinds={"lightgbm" if kind == "lightgbm" else "pytorch"},
         settings=(kind, "seed", "search", "labels.horizon"),
-        checks=(alarms.AUC, alarms.SKILL, alarms.GAP, *([alarms.CONTROL] if kind == CONTROL else [])),
+        checks=(
+            alarms.AUC,
+            alarms.SKILL,
+            alarms.GAP,
+            alarms.SLOPE,
+            *([alarms.CONTROL] if kind == CONTROL else []),
+        ),
     )
     def build(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef) -> Built:
         from trading_assets.config.paths import threads
