@@ -12,8 +12,9 @@ from trading_assets.config import Settings
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import OUT_OF_FOLD, alarms, forecaster_class, load_forecaster
 from trading_assets.forecasters.base import ModelAdapter
-from trading_assets.forecasters.calibration import CALIBRATORS, choose_calibrator
+from trading_assets.forecasters.calibration import CALIBRATORS, choose_calibrator, slope_t
 from trading_assets.forecasters.crossfit import cross_fit, score
+from trading_assets.forecasters.lightgbm import LightGBMForecaster
 from trading_assets.forecasters.stage1_training import (
     FittedForecaster,
     calibrate_forecaster,
@@ -104,8 +105,20 @@ def test_the_positive_control_forecasts_high_variance_on_the_same_folds(
     assert fitted.checks[alarms.CONTROL].passed == (made.score["AUC"] >= 0.65)
     bare = fit()
     assert alarms.CONTROL not in bare.checks and "control: high-variance AUC" not in bare.numbers
-    assert set(bare.checks) == {alarms.AUC, alarms.SKILL, alarms.GAP}
+    assert set(bare.checks) == {alarms.AUC, alarms.SKILL, alarms.GAP, alarms.SLOPE}
     assert bare.numbers.items() <= fitted.numbers.items()
+
+
+def test_a_forecaster_of_the_opposite_answers_rings(
+    fitted: FittedForecaster, stage1_settings: Settings, fit: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = fitted.out_of_fold.frame
+    t = slope_t(frame["p"], frame["y"], frame["fold"], overlap=stage1_settings.labels.horizon)
+    assert fitted.numbers["out-of-fold slope (t)"] == t > 3
+    assert fitted.checks[alarms.SLOPE].passed
+    predict = LightGBMForecaster._predict
+    monkeypatch.setattr(LightGBMForecaster, "_predict", lambda model, Z: -predict(model, Z))
+    assert not fit().checks[alarms.SLOPE].passed
 
 
 def test_alarms_know_the_horizon_of_the_labels(fit: Fit, stage1_settings: Settings) -> None:
