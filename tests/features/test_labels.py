@@ -731,7 +731,11 @@ def sliding_window(path: NDArray[np.int64]) -> NDArray[np.int64]:
 paths = st.one_of(
     st.builds(random_bars, st.just(120), st.integers(0, 10_000), st.sampled_from([0.0, 0.02])),
     st.builds(
-        tick_bars, st.just(120), st.integers(0, 10_000), st.sampled_from([0.01, 0.5]), st.sampled_from([0, 0.4])
+        tick_bars,
+        st.just(120),
+        st.integers(0, 10_000),
+        st.sampled_from([0.01, 0.5]),
+        st.sampled_from([0, 0.4]),
     ),
 )
 

@@ -233,6 +233,19 @@ def test_outcomes_and_weights_that_cannot_be_are_refused(kind, spoil, message: s
         kind().fit(p, *spoil(y, np.ones(100)))
 
 
+@pytest.mark.parametrize("name", ["p", "y", "sample_weight"])
+@pytest.mark.parametrize(("value", "shown"), [("high", "'high'"), ("1", "'1'"), (None, "None")])
+def test_what_is_no_number_is_refused_by_name(kind, name: str, value, shown: str):
+    p, y = too_sure(kind, 100)
+    given = {"p": p, "y": y, "sample_weight": np.ones(100)}
+    given[name] = value if value is None else np.full(given[name].shape, value)
+    if (name, value) == ("sample_weight", None):
+        kind().fit(**given)
+        return
+    with pytest.raises(ValueError, match=f"{name} has {shown}, which is no number"):
+        kind().fit(**given)
+
+
 def test_no_rows_at_all_are_refused(kind):
     p, _ = too_sure(kind, 100)
     with pytest.raises(ValueError, match="p has 0 rows"):

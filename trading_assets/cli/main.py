@@ -1,7 +1,6 @@
 """`trading-assets`: parse the arguments, run the command, turn mistakes into one line."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path

@@ -211,7 +211,9 @@ def meta_labels(
         events=np.flatnonzero(side[: len(bars)]),
         side=side,
     )
-    return Events(touched.position, _is_up(touched.value), touched.value, touched.label_start, touched.label_end)
+    return Events(
+        touched.position, _is_up(touched.value), touched.value, touched.label_start, touched.label_end
+    )
 
 
 def trend_scanning(bars: Floats, *, horizons: tuple[int, ...], events: Rows | None = None) -> Events:

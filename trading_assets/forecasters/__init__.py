@@ -45,6 +45,7 @@ __getattr__ = lazy_exports(
         "crossfit": ("OutOfFold", "cross_fit"),
         "devices": ("DeviceManager",),
         "gru": ("GRUForecaster",),
+        "inputs": ("NotFittedError",),
         "importance": ("integrated_gradients", "permutation_importance", "shap_importance"),
         "lightgbm": ("LightGBMForecaster",),
         "preprocessing": ("PreprocessorManager", "RobustScaler"),

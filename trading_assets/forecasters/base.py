@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError
+from sklearn.base import BaseEstimator
 
 from trading_assets.config.settings import ForecasterSettings
 from trading_assets.errors import SchemaError, SettingsError
@@ -65,7 +66,7 @@ class TrainingData:
         return rows[np.isfinite(self.y[rows])]
 
 
-class ModelAdapter(Estimator, ABC):
+class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
     """A forecaster with scikit-learn's protocol, for rows that are consecutive bars.
 
     Parameters
@@ -151,6 +152,11 @@ class ModelAdapter(Estimator, ABC):
 
     def __sklearn_is_fitted__(self) -> bool:
         return "training_" in vars(self)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "classifier" if self.task == "classification" else "regressor"
+        return tags
 
     def clone(self) -> Self:
         """An unfitted copy."""

@@ -20,7 +20,7 @@ from trading_assets.forecasters.calibration_error import (
     require_weights,
     require_within,
 )
-from trading_assets.forecasters.inputs import Estimator
+from trading_assets.forecasters.inputs import Estimator, as_numbers
 from trading_assets.forecasters.logistic import minimise, rising_logistic
 
 Floats = NDArray[np.float64]
@@ -151,7 +151,7 @@ class TemperatureCalibrator(Calibrator):
     keys = frozenset({"a"})
 
     def _require(self, p: ArrayLike) -> Floats:
-        p = np.asarray(p, dtype=np.float64)
+        p = as_numbers("p", p)
         if p.ndim != 2 or p.shape[1] < 3:
             raise ValueError(
                 f"p has shape {p.shape}; expected (n, n_classes) with three classes or more. "
@@ -214,8 +214,8 @@ def calibrator_from_json(tree: Mapping[str, Any]) -> Calibrator:
         )
     if not _keeps_order(kind, tree):
         raise ValueError(
-            f"A {kind.method} calibrator never turns a forecast round, and this one does, or has numbers that "
-            "are none; fit it again."
+            f"A {kind.method} calibrator never turns a forecast round, and this one does, or has what is no "
+            "number; fit it again."
         )
     calibrator = kind()
     calibrator.parameters_ = {name: deepcopy(tree[name]) for name in tree if name in kind.keys}
@@ -227,7 +227,7 @@ def _keeps_order(kind: type[Calibrator], tree: Mapping[str, Any]) -> bool:
     if kind is IsotonicCalibrator:
         x, y = np.array(tree["x"], dtype=np.float64), np.array(tree["y"], dtype=np.float64)
         rises = bool((np.diff(x) > 0).all() and (np.diff(y) >= 0).all())
-        return len(x) == len(y) > 0 and rises and 0 <= y[0] and y[-1] <= 1
+        return len(x) == len(y) > 0 and rises and y[0] >= 0 and y[-1] <= 1
     values = {name: float(tree[name]) for name in kind.keys}
     return bool(np.isfinite(list(values.values())).all()) and min(values["a"], values.get("b", 0.0)) >= 0
 
@@ -337,7 +337,7 @@ def platt_scaling(
 
     Logistic regression without a penalty on smoothed targets: (n_up + 1) / (n_up + 2) for 1 and
     1 / (n_down + 2) for 0, counts being sums of weights. Platt's own A and B are the negatives. Where higher
-    scores went with fewer ups the slope is 0: that is chance or a mistake, and no forecast to be turned round.
+    scores went with fewer ups the slope is 0: that is chance or a mistake, and no reason to turn them round.
 
     Parameters
     ----------
@@ -347,7 +347,7 @@ def platt_scaling(
         0 or 1, both present.
     sample_weight : array of shape (n,), optional
     """
-    scores = np.asarray(scores, dtype=np.float64)
+    scores = as_numbers("scores", scores)
     if scores.ndim != 1 or not np.isfinite(scores).all():
         raise ValueError(
             f"scores have shape {scores.shape}; expected (n,), all finite. Leave out the others."

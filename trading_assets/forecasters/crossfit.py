@@ -114,8 +114,8 @@ def fit_fold(
     test = test[np.isfinite(y[test]) & (test >= complete + model.preprocessor_.lookback)]
     if not len(test):
         raise NotReadyError(
-            f"The test rows of a fold, {split[1][0]} to {split[1][-1]}, have no answer: the price did not move "
-            "or features warm up. Use fewer folds or more bars."
+            f"The test rows of a fold, {split[1][0]} to {split[1][-1]}, have no answer: the price did not "
+            "move, or features warm up. Use fewer folds or more bars."
         )
     answers = y[test]
     if model.task_ == "classification":

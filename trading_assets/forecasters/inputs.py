@@ -1,9 +1,10 @@
-"""What estimators are given, checked before anything is learnt. Every error is of scikit-learn's kind, too."""
+"""What estimators are given, checked before anything is learnt; errors are of scikit-learn's kinds, too."""
 
 from __future__ import annotations
 
 import inspect
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,11 +23,14 @@ class NotFittedError(SchemaError, exceptions.NotFittedError):  # type: ignore[mi
 
 
 class Estimator:
-    """Has attributes that are declared in its class and set by fitting; until then they are `NotFittedError`."""
+    """Has attributes that its class declares and fitting sets; until then they raise `NotFittedError`."""
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
+            found = inspect.getattr_static(type(self), name, None)
+            if isinstance(found, property):
+                return found.fget(self)  # for the error of what it is made of, which led here
             if any(name in inspect.get_annotations(kind) for kind in type(self).__mro__):
                 raise NotFittedError(f"This {type(self).__name__} was not fitted; call fit first.")
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
@@ -53,14 +57,7 @@ def require_numbers(name: str, values: ArrayLike | None, n_rows: int) -> Floats:
     SchemaError
         When values are no numbers or infinite, or not one a row.
     """
-    try:
-        numbers = _as_floats(values)
-    except (TypeError, ValueError):
-        shown = np.asarray(values, dtype=object).ravel()[:1]
-        raise SchemaError(
-            f"{name} has {shown[0] if len(shown) else values!r}, which is no number; expected one number a "
-            "row, NaN where it is not known. Of texts make classes: (y == 'up').astype(float)."
-        ) from None
+    numbers = as_numbers(name, values)
     if numbers.ndim == 2 and numbers.shape[1] == 1:
         warnings.warn(
             f"{name} is a column of shape {numbers.shape}; expected ({len(numbers)},): pass {name}.ravel().",
@@ -75,17 +72,21 @@ def require_numbers(name: str, values: ArrayLike | None, n_rows: int) -> Floats:
     return numbers
 
 
-def _as_floats(values: Any) -> Floats:
-    if values is None:
-        raise TypeError
+def as_numbers(name: str, values: ArrayLike | None) -> Floats:
+    """`values` as float64 of their shape, or a SchemaError where they are no numbers."""
     if isinstance(values, pd.Series) and pd.api.types.is_numeric_dtype(values):
         values = values.to_numpy(dtype=np.float64, na_value=np.nan)
     array = np.asarray(values)
-    if array.dtype.kind not in "biufO":
-        raise TypeError
-    if array.dtype.kind == "O" and any(isinstance(value, str) for value in array.ravel()):
-        raise TypeError  # "1" would become 1.0
-    return array.astype(np.float64)
+    # Text that reads as a number is text: "1" would become 1.0.
+    texts = [value for value in array.ravel() if isinstance(value, str)] if array.dtype.kind == "O" else []
+    if values is not None and array.dtype.kind in "biufO" and not texts:
+        with suppress(TypeError, ValueError):
+            return array.astype(np.float64, copy=False)
+    first = next(iter([*texts, *array.ravel()[:1].tolist()]), None)
+    raise SchemaError(
+        f"{name} has {first!r}, which is no number; expected numbers, NaN where one is not known. "
+        "Of texts make classes: (y == 'up').astype(float)."
+    )
 
 
 def require_answers(y: Floats, *, classes: bool) -> None:
@@ -93,7 +94,8 @@ def require_answers(y: Floats, *, classes: bool) -> None:
     infinite = int(np.isinf(y).sum())
     if infinite:
         raise SchemaError(
-            f"y is infinite in {infinite} of {len(y)} rows; expected finite answers, NaN where one is not known."
+            f"y is infinite in {infinite} of {len(y)} rows; expected finite answers, NaN where one is not "
+            "known."
         )
     between = y[(y != np.round(y)) & ~np.isnan(y)]
     if classes and len(between):
@@ -114,9 +116,7 @@ def require_rows(rows: ArrayLike | None, n_rows: int) -> Rows:
             "Of a mask pass np.flatnonzero(mask)."
         )
     if len(found) and not 0 <= found.min() <= found.max() < n_rows:
-        raise SchemaError(
-            f"rows has positions {found.min()} to {found.max()}; X has rows 0 to {n_rows - 1}."
-        )
+        raise SchemaError(f"rows has positions {found.min()} to {found.max()}; X has rows 0 to {n_rows - 1}.")
     ordered = np.unique(found).astype(np.int64)
     if len(ordered) < len(found):
         raise SchemaError(
