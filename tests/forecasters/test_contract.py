@@ -472,13 +472,15 @@ def test_bars_without_an_answer_amid_others_break_no_sequence(kind: str, pipelin
     """Every fifth price did not move: no stretch of answers is as long as a chunk, nor as a window."""
     y = answers("two classes")
     y[::5] = np.nan
+    weight = np.where(np.isnan(y), np.nan, 1.0)  # as label tables have it
     settings = {"preprocessing": PIPELINES[pipeline]}
     if kind in SEQUENCES:
         settings |= {"steps": 120, "dropout": 0.0, "learning_rate": 0.03}
-    model = make(kind, **settings).fit(X, y)
+    model = make(kind, **settings).fit(X, y, sample_weight=weight)
     truth = answers("two classes")[4:]
     assert roc_auc_score(truth, model.predict_proba(X)[4:, 1]) > 0.95
-    stopped = stopping(kind, preprocessing=PIPELINES[pipeline]).fit(X, y, label_end=np.arange(N))
+    stopped = stopping(kind, preprocessing=PIPELINES[pipeline])
+    stopped.fit(X, y, sample_weight=weight, label_end=np.arange(N))
     assert 0 < length(stopped) <= 60
 
 

@@ -123,6 +123,7 @@ def test_a_seed_that_is_none_is_refused(kind: str, seed: Any):
         (lambda y: pd.Series(np.where(y > 0, "up", "down"), dtype="category"), "which is no number"),
         (lambda y: pd.Series(pd.to_datetime(y, unit="D")), "which is no number"),
         (lambda y: y + 1j, "which is no number"),
+        (lambda y: [[0, 1], [1]], r"y has \[0, 1\], which is no number"),
         (lambda y: None, "y has None, which is no number; expected numbers"),
         (lambda y: 1.0, r"y has shape \(\); expected \(600,\)"),
         (lambda y: np.column_stack([y, y]), r"y has shape \(600, 2\); expected \(600,\): one number a row"),
@@ -250,6 +251,14 @@ def test_columns_may_have_any_names(kind: str, names: list[Any], tmp_path: Path)
     folds = cross_fit(lambda: make(kind), X, y, list(PurgedKFold(2, label_horizon=1).split(X)))
     for way in importances(loaded, folds, X).values():
         assert list(way) == names
+
+
+def test_names_that_a_folder_could_not_keep_are_refused(kind: str):
+    X = features()
+    for names in ([("return", i) for i in range(5)], list(pd.date_range("2024-01-01", periods=5))):
+        named = X.set_axis(pd.Index(names, tupleize_cols=False), axis=1)
+        with pytest.raises(SchemaError, match=r"neither text nor numbers: .*; rename them"):
+            make(kind).fit(named, answers("two classes"))
 
 
 # Folders

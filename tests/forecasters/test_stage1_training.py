@@ -13,7 +13,7 @@ from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import OUT_OF_FOLD, alarms, forecaster_class, load_forecaster
 from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.calibration import CALIBRATORS, choose_calibrator, slope_t
-from trading_assets.forecasters.crossfit import cross_fit, score
+from trading_assets.forecasters.crossfit import cross_fit, predict_block, score
 from trading_assets.forecasters.lightgbm import LightGBMForecaster
 from trading_assets.forecasters.stage1_training import (
     FittedForecaster,
@@ -165,6 +165,28 @@ def test_an_interrupted_training_goes_on_and_comes_out_the_same(
     assert resumed.numbers == whole.numbers and resumed.importance == whole.importance
     for name, value in whole.model.weights().items():  # type: ignore[attr-defined]
         assert np.array_equal(value, resumed.model.weights()[name]), name  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "gru"])
+def test_bars_whose_price_did_not_move_are_neither_fitted_nor_scored(
+    dataset: Dataset, stage1_folders: tuple[Path, Path], stage1_settings: Settings, tmp_path: Path, kind: str
+) -> None:
+    """Every seventh of them: no stretch of labels is as long as a sequence."""
+    frame = dataset.frame.copy()
+    frame.loc[::7, ["direction", "weight"]] = np.nan
+    still = Dataset(frame, dataset.feature_names, dataset.warm_up)
+    still.write(tmp_path)
+    model = forecaster_class(kind)(0, **getattr(stage1_settings, kind).model_dump())
+    made = fit_forecaster(model, tmp_path, stage1_folders[1], stage1_settings)
+    known = np.isfinite(still.target("direction"))
+    assert known[made.out_of_fold.frame["row"]].all()
+    rows = Folds.read(stage1_folders[1]).eras.agent_train.rows
+    p = predict_block(made.model, still.features, np.arange(rows.start, rows.stop))[:, 1]
+    expected = score(still.target("direction")[rows][known[rows]], p[known[rows]])
+    assert made.numbers["next-era AUC"] == expected["AUC"] > 0.5
+    made.write(tmp_path)
+    calibrated = calibrate(tmp_path, (tmp_path, stage1_folders[1]), stage1_settings)
+    assert np.isfinite(np.concatenate(calibrated.validation)).all()
 
 
 # --- searching

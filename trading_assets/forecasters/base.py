@@ -142,12 +142,8 @@ class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
     def set_params(self, **parameters: Any) -> Self:
         """Change constructor arguments, for the next fit; what was fitted goes on as it was fitted."""
         other = type(self)(**{**self.get_params(), **parameters})
-        self.seed, self.task, self.settings, self._given = (
-            other.seed,
-            other.task,
-            other.settings,
-            other._given,
-        )
+        for name in ("seed", "task", "settings", "_given"):
+            setattr(self, name, getattr(other, name))
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -190,7 +186,7 @@ class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
             Classes, which are whole numbers, or values; NaN where the answer is not known. Such a bar is
             not learnt, yet sequences reach over it.
         sample_weight : array-like of shape (n_bars,), optional
-            How much each bar counts; only ratios matter.
+            How much each bar counts; only ratios matter. One with an answer and no weight is as one left out.
         rows : ndarray of int, optional
             The bars that may be learnt from; all without it. Sequences do not reach over a hole.
         label_end : ndarray of int of shape (n_bars,), optional
@@ -211,9 +207,10 @@ class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
         if wrong.any():
             raise SchemaError(f"sample_weight has {int(wrong.sum())} negative or infinite values.")
         require_answers(y[rows], classes=self.task == "classification")
-        rows = rows[(weight[rows] > 0) & _finite(X)[rows].all(axis=1)]
-        rows, held_out = self._hold_out(rows, y, end)
         answered = ~np.isnan(y)
+        wanted = (weight > 0) | ~answered  # a missing label has no weight
+        rows = rows[wanted[rows] & _finite(X)[rows].all(axis=1)]
+        rows, held_out = self._hold_out(rows, y, end)
         preprocessor = PreprocessorManager(self.settings.preprocessing)
         preprocessor.fit(X, rows[answered[rows]], seen=rows)
         Z = preprocessor.transform(X)

@@ -55,7 +55,7 @@ def require_numbers(name: str, values: ArrayLike | None, n_rows: int) -> Floats:
     Raises
     ------
     SchemaError
-        When values are no numbers or infinite, or not one a row.
+        When values are no numbers, or not one a row.
     """
     numbers = as_numbers(name, values)
     if numbers.ndim == 2 and numbers.shape[1] == 1:
@@ -76,7 +76,10 @@ def as_numbers(name: str, values: ArrayLike | None) -> Floats:
     """`values` as float64 of their shape, or a SchemaError where they are no numbers."""
     if isinstance(values, pd.Series) and pd.api.types.is_numeric_dtype(values):
         values = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of unequal length
+        array = np.asarray(values, dtype=object)
     # Text that reads as a number is text: "1" would become 1.0.
     texts = [value for value in array.ravel() if isinstance(value, str)] if array.dtype.kind == "O" else []
     if values is not None and array.dtype.kind in "biufO" and not texts:

@@ -307,6 +307,9 @@ def _require_numbers(X: pd.DataFrame) -> list[str]:
     """The columns of a table that can be fitted on."""
     names = list(dict.fromkeys(X.columns))
     check_columns(names, X)
+    odd = [f"{name!r}" for name in names if not isinstance(name, str | int | float)]
+    if odd:
+        raise SchemaError(f"Columns whose names are neither text nor numbers: {_listed(odd)}; rename them.")
     other = [f"'{name}' is {X[name].dtype}" for name in names if not pd.api.types.is_numeric_dtype(X[name])]
     if other:
         raise SchemaError(f"Columns that are no numbers: {_listed(other)}; drop or convert them.")
