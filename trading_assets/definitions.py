@@ -10,6 +10,9 @@ from trading_assets.defs.jobs import rank, refresh, retrain, train_all
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.schedules import weekly_schedule
 from trading_assets.defs.sensors import new_bars_sensor, retrain_sensor
+from trading_assets.processes import prepare_openmp
+
+prepare_openmp()  # here: a server of Dagster's or a run of its own begins with this module
 
 ASSETS = [
     assets.bars.bars,

@@ -9,7 +9,7 @@ class ArgumentError(TradingAssetsError, TypeError, ValueError):
     """A function was given what it cannot work with: of another type, or text where a number belongs."""
 
 
-class SettingsError(TradingAssetsError):
+class SettingsError(TradingAssetsError, ValueError):
     """A setting is unknown, out of range, or of the wrong type."""
 
 
@@ -44,5 +44,5 @@ class DivergedError(TradingAssetsError):
     """A training whose loss is not finite any more."""
 
 
-class SchemaError(TradingAssetsError):
-    """Columns are missing, extra, or in another order than a model was fitted on."""
+class SchemaError(TradingAssetsError, ValueError):
+    """Columns are missing, extra, or in another order than a model was fitted on; a value cannot be."""

@@ -1,5 +1,6 @@
 """Inference in plain numpy against the libraries that the networks were trained with."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from trading_assets.bundles.graph import PolicyGraph, example_inputs, to_onnx, t
 from trading_assets.config.settings import CNNLSTMSettings, GRUSettings
 from trading_assets.errors import ArtifactError
 from trading_assets.execution.networks import (
+    BLOCK,
     GRU,
     PROBABILITIES,
     ActorNet,
@@ -189,6 +191,20 @@ def test_trees_take_the_side_that_lightgbm_takes_on_a_threshold(models, features
     network = Trees(arrays)
     expected = trees.booster_.predict(z, raw_score=True)
     np.testing.assert_allclose(network.batch(z), expected, rtol=0, atol=1e-12)
+
+
+def test_many_rows_are_scored_as_each_of_them_and_take_no_more_memory_than_a_few(models, features):
+    network = Trees(models["lightgbm"].trees())
+    z = models["lightgbm"].preprocessor_.transform(features.dropna())
+    many = np.random.default_rng(0).permutation(np.concatenate([z] * 6))[: 9 * BLOCK + 7]
+    peaks = []
+    for n in (BLOCK, len(many)):
+        tracemalloc.start()
+        scores = network.batch(many[:n])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    np.testing.assert_array_equal(scores, [network(row) for row in many])
+    assert peaks[1] - scores.nbytes < 1.2 * peaks[0]
 
 
 def test_a_value_on_a_threshold_goes_left():

@@ -270,6 +270,16 @@ def test_the_description_has_span_and_balance(data: Dataset, parts: Tables) -> N
     assert described["last bar"] == str(parts[0]["timestamp"].iloc[END - 1])
     assert described["up labels"] == pytest.approx(parts[2]["direction"][: END - 24].mean())
     assert described["class balance"] == "even"
+    assert described["labels without a direction (share)"] == 0
+
+
+def test_the_description_has_the_share_of_labels_whose_price_did_not_move(parts: Tables) -> None:
+    """Only of labels whose bars are all there; what is not known yet is no share of it."""
+    bars, features, labels = parts
+    direction = labels["direction"].where(labels.index % 5 > 0)
+    described = describe(joined((bars, features, labels.assign(direction=direction))))
+    assert described["labels without a direction (share)"] == pytest.approx(0.2, abs=1e-3)
+    assert described["labelled rows"] == pytest.approx(0.8 * (END - 24), abs=1)
 
 
 def test_a_lopsided_dataset_says_so(parts: Tables) -> None:

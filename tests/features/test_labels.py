@@ -90,9 +90,9 @@ def test_the_forward_return_enters_at_the_next_open_and_leaves_h_opens_later() -
     np.testing.assert_array_equal(forward_return(bars_of(opens), 2), two.forward_return)
 
 
-def test_the_direction_is_up_only_where_the_forward_return_is_positive() -> None:
+def test_the_direction_is_the_sign_of_the_forward_return_and_missing_where_there_is_none() -> None:
     direction = labels_of(bars_of([7.0, 100.0, 110.0, 99.0, 99.0, 50.0])).direction
-    np.testing.assert_array_equal(direction, [1, 0, 0, 0, NAN, NAN])
+    np.testing.assert_array_equal(direction, [1, 0, NAN, 0, NAN, NAN])
 
 
 def test_closes_do_not_decide_the_direction() -> None:
@@ -176,7 +176,10 @@ ASKED = 40
 
 
 def path_after(*bars: tuple[float, float, float, float]) -> tuple[Floats, float]:
-    """Bars that swing by 1 % up to `ASKED`, then those given; and the deviation over 4 bars known there."""
+    """Bars that swing by 1 % up to `ASKED`, then those given; and the deviation over 4 bars known there.
+
+    The deviation is one of log returns.
+    """
     closes = [CALM * (1.01 if i % 2 else 1.0) for i in range(ASKED + 1)]
     matrix = bars_of(closes + [bar[0] for bar in bars], closes + [bar[3] for bar in bars])
     matrix[ASKED + 1 :, HIGH] = [bar[1] for bar in bars]
@@ -209,24 +212,24 @@ def test_the_volatility_target_is_the_ewma_of_squared_returns_up_to_the_bar() ->
 def test_what_rises_to_its_barrier_first_is_a_profit_at_the_barrier() -> None:
     bars, deviation = path_after(QUIET, (100.0, 103.0, 99.9, 102.0), (102.0, 102.0, 90.0, 90.0), QUIET, QUIET)
     assert 0.015 < deviation < 0.025
-    assert asked(bars) == (1.0, pytest.approx(deviation), 2)
+    assert asked(bars) == (1.0, pytest.approx(np.expm1(deviation)), 2)
 
 
 def test_what_falls_to_its_stop_first_is_a_loss_at_the_stop() -> None:
     bars, deviation = path_after(QUIET, (100.0, 100.1, 97.0, 98.0), (98.0, 110.0, 98.0, 110.0), QUIET, QUIET)
-    assert asked(bars) == (-1.0, pytest.approx(-deviation), 2)
-    assert asked(bars, stop=0.5) == (-1.0, pytest.approx(-deviation / 2), 2)
+    assert asked(bars) == (-1.0, pytest.approx(np.expm1(-deviation)), 2)
+    assert asked(bars, stop=0.5) == (-1.0, pytest.approx(np.expm1(-deviation / 2)), 2)
 
 
 def test_a_bar_that_reaches_both_barriers_counts_as_a_stop() -> None:
     bars, deviation = path_after(QUIET, QUIET, (100.0, 110.0, 90.0, 100.0), QUIET, QUIET)
-    assert asked(bars) == (-1.0, pytest.approx(-deviation), 3)
-    assert asked(bars, side=-1.0) == (-1.0, pytest.approx(-deviation), 3)
+    assert asked(bars) == (-1.0, pytest.approx(np.expm1(-deviation)), 3)
+    assert asked(bars, side=-1.0) == (-1.0, pytest.approx(-np.expm1(deviation)), 3)
 
 
 def test_the_bar_of_entry_can_stop_already() -> None:
     bars, deviation = path_after((100.0, 110.0, 90.0, 100.0), QUIET, QUIET, QUIET, QUIET)
-    assert asked(bars) == (-1.0, pytest.approx(-deviation), 1)
+    assert asked(bars) == (-1.0, pytest.approx(np.expm1(-deviation)), 1)
 
 
 @pytest.mark.parametrize(
@@ -271,15 +274,14 @@ def test_what_is_not_decided_at_the_last_bar_is_nan_and_ends_with_its_horizon(n_
 
 def test_a_touch_decides_although_the_horizon_is_not_over() -> None:
     bars, deviation = path_after(QUIET, (100.0, 103.0, 99.9, 102.0))
-    assert asked(bars) == (1.0, pytest.approx(deviation), 2)
+    assert asked(bars) == (1.0, pytest.approx(np.expm1(deviation)), 2)
 
 
 def test_a_short_position_is_a_long_one_in_the_mirror() -> None:
-    """The reciprocal of every price, with the profit as a log return: fills swap, outcomes stay."""
     bars, deviation = path_after(QUIET, (100.0, 100.1, 97.0, 98.0), QUIET, QUIET, QUIET)
-    assert asked(bars, side=-1.0) == (1.0, pytest.approx(deviation), 2)
+    assert asked(bars, side=-1.0) == (1.0, pytest.approx(-np.expm1(-deviation)), 2)
     bars, deviation = path_after(QUIET, (100.0, 103.0, 99.9, 102.0), QUIET, QUIET, QUIET)
-    assert asked(bars, side=-1.0) == (-1.0, pytest.approx(-deviation), 2)
+    assert asked(bars, side=-1.0) == (-1.0, pytest.approx(-np.expm1(deviation)), 2)
 
 
 def slow_barriers(
@@ -291,7 +293,8 @@ def slow_barriers(
     for t in range(len(bars)):
         outcome, exit_price, end = NAN, NAN, t + 1 + horizon
         entry = bars[t + 1, OPEN] if t + 1 < len(bars) else NAN
-        best, worst = entry * (1 + side * take * deviation[t]), entry * (1 - side * stop * deviation[t])
+        best = entry * np.exp(side * take * deviation[t])
+        worst = entry * np.exp(-side * stop * deviation[t])
         for j in range(t + 1, min(t + 1 + horizon, len(bars))):
             at_open = bars[j, OPEN]
             furthest, nearest = (bars[j, HIGH], bars[j, LOW]) if side > 0 else (bars[j, LOW], bars[j, HIGH])
@@ -382,6 +385,8 @@ def test_a_meta_label_says_whether_the_side_earned_something() -> None:
     known = np.isfinite(found.value)
     np.testing.assert_array_equal(found.outcome[known], found.value[known] > 0)
     assert np.isnan(found.outcome[~known]).all() and 0 < (~known).sum() <= 9
+    still = meta_labels(bars_of([100.0] * 30), side[:30], horizon=8, profit_taking=1.5, stop_loss=1)
+    assert np.isnan(still.outcome).all() and (still.value[:10] == 0).all()
 
 
 def test_a_side_for_other_bars_or_of_half_a_position_is_refused() -> None:
@@ -654,7 +659,9 @@ def test_folds_of_sampled_events_leak_nothing(hourly: SyntheticMarket, name: str
 def test_a_horizon_of_one_bar_makes_a_table_of_every_kind(hourly: SyntheticMarket) -> None:
     for kind in KINDS:
         table = label_table(hourly.bars, settings_of(1, 1, 2, kind))
-        assert table["direction"][:1_400].notna().all()
+        # Within one bar a price often reaches either barrier, in an order that the bar does not tell.
+        least = 0.6 if kind == "triple_barrier" else 1.0
+        assert table["direction"][:1_400].notna().mean() >= least
 
 
 def test_settings_that_a_kind_does_not_read_change_nothing_in_it(hourly: SyntheticMarket) -> None:
@@ -712,3 +719,118 @@ def test_the_end_of_the_direction_is_its_own_and_never_beyond_the_label_s() -> N
     chosen = settings_of(5, 24, 100, "triple_barrier")
     touched = triple_barrier(bars, horizon=5, profit_taking=chosen.profit_taking, stop_loss=chosen.stop_loss)
     np.testing.assert_array_equal(make_labels(bars, chosen).direction_end, touched.label_end)
+
+
+# --- 1 / price, and prices that do not move
+
+
+def reciprocal(bars: Floats) -> Floats:
+    """The same market quoted the other way round."""
+    turned = bars.copy()
+    turned[:, OPEN : CLOSE + 1] = 1 / bars[:, [OPEN, LOW, HIGH, CLOSE]]
+    return turned
+
+
+def tick_bars(n: int, seed: int, tick: float, halted: float = 0.0) -> Floats:
+    """A symmetric walk of whole ticks around 100 that often stands still; with `halted` for stretches too."""
+    rng = np.random.default_rng(seed)
+    moves = rng.choice([-1, 0, 0, 0, 1], (n, 4)) * (rng.random((n // 10 + 1, 1)).repeat(10, 0)[:n] >= halted)
+    path = np.concatenate([[0], moves.ravel()]).cumsum()
+    prices = 100 + tick * sliding_window(path)
+    bars = bars_of(prices[:, 0].tolist(), prices[:, -1].tolist())
+    bars[:, HIGH], bars[:, LOW] = prices.max(axis=1), prices.min(axis=1)
+    return bars
+
+
+def sliding_window(path: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Five prices a bar, the last of one being the first of the next."""
+    return np.lib.stride_tricks.sliding_window_view(path, 5)[::4]
+
+
+paths = st.one_of(
+    st.builds(random_bars, st.just(120), st.integers(0, 10_000), st.sampled_from([0.0, 0.02])),
+    st.builds(
+        tick_bars,
+        st.just(120),
+        st.integers(0, 10_000),
+        st.sampled_from([0.01, 0.5]),
+        st.sampled_from([0, 0.4]),
+    ),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None)
+@given(bars=paths, horizon=st.integers(1, 12), take=st.floats(0.3, 2), stop=st.floats(0.3, 2))
+def test_the_direction_of_one_over_the_price_is_the_opposite_wherever_there_is_one(
+    kind: str, bars: Floats, horizon: int, take: float, stop: float
+) -> None:
+    """The barrier above the one is the barrier below the other: the distances change places."""
+    chosen = settings_of(horizon, 3, 9, kind)
+    own = chosen.model_copy(update={"profit_taking": take, "stop_loss": stop})
+    turned = chosen.model_copy(update={"profit_taking": stop, "stop_loss": take})
+    labels, other = make_labels(bars, own), make_labels(reciprocal(bars), turned)
+    np.testing.assert_array_equal(other.direction, 1 - labels.direction)
+    np.testing.assert_array_equal(other.high_variance, labels.high_variance)
+    np.testing.assert_array_equal(other.label_end, labels.label_end)
+
+
+@settings(deadline=None)
+@given(bars=paths, horizon=st.integers(1, 12), take=st.floats(0.3, 2), stop=st.floats(0.3, 2))
+def test_a_long_position_in_the_price_is_a_short_one_in_one_over_the_price(
+    bars: Floats, horizon: int, take: float, stop: float
+) -> None:
+    side = np.random.default_rng(0).choice([-1.0, 0.0, 1.0], len(bars))
+    chosen = {"horizon": horizon, "profit_taking": take, "stop_loss": stop}
+    one, other = meta_labels(bars, side, **chosen), meta_labels(reciprocal(bars), -side, **chosen)
+    np.testing.assert_array_equal(one.outcome, other.outcome)
+    np.testing.assert_array_equal(one.label_end, other.label_end)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_market_that_halts_has_no_labels_until_one_reaches_beyond_the_halt(kind: str) -> None:
+    bars, horizon, halt = random_bars(400, 12), 6, slice(200, 300)
+    bars[halt, OPEN : CLOSE + 1] = bars[199, CLOSE]
+    labels = labels_of(bars, horizon, 6, 20, kind)
+    missing = np.flatnonzero(np.isnan(labels.direction[:390]))
+    reached = int((np.isnan(labels.direction[:190])).sum())  # bars that reach both barriers
+    inside = np.arange(199, 299 - horizon)
+    assert set(inside) <= set(missing) and len(missing) <= len(inside) + 2 * reached + 6
+    # Variance that is as low as it was before, none, is neither high nor low.
+    assert np.isnan(labels.high_variance[240:290]).all()
+    assert np.isfinite(labels.high_variance[50:190]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_price_that_never_moves_has_no_label_at_all(kind: str) -> None:
+    labels = labels_of(bars_of([100.0] * 60), 5, 3, 9, kind)
+    assert np.isnan(labels.direction).all() and np.isnan(labels.high_variance).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_moved_prices_of_a_walk_with_coarse_ticks_rise_as_often_as_they_fall(kind: str) -> None:
+    bars = tick_bars(20_000, 0, 0.01, 0.5)
+    direction = labels_of(bars, 6, 6, 50, kind).direction
+    assert 0.2 < np.isnan(direction).mean() < 0.7
+    # 3 standard errors, with 6 labels to each of their own.
+    assert np.nanmean(direction) == pytest.approx(0.5, abs=1.5 * np.sqrt(6 / np.isfinite(direction).sum()))
+
+
+def test_a_bar_that_reaches_both_barriers_does_not_say_which_way_the_price_went() -> None:
+    bars, _ = path_after(QUIET, QUIET, (100.0, 110.0, 90.0, 108.0), QUIET, QUIET)
+    labels = make_labels(bars, settings_of(4, kind="triple_barrier"))
+    assert np.isnan(labels.direction[ASKED]) and labels.forward_return[ASKED] < 0
+
+
+def test_a_barrier_that_rounds_to_the_entry_is_none() -> None:
+    """After a long halt the deviation has all but vanished."""
+    bars = bars_of([100.0 + i % 2 for i in range(10)] + [100.0] * 1_500)
+    found = triple_barrier(bars, horizon=5, profit_taking=1, stop_loss=1)
+    assert 0 < volatility_target(bars)[1_400] < 1e-16
+    assert (found.outcome[1_300:1_500] == 0).all() and (found.value[1_300:1_500] == 0).all()
+
+
+def test_a_swing_that_comes_back_is_no_trend_whatever_rounding_makes_of_it() -> None:
+    for start in np.linspace(90, 110, 200):
+        swing = start + 0.01 * np.array([0.0, 0.0, 1.0, 3.0, 1.0, 0.0])
+        assert trend_scanning(bars_of(swing.tolist()), horizons=(5,)).outcome[0] == 0

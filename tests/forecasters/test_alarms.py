@@ -3,7 +3,7 @@
 import pytest
 
 from trading_assets.forecasters import alarms
-from trading_assets.forecasters.alarms import check_control, check_forecast, check_sharpe
+from trading_assets.forecasters.alarms import check_control, check_forecast, check_sharpe, check_slope
 
 CALM = {"AUC": 0.53, "Brier skill": 0.004}
 
@@ -68,7 +68,15 @@ def test_a_sharpe_ratio_above_two_is_an_alarm_and_a_bad_one_is_none() -> None:
     assert check_sharpe(-7.0)[alarms.SHARPE].passed
 
 
+def test_a_forecast_that_is_the_wrong_way_round_beyond_chance_is_an_alarm() -> None:
+    assert check_slope(-3.0)[alarms.SLOPE].passed and check_slope(5.0)[alarms.SLOPE].passed
+    rings = check_slope(-3.01)[alarms.SLOPE]
+    assert not rings.passed
+    assert rings.text.startswith("Outcomes fall with the forecast: t of the slope -3.0, alarm below -3.")
+
+
 def test_a_score_that_is_not_known_is_no_alarm() -> None:
+    assert check_slope(float("nan"))[alarms.SLOPE].passed
     nan = float("nan")
     assert forecast({"AUC": nan}, {}) == set()
     for scores in (({"AUC": nan}, {"AUC": 0.7}), ({"AUC": 0.7}, {"AUC": nan})):

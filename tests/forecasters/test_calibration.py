@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.exceptions import NotFittedError
 
 from trading_assets.execution.networks import EDGE, make_calibrator
 from trading_assets.forecasters.calibration import (
@@ -19,6 +20,7 @@ from trading_assets.forecasters.calibration import (
     choose_calibrator,
     cross_fit_calibrators,
     platt_scaling,
+    slope_t,
     with_mirror_image,
 )
 from trading_assets.forecasters.calibration_error import brier_score, expected_calibration_error
@@ -177,10 +179,9 @@ def test_certain_forecasts_can_be_learnt_from_and_calibrated(kind):
 
 def test_an_unfitted_calibrator_says_so(kind):
     p, _ = too_sure(kind, 30)
-    with pytest.raises(ValueError, match=rf"This {kind.__name__} was not fitted; call fit\(p, y\) first"):
-        kind().transform(p)
-    with pytest.raises(ValueError, match="was not fitted"):
-        kind().to_json()
+    for ask in (lambda: kind().transform(p), lambda: kind().to_json(), lambda: kind().parameters_):
+        with pytest.raises(NotFittedError, match=rf"This {kind.__name__} was not fitted; call fit first"):
+            ask()
 
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, np.nan, np.inf])
@@ -230,6 +231,19 @@ def test_outcomes_and_weights_that_cannot_be_are_refused(kind, spoil, message: s
     p, y = too_sure(kind, 100)
     with pytest.raises(ValueError, match=message):
         kind().fit(p, *spoil(y, np.ones(100)))
+
+
+@pytest.mark.parametrize("name", ["p", "y", "sample_weight"])
+@pytest.mark.parametrize(("value", "shown"), [("high", "'high'"), ("1", "'1'"), (None, "None")])
+def test_what_is_no_number_is_refused_by_name(kind, name: str, value, shown: str):
+    p, y = too_sure(kind, 100)
+    given = {"p": p, "y": y, "sample_weight": np.ones(100)}
+    given[name] = value if value is None else np.full(given[name].shape, value)
+    if (name, value) == ("sample_weight", None):
+        kind().fit(**given)
+        return
+    with pytest.raises(ValueError, match=f"{name} has {shown}, which is no number"):
+        kind().fit(**given)
 
 
 def test_no_rows_at_all_are_refused(kind):
@@ -387,12 +401,82 @@ def test_beta_refits_without_a_slope_that_came_out_negative():
     assert fitted["c"] == pytest.approx(alone.intercept_[0], rel=1e-7)
 
 
-def test_beta_answers_a_forecast_that_is_wrong_way_round_with_the_base_rate():
+@pytest.mark.parametrize("kind", [PlattCalibrator, BetaCalibrator])
+def test_a_forecast_that_is_the_wrong_way_round_is_answered_with_the_base_rate(kind: type[Calibrator]):
     p, y = simulate(lambda p: 1 - p)
     y[:400] = 1
-    calibrator = BetaCalibrator().fit(p, y)
+    calibrator = kind().fit(p, y)
     assert (calibrator.to_json()["a"], calibrator.to_json()["b"]) == (0, 0)
-    np.testing.assert_allclose(calibrator.transform(p), y.mean(), rtol=1e-9)
+    np.testing.assert_allclose(calibrator.transform(p), y.mean(), rtol=1e-3)  # Platt's targets are smoothed
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("method", ["best", *CALIBRATORS])
+def test_no_calibrator_that_is_chosen_turns_a_forecast_round(method: str, mirror: bool):
+    rng = np.random.default_rng(0)
+    p = rng.uniform(size=4_000)
+    given = {"p": p, "y": (rng.random(4_000) < 1 - p).astype(float), "fold": folds_of(4_000)}
+    given["sample_weight"] = np.ones(4_000)
+    if mirror:
+        given = with_mirror_image(**given)
+    chosen, _ = choose_calibrator(**given, method=method)
+    for calibrator in (chosen, *cross_fit_calibrators(**given, method=chosen.method).values()):
+        q = calibrator.transform(np.linspace(0, 1, 101))
+        assert (np.diff(q) >= 0).all() and 0.48 < q[1] <= q[-2] < 0.52
+
+
+def test_a_slope_is_the_score_test_of_a_logistic_regression_with_an_intercept_a_fold():
+    import statsmodels.api as sm
+
+    p, y = simulate(DISTORTIONS["skewed"], n=600)
+    y[:150] = 1 - y[:150]
+    fold = folds_of(600, 3)
+    dummies = np.eye(3)[fold]
+    x = np.log(p / (1 - p))
+    null = sm.Logit(y, dummies).fit(disp=False)
+    full = sm.Logit(y, np.column_stack([dummies, x]))
+    at_null = np.append(null.params, 0.0)
+    score, information = full.score(at_null), -full.hessian(at_null)
+    expected = score[-1] * np.sqrt(np.linalg.inv(information)[-1, -1])
+    assert slope_t(p, y, fold) == pytest.approx(expected, rel=1e-6)
+    assert slope_t(p, y, fold, overlap=4) == pytest.approx(expected / 2, rel=1e-6)
+    assert slope_t(p, 1 - y, fold) == pytest.approx(-expected, rel=1e-6)
+    assert np.isnan(slope_t(np.full(600, 0.4), y, fold)) and np.isnan(slope_t(p, np.ones(600), fold))
+
+
+def test_a_slope_by_chance_is_within_three_of_its_errors_although_labels_overlap():
+    """Forecasts as slow as the labels, which share 11 of 12 bars; and the falling line between folds."""
+    rng, overlap, n = np.random.default_rng(0), 12, 6_000
+    fold, found = folds_of(n, 5), []
+    for _ in range(200):
+        steps, slow = rng.normal(size=n + overlap), rng.normal(size=n + overlap)
+        y = (np.convolve(steps, np.ones(overlap), "valid")[1:] > 0).astype(float)
+        share = np.array([y[fold != k].mean() for k in range(5)])
+        p = sigmoid(0.1 * np.convolve(slow, np.ones(overlap), "valid")[:-1] + 9 * (share[fold] - 0.5))
+        found.append(slope_t(p, y, fold, overlap=overlap))
+    assert np.mean(np.abs(found) > 3) <= 0.02 and 0.5 < np.std(found) < 1.2
+    assert abs(np.mean(found)) < 0.25
+
+
+@pytest.mark.parametrize(
+    ("tree"),
+    [
+        {"form": "logistic", "method": "platt", "a": -1.05, "b": -1.05, "c": 0.0},
+        {"form": "logistic", "method": "beta", "a": 1.0, "b": -0.1, "c": 0.0},
+        {"form": "logistic", "method": "beta", "a": np.nan, "b": 1.0, "c": 0.0},
+        {"form": "logistic", "method": "beta", "a": 1.0, "b": 1.0, "c": np.inf},
+        {"form": "temperature", "method": "temperature", "a": -1.0},
+        {"form": "isotonic", "method": "isotonic", "x": [0.2, 0.8], "y": [0.6, 0.4]},
+        {"form": "isotonic", "method": "isotonic", "x": [0.8, 0.2], "y": [0.4, 0.6]},
+        {"form": "isotonic", "method": "isotonic", "x": [0.2, 0.8], "y": [0.4, 1.6]},
+        {"form": "isotonic", "method": "isotonic", "x": [0.2, 0.8], "y": [0.4]},
+        {"form": "isotonic", "method": "isotonic", "x": [0.2, np.nan], "y": [0.4, 0.6]},
+        {"form": "isotonic", "method": "isotonic", "x": [], "y": []},
+    ],
+)
+def test_json_of_a_calibrator_that_turns_forecasts_round_is_refused(tree):
+    with pytest.raises(ValueError, match=f"A {tree['method']} calibrator never turns a forecast round"):
+        calibrator_from_json(tree)
 
 
 samples = st.lists(
@@ -421,8 +505,8 @@ def test_beta_loses_no_more_than_the_best_that_scipy_finds_within_the_bounds(row
     assert loss(ours)[0] <= best.fun + 1e-6 * weight.sum()
 
 
-@settings(max_examples=50)
-@given(rows=samples, method=st.sampled_from(["isotonic", "beta"]))
+@settings(max_examples=150, deadline=None)
+@given(rows=samples, method=st.sampled_from(sorted(CALIBRATORS)))
 def test_calibration_keeps_the_order_of_forecasts_and_gives_probabilities(rows, method: str):
     p, y, weight = np.array(rows, dtype=float).T
     q = CALIBRATORS[method]().fit(p, y, weight).transform(np.linspace(0, 1, 101))

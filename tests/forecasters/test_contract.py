@@ -454,6 +454,7 @@ def test_bars_outside_the_training_rows_leave_no_trace(kind: str, task: str, X):
 
 
 def test_bars_without_an_answer_or_with_incomplete_features_are_not_learnt_from(kind: str, X):
+    """Where no model is to look at bars without an answer, rows leave them out."""
     y = answers("two classes")
     known = np.r_[40:300, 380:590]
     holed_X, holed_y = X.copy(), np.full(N, np.nan)
@@ -462,7 +463,25 @@ def test_bars_without_an_answer_or_with_incomplete_features_are_not_learnt_from(
     holed_X.iloc[:40, 3] = np.nan
     holed_X.iloc[:20, 1] = np.inf
     expected = forecast(make(kind).fit(X, y, rows=known), X)
-    np.testing.assert_array_equal(forecast(make(kind).fit(holed_X, holed_y), X), expected)
+    rows = None if kind not in SEQUENCES else np.r_[0:300, 380:590]
+    np.testing.assert_array_equal(forecast(make(kind).fit(holed_X, holed_y, rows=rows), X), expected)
+
+
+@pytest.mark.parametrize("pipeline", ["winsorise, standardise", "fractional_difference"])
+def test_bars_without_an_answer_amid_others_break_no_sequence(kind: str, pipeline: str, X):
+    """Every fifth price did not move: no stretch of answers is as long as a chunk, nor as a window."""
+    y = answers("two classes")
+    y[::5] = np.nan
+    weight = np.where(np.isnan(y), np.nan, 1.0)  # as label tables have it
+    settings = {"preprocessing": PIPELINES[pipeline]}
+    if kind in SEQUENCES:
+        settings |= {"steps": 120, "dropout": 0.0, "learning_rate": 0.03}
+    model = make(kind, **settings).fit(X, y, sample_weight=weight)
+    truth = answers("two classes")[4:]
+    assert roc_auc_score(truth, model.predict_proba(X)[4:, 1]) > 0.95
+    stopped = stopping(kind, preprocessing=PIPELINES[pipeline])
+    stopped.fit(X, y, sample_weight=weight, label_end=np.arange(N))
+    assert 0 < length(stopped) <= 60
 
 
 def test_the_order_in_which_training_rows_are_named_does_not_matter(kind: str, X):

@@ -290,6 +290,60 @@ def test_a_class_that_some_folds_lack_is_refused():
         cross_fit(small_trees, X, y, splits)
 
 
+def test_a_test_block_in_which_no_price_moved_is_named():
+    X, y = noise(300), np.random.default_rng(0).integers(0, 2, 300).astype(float)
+    y[100:200] = np.nan
+    with pytest.raises(NotReadyError, match="The test rows of a fold, 100 to 199, have no answer"):
+        cross_fit(small_trees, X, y, folds_of(300))
+
+
+# Prices that do not move
+
+
+def walk_with_coarse_ticks(n: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """What happened in the last bars of a symmetric walk whose activity comes in waves, and bars of it."""
+    rng = np.random.default_rng(seed)
+    activity = np.empty(n)
+    activity[0], waves = 0.0, rng.normal(0, 0.35, n)
+    for t in range(1, n):
+        activity[t] = 0.97 * activity[t - 1] + waves[t]
+    moves = rng.choice([-1, 1], n) * (rng.random(n) < np.clip(0.4 * np.exp(activity), 0, 1))
+    close = 500.0 + moves.cumsum()
+    bars = np.ones((n, 7))
+    bars[:, 0] = 3_600.0 * np.arange(n)
+    bars[:, 1] = np.concatenate([[500.0], close[:-1]])
+    bars[:, 4] = close
+    bars[:, 2], bars[:, 3] = np.maximum(bars[:, 1], close), np.minimum(bars[:, 1], close)
+    move = pd.Series(moves.astype(float))
+    size = move.abs()
+    X = {"move": move, **{f"activity {w}": size.rolling(w, min_periods=1).mean() for w in (5, 20, 80)}}
+    return pd.DataFrame(X).astype(np.float32), bars
+
+
+def auc_of(directions: list[np.ndarray], X: list[pd.DataFrame]) -> float:
+    """Out of fold, of several walks together."""
+    frames = []
+    for x, y in zip(X, directions, strict=True):
+        splits = list(PurgedKFold(4, label_horizon=3, embargo=24).split(x))
+        frames.append(cross_fit(small_trees, x, y, splits).frame)
+    frame = pd.concat(frames)
+    return score(frame["y"].to_numpy(), frame["p"].to_numpy())["AUC"]
+
+
+def test_knowing_when_nothing_will_happen_is_no_forecast_of_the_direction():
+    """Called a fall, a price that stands still makes an edge of knowing that it will."""
+    chosen = LabelSettings(horizon=1, variance_horizon=1, variance_lookback=24)
+    X, bars = zip(*(walk_with_coarse_ticks(3_000, seed) for seed in range(4)), strict=True)
+    labels = [make_labels(matrix, chosen) for matrix in bars]
+    falls = [np.where(np.isnan(one.forward_return), np.nan, one.forward_return > 0) for one in labels]
+    known = sum(np.isfinite(one.direction).sum() for one in labels)
+    assert auc_of(falls, list(X)) > 0.6
+    # The standard error of the AUC of a forecast that knows nothing, with as many ups as downs.
+    assert auc_of([one.direction for one in labels], list(X)) == pytest.approx(
+        0.5, abs=3 / np.sqrt(3 * known)
+    )
+
+
 # Threads and interruptions
 
 
@@ -400,6 +454,19 @@ def test_a_block_with_one_outcome_has_no_auc_and_no_skill():
     assert np.isnan(figures["AUC"])
     assert figures["Brier skill"] == 0
     assert figures["accuracy"] == 1
+
+
+def test_what_has_no_answer_is_not_scored_and_a_forecast_of_one_half_is_half_right():
+    y, p = np.array([1.0, np.nan, 1, 0, np.nan, 0]), np.array([0.9, 0.0, 0.4, 0.6, 1.0, 0.2])
+    assert score(y, p) == score(y[[0, 2, 3, 5]], p[[0, 2, 3, 5]])
+    undecided = np.full(6, 0.5)
+    assert score(y, undecided)["accuracy"] == score(1 - y, undecided)["accuracy"] == 0.5
+    for t in (0.1, 0.5, 0.7):  # a forecast of 1 / price is worth what that of the price is
+        one, other = score(y, np.minimum(p, t)), score(1 - y, 1 - np.minimum(p, t))
+        assert one == pytest.approx(other, abs=1e-12)
+    assert np.isnan(list(score(np.full(3, np.nan), undecided[:3]).values())).all()
+    three = np.full((2, 3), 1 / 3)
+    assert score(np.array([np.nan, 0.0]), three)["accuracy"] == 1
 
 
 def test_the_loss_counts_rows_by_their_weight():

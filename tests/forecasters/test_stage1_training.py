@@ -12,8 +12,9 @@ from trading_assets.config import Settings
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import OUT_OF_FOLD, alarms, forecaster_class, load_forecaster
 from trading_assets.forecasters.base import ModelAdapter
-from trading_assets.forecasters.calibration import CALIBRATORS, choose_calibrator
-from trading_assets.forecasters.crossfit import cross_fit, score
+from trading_assets.forecasters.calibration import CALIBRATORS, choose_calibrator, slope_t
+from trading_assets.forecasters.crossfit import cross_fit, predict_block, score
+from trading_assets.forecasters.lightgbm import LightGBMForecaster
 from trading_assets.forecasters.stage1_training import (
     FittedForecaster,
     calibrate_forecaster,
@@ -104,8 +105,20 @@ def test_the_positive_control_forecasts_high_variance_on_the_same_folds(
     assert fitted.checks[alarms.CONTROL].passed == (made.score["AUC"] >= 0.6)
     bare = fit()
     assert alarms.CONTROL not in bare.checks and "control: high-variance AUC" not in bare.numbers
-    assert set(bare.checks) == {alarms.AUC, alarms.SKILL, alarms.GAP}
+    assert set(bare.checks) == {alarms.AUC, alarms.SKILL, alarms.GAP, alarms.SLOPE}
     assert bare.numbers.items() <= fitted.numbers.items()
+
+
+def test_a_forecaster_of_the_opposite_answers_rings(
+    fitted: FittedForecaster, stage1_settings: Settings, fit: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = fitted.out_of_fold.frame
+    t = slope_t(frame["p"], frame["y"], frame["fold"], overlap=stage1_settings.labels.horizon)
+    assert fitted.numbers["out-of-fold slope (t)"] == t > 3
+    assert fitted.checks[alarms.SLOPE].passed
+    predict = LightGBMForecaster._predict
+    monkeypatch.setattr(LightGBMForecaster, "_predict", lambda model, Z: -predict(model, Z))
+    assert not fit().checks[alarms.SLOPE].passed
 
 
 def test_alarms_know_the_horizon_of_the_labels(fit: Fit, stage1_settings: Settings) -> None:
@@ -152,6 +165,28 @@ def test_an_interrupted_training_goes_on_and_comes_out_the_same(
     assert resumed.numbers == whole.numbers and resumed.importance == whole.importance
     for name, value in whole.model.weights().items():  # type: ignore[attr-defined]
         assert np.array_equal(value, resumed.model.weights()[name]), name  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "gru"])
+def test_bars_whose_price_did_not_move_are_neither_fitted_nor_scored(
+    dataset: Dataset, stage1_folders: tuple[Path, Path], stage1_settings: Settings, tmp_path: Path, kind: str
+) -> None:
+    """Every seventh of them: no stretch of labels is as long as a sequence."""
+    frame = dataset.frame.copy()
+    frame.loc[::7, ["direction", "weight"]] = np.nan
+    still = Dataset(frame, dataset.feature_names, dataset.warm_up)
+    still.write(tmp_path)
+    model = forecaster_class(kind)(0, **getattr(stage1_settings, kind).model_dump())
+    made = fit_forecaster(model, tmp_path, stage1_folders[1], stage1_settings)
+    known = np.isfinite(still.target("direction"))
+    assert known[made.out_of_fold.frame["row"]].all()
+    rows = Folds.read(stage1_folders[1]).eras.agent_train.rows
+    p = predict_block(made.model, still.features, np.arange(rows.start, rows.stop))[:, 1]
+    expected = score(still.target("direction")[rows][known[rows]], p[known[rows]])
+    assert made.numbers["next-era AUC"] == expected["AUC"] > 0.5
+    made.write(tmp_path)
+    calibrated = calibrate(tmp_path, (tmp_path, stage1_folders[1]), stage1_settings)
+    assert np.isfinite(np.concatenate(calibrated.validation)).all()
 
 
 # --- searching

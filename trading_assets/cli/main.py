@@ -1,7 +1,6 @@
 """`trading-assets`: parse the arguments, run the command, turn mistakes into one line."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, NoReturn
 
 from trading_assets import __version__
 from trading_assets.errors import SettingsError, TradingAssetsError
+from trading_assets.processes import prepare_openmp
 
 SHORT_NAMES = {
     "folds": "cv_folds",
@@ -28,8 +28,7 @@ SHORT_NAMES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    # Steps use one thread; the cores are for symbols. Set before numpy and torch load.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    prepare_openmp()
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))

@@ -17,6 +17,8 @@ F64 = NDArray[np.float64]
 Weights = Mapping[str, NDArray[Any]]
 EDGE = 1e-6
 """Probabilities are kept this far from 0 and 1 before their logarithm is taken."""
+BLOCK = 512
+"""Rows that walk the trees at once: 240,000 rows together took 2 GB."""
 _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
 
@@ -62,12 +64,15 @@ class Trees:
 
     def batch(self, x: F32) -> F64:
         """Raw scores of many rows, equal bit for bit to row by row."""
-        x64 = x.astype(np.float64)
-        node = np.broadcast_to(self.roots, (len(x), len(self.roots)))
-        for _ in range(self.depth):
-            right = np.take_along_axis(x64, self.feature[node], axis=1) > self.threshold[node]
-            node = self.children[2 * node + right]
-        return np.array([row.sum() for row in self.value[node]])
+        scores = np.empty(len(x))
+        for start in range(0, len(x), BLOCK):
+            x64 = x[start : start + BLOCK].astype(np.float64)
+            node = np.broadcast_to(self.roots, (len(x64), len(self.roots)))
+            for _ in range(self.depth):
+                right = np.take_along_axis(x64, self.feature[node], axis=1) > self.threshold[node]
+                node = self.children[2 * node + right]
+            scores[start : start + BLOCK] = [row.sum() for row in self.value[node]]
+        return scores
 
 
 def make_calibrator(spec: Mapping[str, Any]) -> Callable[[Any], Any]:

@@ -136,8 +136,9 @@ class Dataset:
 def label_table(bars: pd.DataFrame, settings: LabelSettings) -> pd.DataFrame:
     """Targets, spans and weights of every bar.
 
-    A weight counts the bars that the direction depends on, the span those of all targets. Weights are not
-    normalised, since that would need all rows; `Dataset.sample_weight` does it for the rows that are fitted.
+    A weight counts the bars that the direction depends on, the span those of all targets. Labels that are
+    missing share their bars as well: which ones are is known only at their end. Weights are not normalised,
+    since that would need all rows; `Dataset.sample_weight` does it for the rows that are fitted.
     """
     matrix = to_matrix(bars)
     labels = make_labels(matrix, settings)
@@ -151,6 +152,13 @@ def label_table(bars: pd.DataFrame, settings: LabelSettings) -> pd.DataFrame:
         weight = np.ones(len(matrix))
     frame["weight"] = np.where(np.isnan(labels.direction), np.nan, weight)
     return frame
+
+
+def share_missing(labels: pd.DataFrame) -> float:
+    """Share of labels without a direction among those whose bars are all there: the price did not move, or
+    one bar reached both barriers."""
+    there = labels["label_end"].to_numpy() < len(labels)
+    return float(labels["direction"][there].isna().mean()) if there.any() else 0.0
 
 
 def assemble(
@@ -218,8 +226,9 @@ def _validate(dataset: Dataset) -> None:
     answers = np.unique(dataset.target("direction")[~np.isnan(dataset.target("direction"))])
     if len(answers) < 2:
         raise NotReadyError(
-            f"Not ready: the labels of {len(dataset)} bars have {len(answers)} different answers; "
-            "training needs both. Bring more bars, or lower labels.horizon."
+            f"Not ready: the labels of {len(dataset)} bars have {len(answers)} different answers; training "
+            f"needs both, and {share_missing(dataset.frame):.0%} have none, where the price did not move. "
+            "Bring more bars, or change labels.horizon."
         )
 
 
@@ -234,6 +243,7 @@ def describe(dataset: Dataset) -> dict[str, float | int | str]:
         "first bar": str(dataset.frame["timestamp"].iloc[0]),
         "last bar": str(dataset.frame["timestamp"].iloc[-1]),
         "labelled rows": int(np.isfinite(dataset.target("direction")).sum()),
+        "labels without a direction (share)": share_missing(dataset.frame),
         "up labels": up,
         "high-variance labels": float(dataset.frame["high_variance"].mean()),
         "class balance": "even" if 0.3 <= up <= 0.7 else "LOPSIDED: accuracy will mislead",

@@ -2,6 +2,8 @@
 
 A bar is observed at its close and an order fills at the next open: the label of bar t begins at open[t+1].
 A label's span holds every bar that decided it, also those that decided which of several answers it got.
+A price that did not move went neither up nor down: there is no label, and the answers to 1 / price are the
+opposite ones wherever there are any.
 """
 
 from __future__ import annotations
@@ -24,22 +26,28 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 TARGETS = ("forward_return", "direction", "high_variance")
+ROUNDING = 1e-12
+"""Moves of ln(price) up to this are no moves."""
+TIED = 1e-9
+"""Share by which two figures made of such moves may differ and still be the same."""
 _TIME, _OPEN, _HIGH, _LOW, _CLOSE = range(5)
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Targets of every bar; NaN where the bars that decide them are not there yet.
+    """Targets of every bar; NaN where the bars that decide them are not there yet, or do not decide them.
 
     Attributes
     ----------
     forward_return : ndarray of shape (n_bars,)
         What a long position earns from open[t+1] to where the label ends, before costs.
     direction : ndarray of shape (n_bars,)
-        1.0 up, 0.0 down, in the sense of `LabelSettings.kind`.
+        1.0 up, 0.0 down, in the sense of `LabelSettings.kind`; NaN where the price did not move, or one bar
+        reached both barriers.
     high_variance : ndarray of shape (n_bars,)
         1.0 where the next bars' variance (of the gap to each open, and Parkinson's of its range) exceeds the
-        median of the trailing ones.
+        median of the trailing ones, 0.0 where it is below; NaN where it is the same, as in a market that
+        stands still.
     label_start, label_end : ndarray of shape (n_bars,), int64
         First and last bar that the targets depend on, both included; the end may lie beyond the last bar.
     direction_end : ndarray of shape (n_bars,), int64
@@ -66,7 +74,8 @@ class Events:
         The bar at whose close each is asked.
     outcome : ndarray of shape (n_events,)
         Triple barrier: 1 profit taken, -1 stopped, 0 time was up. Meta: 1 the side was right, 0 it was
-        not. Trend: its sign. NaN where it is not decided yet.
+        not, NaN where the price was the same in the end. Trend: its sign, 0 for none. NaN where it is not
+        decided yet.
     value : ndarray of shape (n_events,)
         Return of the position (barriers, meta), or the t-value of the trend.
     label_start, label_end : ndarray of shape (n_events,), int64
@@ -88,19 +97,22 @@ def make_labels(bars: Floats, settings: LabelSettings) -> Labels:
     position = np.arange(n)
     if settings.kind == "direction":
         forward = forward_return(bars, horizon)
-        direction = np.where(np.isnan(forward), np.nan, forward > 0)
+        direction = _is_up(forward)
         end = position + horizon + 1
     elif settings.kind == "triple_barrier":
-        touched = triple_barrier(
-            bars, horizon=horizon, profit_taking=settings.profit_taking, stop_loss=settings.stop_loss
+        take, stop = settings.profit_taking, settings.stop_loss
+        long = triple_barrier(bars, horizon=horizon, profit_taking=take, stop_loss=stop)
+        short = triple_barrier(
+            bars, horizon=horizon, profit_taking=stop, stop_loss=take, side=np.full(len(bars), -1.0)
         )
-        forward = touched.value
-        direction = np.where(np.isnan(forward), np.nan, forward > 0)
-        end = touched.label_end
+        forward = long.value
+        # A bar that reaches both barriers stops either position: it does not say which way the price went.
+        direction = np.where(long.value * short.value < 0, _is_up(forward), np.nan)
+        end = long.label_end
     else:
         trend = trend_scanning(bars, horizons=(max(horizon // 4, 3), max(horizon // 2, 3), max(horizon, 3)))
         forward = forward_return(bars, horizon)
-        direction = np.where(np.isnan(trend.outcome) | np.isnan(forward), np.nan, trend.outcome > 0)
+        direction = np.where(np.isnan(forward), np.nan, _is_up(trend.outcome))
         end = np.maximum(trend.label_end, position + horizon + 1)
     return Labels(
         forward_return=forward,
@@ -110,6 +122,11 @@ def make_labels(bars: Floats, settings: LabelSettings) -> Labels:
         label_end=np.maximum(end, position + settings.variance_horizon),
         direction_end=end,
     )
+
+
+def _is_up(move: Floats) -> Floats:
+    """1 for up, 0 for down, NaN for a move that is none or not known."""
+    return np.where(np.isnan(move) | (move == 0), np.nan, move > 0)
 
 
 def forward_return(bars: Floats, horizon: int) -> Floats:
@@ -140,9 +157,10 @@ def triple_barrier(
     """Which barrier a position meets first (Lopez de Prado 2018, ch. 3).
 
     Barriers lie `profit_taking` and `stop_loss` times the volatility target (`volatility_target` times
-    sqrt(horizon)) from the entry at open[t+1]; after `horizon` bars the position is closed at the open. A
-    bar that reaches both is taken for a stop; one that opens beyond a barrier fills there. Where nothing
-    has moved yet there are no barriers.
+    sqrt(horizon)) from the entry at open[t+1], as log returns, so that a short of 1 / price is a long of the
+    price; after `horizon` bars the position is closed at the open. A bar that reaches both is taken for a
+    stop; one that opens beyond a barrier fills there. Where nothing has moved yet there are no barriers, and
+    a price that stays at its entry reaches none.
 
     Parameters
     ----------
@@ -183,6 +201,8 @@ def meta_labels(
 ) -> Events:
     """Whether a primary model's side would have earned something: 1 yes, 0 no, at bars where it has one.
 
+    NaN where it would have earned nothing because the price was the same in the end.
+
     Parameters
     ----------
     side : ndarray of shape (n_bars,)
@@ -198,15 +218,17 @@ def meta_labels(
         events=np.flatnonzero(side[: len(bars)]),
         side=side,
     )
-    right = np.where(np.isnan(touched.value), np.nan, touched.value > 0)
-    return Events(touched.position, right, touched.value, touched.label_start, touched.label_end)
+    return Events(
+        touched.position, _is_up(touched.value), touched.value, touched.label_start, touched.label_end
+    )
 
 
 def trend_scanning(bars: Floats, *, horizons: tuple[int, ...], events: Rows | None = None) -> Events:
     """Sign and t-value of the most significant trend that begins (Lopez de Prado 2020, sec. 5.4).
 
     A line is fitted to ln(close) of bars t+1 .. t+h for every horizon h; the one with the largest |t| of
-    its slope counts. As all were looked at, the label ends with the longest.
+    its slope counts, the shortest of equal ones. As all were looked at, the label ends with the longest. A
+    slope that rounding could have made is none.
     """
     if not horizons or min(horizons) < 3:
         raise MarketError(f"horizons are {horizons}; a trend needs at least 3 bars.")
@@ -246,10 +268,10 @@ def _first_touch(
         if t + 1 >= len(bars):
             continue
         entry, long = bars[t + 1, _OPEN], side[t] > 0
-        moved = target[t] > 0
+        moved = min(take, stop) * target[t] > ROUNDING
         gain, loss = take * target[t], stop * target[t]
-        best = entry * (1 + gain) if long else entry * (1 - gain)
-        worst = entry * (1 - loss) if long else entry * (1 + loss)
+        best = entry * np.exp(gain if long else -gain)
+        worst = entry * np.exp(-loss if long else loss)
         for j in range(t + 1, min(t + 1 + horizon, len(bars))):
             opened, high, low = bars[j, _OPEN], bars[j, _HIGH], bars[j, _LOW]
             stopped = low <= worst and opened <= best if long else high >= worst and opened >= best
@@ -294,7 +316,7 @@ def _strongest_trend(y: Floats, position: Rows, lengths: Rows) -> Floats:
             error = np.sqrt(residual / (h - 2) / spread)
             perfect = 0.0 if slope == 0 else np.sign(slope) * 1e6
             strength = slope / error if error > 0 else perfect
-            if abs(strength) > abs(strongest):
+            if abs(slope) * h > ROUNDING and abs(strength) > abs(strongest) * (1 + TIED):
                 strongest = strength
         best[k] = strongest
     return best
@@ -327,7 +349,7 @@ def _high_variance(bars: Floats, settings: LabelSettings) -> Floats:
     median = lately.fillna(known.rolling(least).median()).to_numpy()
     future = np.full(n, np.nan)
     future[: n - horizon] = trailing[horizon:]
-    decided = np.isfinite(median) & np.isfinite(future)
+    decided = np.isfinite(median) & np.isfinite(future) & ~np.isclose(future, median, rtol=TIED, atol=0)
     high[decided] = future[decided] > median[decided]
     return high
 

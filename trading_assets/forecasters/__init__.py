@@ -46,6 +46,7 @@ __getattr__ = lazy_exports(
         "devices": ("DeviceManager",),
         "gru": ("GRUForecaster", "GRUSettings"),
         "hyperparameters": ("SearchResult", "define_search_space", "search"),
+        "inputs": ("NotFittedError",),
         "importance": ("integrated_gradients", "permutation_importance", "shap_importance"),
         "lightgbm": ("LightGBMForecaster", "LightGBMSettings"),
         "preprocessing": ("PreprocessorManager", "RobustScaler"),

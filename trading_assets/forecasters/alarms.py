@@ -15,14 +15,17 @@ MAX_GAP = 0.05
 MIN_CONTROL_AUC = 0.60
 """Real bars of every kind are above it; nearest is a year of hourly currencies with about .63."""
 MAX_SHARPE = 2.0
+MIN_SLOPE_T = -3.0
 AUC, SKILL, GAP = "auc_is_plausible", "brier_skill_is_plausible", "next_era_agrees"
 CONTROL, SHARPE = "high_variance_is_found", "sharpe_is_plausible"
+SLOPE = "forecast_is_not_reversed"
 DESCRIPTIONS: Mapping[str, str] = {
     AUC: "AUC of direction, out of fold and in the next era, is not too good to be true.",
     SKILL: "The Brier score of direction is not too much better than the base rate's to be true.",
     GAP: "The next era's AUC is not far below the out-of-fold AUC.",
     CONTROL: "High variance, which clusters on every market, is forecast: the positive control.",
     SHARPE: "The Sharpe ratio net of costs is not too good to be true.",
+    SLOPE: "Out of fold, what is forecast as likelier does not happen less often.",
 }
 _LEAK = "On a real market suspect a leak first."
 
@@ -63,6 +66,17 @@ def check_control(auc: float) -> dict[str, Check]:
     """From the AUC of high variance, which clusters on every real market: the positive control."""
     text = f"AUC of high variance {auc:.3f}, alarm below {MIN_CONTROL_AUC}: is the pipeline broken?"
     return {CONTROL: Check(passed=not auc < MIN_CONTROL_AUC, text=text)}
+
+
+def check_slope(t: float) -> dict[str, Check]:
+    """From the t of outcomes' slope on out-of-fold forecasts (see `calibration.slope_t`)."""
+    text = (
+        f"Outcomes fall with the forecast: t of the slope {t:.1f}, alarm below {MIN_SLOPE_T:.0f}. Answers of "
+        "another sign, or a market that turned round; no calibrator turns the forecast with it."
+        if t < MIN_SLOPE_T
+        else f"t of the slope of outcomes on the forecast {t:.1f}, alarm below {MIN_SLOPE_T:.0f}."
+    )
+    return {SLOPE: Check(passed=not t < MIN_SLOPE_T, text=text)}
 
 
 def check_sharpe(sharpe: float) -> dict[str, Check]:

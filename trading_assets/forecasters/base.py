@@ -14,12 +14,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError
+from sklearn.base import BaseEstimator
 
 from trading_assets.config.settings import ForecasterSettings
 from trading_assets.errors import SchemaError, SettingsError
 from trading_assets.execution.networks import make_calibrator
 from trading_assets.forecasters.calibration import Calibrator
 from trading_assets.forecasters.folders import read_model, write_model
+from trading_assets.forecasters.inputs import (
+    Estimator,
+    require_answers,
+    require_frame,
+    require_numbers,
+    require_rows,
+)
 from trading_assets.forecasters.preprocessing import PreprocessorManager
 from trading_assets.representation import one_line
 
@@ -43,9 +51,9 @@ class TrainingData:
     weight : ndarray of shape (n_bars,)
         Mean 1 over `rows`.
     rows : ndarray of int
-        Bars to learn from, in order; features and answers are known there.
+        Bars that may be looked at, in order; features are known there. Those with an answer are learnt.
     held_out : ndarray of int
-        Later bars that only decide when to stop; empty without early stopping.
+        Later ones that only decide when to stop; empty without early stopping.
     """
 
     Z: F32
@@ -54,8 +62,12 @@ class TrainingData:
     rows: Rows
     held_out: Rows
 
+    def answered(self, rows: Rows) -> Rows:
+        """Those of the rows whose answer is known."""
+        return rows[np.isfinite(self.y[rows])]
 
-class ModelAdapter(ABC):
+
+class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
     """A forecaster with scikit-learn's protocol, for rows that are consecutive bars.
 
     Parameters
@@ -67,8 +79,12 @@ class ModelAdapter(ABC):
 
     Attributes
     ----------
+    seed_, task_, settings_
+        Parameters it was fitted with, which `set_params` does not change.
     classes_ : ndarray
         Sorted answers of a classification.
+    center_, scale_ : float
+        Mean and deviation of the values of a regression.
     feature_names_in_ : list of str
         Columns it was fitted on, in order; prediction refuses any other order.
     preprocessor_ : PreprocessorManager
@@ -90,13 +106,20 @@ class ModelAdapter(ABC):
     """Of what `save_weights` writes."""
     parallel: ClassVar[bool] = False
     """Whether several may be fitted at once in threads of one process."""
+    seed_: int
+    task_: Kind
+    settings_: ForecasterSettings
     classes_: NDArray[np.float64]
+    center_: float
+    scale_: float
     preprocessor_: PreprocessorManager
     training_: dict[str, Any]
 
     def __init__(self, seed: int = 0, *, task: Kind = "classification", **parameters: Any) -> None:
-        if task not in {"classification", "regression"}:
+        if task not in ("classification", "regression"):
             raise SettingsError(f"task is {task!r}; expected 'classification' or 'regression'.")
+        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
+            raise SettingsError(f"seed is {seed!r}; expected a whole number from 0 to 2^31 - 1.")
         try:
             self.settings = self.Settings(**parameters)
         except ValidationError as error:
@@ -126,8 +149,19 @@ class ModelAdapter(ABC):
         return {"seed": self.seed, "task": self.task, **fields, **self._given}
 
     def set_params(self, **parameters: Any) -> Self:
-        self.__init__(**{**self.get_params(), **parameters})  # type: ignore[misc]
+        """Change constructor arguments, for the next fit; what was fitted goes on as it was fitted."""
+        other = type(self)(**{**self.get_params(), **parameters})
+        for name in ("seed", "task", "settings", "_given"):
+            setattr(self, name, getattr(other, name))
         return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "training_" in vars(self)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "classifier" if self.task == "classification" else "regressor"
+        return tags
 
     def clone(self) -> Self:
         """An unfitted copy."""
@@ -140,7 +174,7 @@ class ModelAdapter(ABC):
     @property
     def _n_outputs(self) -> int:
         """Of the raw score: one for a value or two classes, else one a class."""
-        return len(self.classes_) if self.task == "classification" and len(self.classes_) > 2 else 1
+        return len(self.classes_) if self.task_ == "classification" and len(self.classes_) > 2 else 1
 
     def fit(
         self,
@@ -148,8 +182,8 @@ class ModelAdapter(ABC):
         y: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
-        rows: Rows | None = None,
-        label_end: Rows | None = None,
+        rows: ArrayLike | None = None,
+        label_end: ArrayLike | None = None,
     ) -> Self:
         """Fit preprocessing and model.
 
@@ -158,9 +192,10 @@ class ModelAdapter(ABC):
         X : DataFrame of shape (n_bars, n_features)
             Consecutive bars.
         y : array-like of shape (n_bars,)
-            Classes or values, NaN where the answer is not known.
+            Classes, which are whole numbers, or values; NaN where the answer is not known. Such a bar is
+            not learnt, yet sequences reach over it.
         sample_weight : array-like of shape (n_bars,), optional
-            How much each bar counts; only ratios matter.
+            How much each bar counts; only ratios matter. One with an answer and no weight is as one left out.
         rows : ndarray of int, optional
             The bars that may be learnt from; all without it. Sequences do not reach over a hole.
         label_end : ndarray of int of shape (n_bars,), optional
@@ -169,28 +204,31 @@ class ModelAdapter(ABC):
         Raises
         ------
         SchemaError
-            When answers or weights do not fit the rows, or too few classes are left.
+            When answers or weights do not fit the rows or cannot be, or too few classes are left.
         """
-        y = np.asarray(y, dtype=np.float64)
-        weight = np.ones(len(X)) if sample_weight is None else np.array(sample_weight, float)
-        weight[np.isnan(weight)] = 0.0
-        for name, values in (("y", y), ("sample_weight", weight), ("label_end", label_end)):
-            if values is not None and len(values) != len(X):
-                raise SchemaError(f"{name} has {len(values)} rows, X has {len(X)}.")
+        X, rows = require_frame(X), require_rows(rows, len(X))
+        y = require_numbers("y", y, len(X))
+        weight: Floats = np.ones(len(X))
+        if sample_weight is not None:
+            weight = np.nan_to_num(require_numbers("sample_weight", sample_weight, len(X)), posinf=np.inf)
+        end = None if label_end is None else require_numbers("label_end", label_end, len(X))
         wrong = (weight < 0) | np.isinf(weight)
         if wrong.any():
             raise SchemaError(f"sample_weight has {int(wrong.sum())} negative or infinite values.")
-        rows = np.arange(len(X)) if rows is None else np.sort(rows)
-        rows = rows[np.isfinite(y[rows]) & (weight[rows] > 0)]
-        train, held_out = self._hold_out(rows[_finite(X)[rows].all(axis=1)], label_end)
-        self.preprocessor_ = PreprocessorManager(self.settings.preprocessing).fit(X, train)
-        Z = self.preprocessor_.transform(X)
-        train = train[np.isfinite(Z[train]).all(axis=1)]
-        self._learn_answers(y[train])
-        answers = self._encode(y)
-        held_out = held_out[np.isfinite(answers[held_out]) & np.isfinite(Z[held_out]).all(axis=1)]
-        weight = weight / weight[train].mean()
-        self._fit(TrainingData(Z, answers, weight, train, held_out))
+        require_answers(y[rows], classes=self.task == "classification")
+        answered = ~np.isnan(y)
+        wanted = (weight > 0) | ~answered  # a missing label has no weight
+        rows = rows[wanted[rows] & _finite(X)[rows].all(axis=1)]
+        rows, held_out = self._hold_out(rows, y, end)
+        preprocessor = PreprocessorManager(self.settings.preprocessing)
+        preprocessor.fit(X, rows[answered[rows]], seen=rows)
+        Z = preprocessor.transform(X)
+        rows, held_out = (part[np.isfinite(Z[part]).all(axis=1)] for part in (rows, held_out))
+        self.seed_, self.task_, self.settings_ = self.seed, self.task, self.settings
+        self.preprocessor_ = preprocessor
+        learnt = rows[answered[rows]]
+        self._learn_answers(y[learnt])
+        self._fit(TrainingData(Z, self._encode(y), weight / weight[learnt].mean(), rows, held_out))
         self.calibrator_, self.fold_calibrators_ = None, {}
         return self
 
@@ -202,7 +240,7 @@ class ModelAdapter(ABC):
         SchemaError
             When columns are missing, extra, in another order or of another type, or a value is NaN.
         """
-        if self.task != "classification":
+        if self.task_ != "classification":
             raise SchemaError(f"This {type(self).__name__} forecasts a value; ask predict.")
         return _behind_lookback(self._probabilities(self._scores(X), calibrated), len(X))
 
@@ -216,7 +254,7 @@ class ModelAdapter(ABC):
     def predict(self, X: pd.DataFrame) -> Floats:
         """The likeliest class or the value, shape (n_bars,)."""
         scores = self._scores(X)
-        if self.task == "regression":
+        if self.task_ == "regression":
             return _behind_lookback(self._values(scores), len(X))
         return _behind_lookback(self.classes_[self._probabilities(scores).argmax(axis=1)], len(X))
 
@@ -227,7 +265,7 @@ class ModelAdapter(ABC):
         called with before. Names and order of the features are the caller's duty.
         """
         score = self._stream()
-        if self.task == "regression":
+        if self.task_ == "regression":
             return lambda row: score(row) * self.scale_ + self.center_
         calibrate = make_calibrator(self.calibrator_.to_json()) if self.calibrator_ else lambda p: p
         if self._n_outputs > 1:
@@ -279,7 +317,7 @@ class ModelAdapter(ABC):
     def load_weights(self, folder: Path) -> None: ...
 
     def save(self, folder: Path | str) -> None:
-        """Write everything `load` needs into an existing folder."""
+        """Write everything `load` needs into a folder, which is made where it is not there."""
         write_model(self, Path(folder))
 
     @classmethod
@@ -294,22 +332,23 @@ class ModelAdapter(ABC):
         """
         return read_model(cls, Path(folder))
 
-    def _hold_out(self, rows: Rows, label_end: Rows | None) -> tuple[Rows, Rows]:
-        """Training rows and, for early stopping, the last share of them, purged in between."""
+    def _hold_out(self, rows: Rows, y: Floats, label_end: Floats | None) -> tuple[Rows, Rows]:
+        """Training rows and, for early stopping, those of the last share of answers, purged in between."""
         if not self.settings.early_stopping:
             return rows, rows[:0]
         if label_end is None:
             raise SchemaError(
                 "Early stopping holds out the last rows and has to purge before them: give label_end."
             )
-        if not len(rows):
-            return rows, rows
-        held_out = rows[-max(round(self.settings.holdout * len(rows)), 1) :]
-        train = rows[(rows < held_out[0]) & (label_end[rows] < held_out[0])]
-        return train, held_out
+        answered = rows[~np.isnan(y[rows])]
+        if not len(answered):
+            return rows, rows[:0]
+        first = answered[-max(round(self.settings.holdout * len(answered)), 1)]
+        # Comparisons with NaN are false: a label that does not say where it ends is not learnt.
+        return rows[(rows < first) & (label_end[rows] < first)], rows[rows >= first]
 
     def _learn_answers(self, y: Floats) -> None:
-        if self.task == "regression":
+        if self.task_ == "regression":
             if len(y) < 2 or y.std() == 0:
                 raise SchemaError(f"{type(self).__name__} needs values that differ; {len(y)} rows are left.")
             self.center_, self.scale_ = float(y.mean()), float(y.std())
@@ -321,7 +360,7 @@ class ModelAdapter(ABC):
             )
 
     def _encode(self, y: Floats) -> Floats:
-        if self.task == "regression":
+        if self.task_ == "regression":
             return (y - self.center_) / self.scale_
         number = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1).astype(np.float64)
         return np.where(self.classes_[number.astype(int)] == y, number, np.nan)

@@ -1,9 +1,9 @@
-"""From scores to probabilities that mean what they say."""
+"""From scores to probabilities that mean what they say. None turns a forecast round: higher stays higher."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, ClassVar, Self
 
@@ -20,23 +20,16 @@ from trading_assets.forecasters.calibration_error import (
     require_weights,
     require_within,
 )
+from trading_assets.forecasters.inputs import Estimator, as_numbers
+from trading_assets.forecasters.logistic import minimise, rising_logistic
 from trading_assets.representation import one_line
 from trading_assets.validation.ties import TIE, first_best
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
-Loss = Callable[[Floats], tuple[float, Floats, Floats]]
-"""From coefficients to a convex loss, its gradient and its Hessian."""
-TOLERANCE = 1e-10
-"""A fit ends when the mean gradient of its rows is this share of one row's standard deviation at first."""
-FLAT = 1e-13
-"""Directions whose curvature is this share of the largest are left alone: columns there say the same."""
-MAX_STEPS = 100
-BLOCK = 8_192
-"""Rows that are taken at once, so that what comes in between stays in the cache."""
 
 
-class Calibrator(ABC):
+class Calibrator(Estimator, ABC):
     """Learns what happens when a forecaster says p.
 
     Attributes
@@ -92,8 +85,6 @@ class Calibrator(ABC):
 
     def to_json(self) -> dict[str, Any]:
         """The form that `execution.networks.make_calibrator` and `calibrator_from_json` read."""
-        if not hasattr(self, "parameters_"):
-            raise ValueError(f"This {type(self).__name__} was not fitted; call fit(p, y) first.")
         return {"form": self.form, "method": self.method, **deepcopy(self.parameters_)}
 
     def _require(self, p: ArrayLike) -> Floats:
@@ -127,7 +118,7 @@ class NoCalibrator(Calibrator):
 
 
 class PlattCalibrator(Calibrator):
-    """`platt_scaling` of the log-odds: sigmoid(a ln(p / (1 - p)) + c)."""
+    """`platt_scaling` of the log-odds: sigmoid(a ln(p / (1 - p)) + c), a >= 0."""
 
     form = "logistic"
     method = "platt"
@@ -152,14 +143,7 @@ class BetaCalibrator(Calibrator):
     keys = frozenset({"a", "b", "c"})
 
     def _fit(self, p: Floats, y: Floats, weight: Floats) -> dict[str, Any]:
-        columns, kept = _logs(p), ["a", "b"]
-        while True:
-            *slopes, intercept = _logistic(columns, y, weight)
-            if min(slopes, default=0.0) >= 0:
-                return {"a": 0.0, "b": 0.0, **dict(zip(kept, slopes, strict=True)), "c": intercept}
-            worst = int(np.argmin(slopes))
-            columns = np.delete(columns, worst, axis=0)
-            del kept[worst]
+        return dict(zip("abc", rising_logistic(_logs(p), y, weight), strict=True))
 
 
 class TemperatureCalibrator(Calibrator):
@@ -173,7 +157,7 @@ class TemperatureCalibrator(Calibrator):
     keys = frozenset({"a"})
 
     def _require(self, p: ArrayLike) -> Floats:
-        p = np.asarray(p, dtype=np.float64)
+        p = as_numbers("p", p)
         if p.ndim != 2 or p.shape[1] < 3:
             raise ValueError(
                 f"p has shape {p.shape}; expected (n, n_classes) with three classes or more. "
@@ -204,7 +188,7 @@ class TemperatureCalibrator(Calibrator):
             value = weight @ (highest + np.log(total) - a * truth)
             return float(value), np.array([weight @ (mean - truth)]), np.array([[weight @ spread]])
 
-        return {"a": max(float(_minimise(loss, np.zeros(1), float(weight.sum()))[0]), 0.0)}
+        return {"a": max(float(minimise(loss, np.zeros(1), float(weight.sum()))[0]), 0.0)}
 
 
 CALIBRATORS: Mapping[str, type[Calibrator]] = {
@@ -235,9 +219,24 @@ def calibrator_from_json(tree: Mapping[str, Any]) -> Calibrator:
             f"A {kind.method} calibrator has form {kind.form!r} and the keys {sorted(names)}. Got form "
             f"{tree.get('form')!r} and {sorted(tree)}; store what to_json() returns."
         )
+    if not _keeps_order(kind, tree):
+        raise ValueError(
+            f"A {kind.method} calibrator never turns a forecast round, and this one does, or has what is no "
+            "number; fit it again."
+        )
     calibrator = kind()
     calibrator.parameters_ = {name: deepcopy(tree[name]) for name in tree if name in kind.keys}
     return calibrator
+
+
+def _keeps_order(kind: type[Calibrator], tree: Mapping[str, Any]) -> bool:
+    """Whether parameters give higher probabilities for higher ones, or the same."""
+    if kind is IsotonicCalibrator:
+        x, y = np.array(tree["x"], dtype=np.float64), np.array(tree["y"], dtype=np.float64)
+        rises = bool((np.diff(x) > 0).all() and (np.diff(y) >= 0).all())
+        return len(x) == len(y) > 0 and rises and y[0] >= 0 and y[-1] <= 1
+    values = {name: float(tree[name]) for name in kind.keys}
+    return bool(np.isfinite(list(values.values())).all()) and min(values["a"], values.get("b", 0.0)) >= 0
 
 
 def cross_fit_calibrators(
@@ -342,10 +341,11 @@ def choose_calibrator(
 def platt_scaling(
     scores: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> tuple[float, float]:
-    """Slope and intercept of P(y = 1) = sigmoid(slope * score + intercept), after Platt (1999).
+    """Slope, at least 0, and intercept of P(y = 1) = sigmoid(slope * score + intercept), after Platt (1999).
 
     Logistic regression without a penalty on smoothed targets: (n_up + 1) / (n_up + 2) for 1 and
-    1 / (n_down + 2) for 0, counts being sums of weights. Platt's own A and B are the negatives.
+    1 / (n_down + 2) for 0, counts being sums of weights. Platt's own A and B are the negatives. Where higher
+    scores went with fewer ups the slope is 0: that is chance or a mistake, and no reason to turn them round.
 
     Parameters
     ----------
@@ -355,7 +355,7 @@ def platt_scaling(
         0 or 1, both present.
     sample_weight : array of shape (n,), optional
     """
-    scores = np.asarray(scores, dtype=np.float64)
+    scores = as_numbers("scores", scores)
     if scores.ndim != 1 or not np.isfinite(scores).all():
         raise ValueError(
             f"scores have shape {scores.shape}; expected (n,), all finite. Leave out the others."
@@ -369,8 +369,39 @@ def platt_scaling(
             "Fit on a longer span."
         )
     targets = np.where(y > 0, (n_up + 1) / (n_up + 2), 1 / (n_down + 2))
-    slope, intercept = _logistic(scores[None], targets, weight)
+    slope, intercept = rising_logistic(scores[None], targets, weight)
     return slope, intercept
+
+
+def slope_t(p: ArrayLike, y: ArrayLike, fold: ArrayLike, *, overlap: int = 1) -> float:
+    """t of the slope at which outcomes rise with the log-odds of forecasts, within folds.
+
+    The score test of a slope in a logistic regression with an intercept a fold (Armitage 1955, stratified by
+    Mantel 1963). Between folds forecasts fall where outcomes rise, since what a fold has more of is missing
+    where its model learnt.
+
+    Parameters
+    ----------
+    p, y : array of shape (n,)
+        Probabilities of 1, out of fold, and what happened.
+    fold : array of shape (n,)
+        The fold each row was tested in.
+    overlap : int
+        Rows in a row whose labels share bars: so many answers count as one.
+
+    Returns
+    -------
+    float
+        NaN where forecasts or outcomes do not differ within any fold.
+    """
+    y, p, _ = require_rows(y, p)
+    x = _logs(p).sum(axis=0)
+    _, number, rows = np.unique(fold, return_inverse=True, return_counts=True)
+    x -= (np.bincount(number, x) / rows)[number]
+    x[np.abs(x) < 1e-12] = 0.0  # a fold of one forecast, up to rounding
+    base = np.bincount(number, y) / rows
+    variance = (base * (1 - base)) @ np.bincount(number, x * x)
+    return float(x @ (y - base[number]) / np.sqrt(variance * overlap)) if variance > 0 else float("nan")
 
 
 def _require_folds(fold: ArrayLike, n_rows: int) -> NDArray[np.int64]:
@@ -392,57 +423,3 @@ def _logs(p: Floats) -> Floats:
     np.negative(logs[1], out=logs[1])
     np.log(logs[0], out=logs[0])
     return logs
-
-
-def _logistic(columns: Floats, targets: Floats, weight: Floats) -> list[float]:
-    """Slopes and intercept of a logistic regression without a penalty.
-
-    Columns are of shape (n_columns, n), targets between 0 and 1.
-    """
-    total = float(weight.sum())
-    centers = columns @ weight / total
-    X = np.ones((len(columns) + 1, len(targets)))
-    np.subtract(columns, centers[:, None], out=X[:-1])
-    widths = np.array([np.sqrt(weight @ (x * x) / total) for x in X[:-1]])
-    widths = np.where(widths > 1e-12 * np.abs(centers), widths, np.inf)  # a constant column has no slope
-    X[:-1] /= widths[:, None]
-    blocks = [slice(start, start + BLOCK) for start in range(0, len(targets), BLOCK)]
-
-    def loss(coefficients: Floats) -> tuple[float, Floats, Floats]:
-        value, gradient, hessian = 0.0, np.zeros(len(X)), np.zeros((len(X), len(X)))
-        for block in blocks:
-            x, w, t = X[:, block], weight[block], targets[block]
-            eta = coefficients @ x
-            rest = np.exp(-np.abs(eta))
-            sure = 1 / (1 + rest)  # sigmoid(|eta|)
-            value += float(w @ (np.maximum(eta, 0) - t * eta - np.log(sure)))
-            gradient += x @ (w * (0.5 + np.copysign(sure - 0.5, eta) - t))
-            hessian += x * (w * rest * sure * sure) @ x.T
-        return value, gradient, hessian
-
-    mean = weight @ targets / total
-    base_rate = np.array([0.0] * len(columns) + [np.log(mean / (1 - mean))])
-    solution = _minimise(loss, base_rate, total)
-    slopes = solution[:-1] / widths
-    return [*slopes.tolist(), float(solution[-1] - slopes @ centers)]
-
-
-def _minimise(function: Loss, start: Floats, total: float) -> Floats:
-    """Newton's method, with steps halved until the loss does not rise.
-
-    `start` ignores the forecasts; `total` is the weight of all rows.
-    """
-    x, (loss, gradient, hessian) = start, function(start)
-    small = TOLERANCE * np.sqrt(np.diag(hessian) * total)
-    for _ in range(MAX_STEPS):
-        if (np.abs(gradient) <= small).all():
-            break
-        step = np.linalg.lstsq(hessian, gradient, rcond=FLAT)[0]
-        noise = 1e-12 * abs(loss)
-        while not (new := function(x - step))[0] <= loss + noise:
-            step /= 2
-        stuck = new[0] > loss - noise and np.abs(new[1]).max() > np.abs(gradient).max() / 2
-        x, (loss, gradient, hessian) = x - step, new
-        if stuck:  # rounding allows no more
-            break
-    return x

@@ -8,6 +8,8 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from trading_assets.forecasters.inputs import as_numbers
+
 Floats = NDArray[np.float64]
 Strategy = Literal["uniform", "quantile"]
 BLOCK, LANES = 256, 4
@@ -142,7 +144,7 @@ def reliability_curve(
 
 def require_probabilities(p: ArrayLike) -> Floats:
     """`p` as float64, or a ValueError unless it has shape (n,) and lies within 0 to 1."""
-    p = np.asarray(p, dtype=np.float64)
+    p = as_numbers("p", p)
     if p.ndim != 1:
         raise ValueError(
             f"p has shape {p.shape}; expected (n,), the probability of 1. "
@@ -172,7 +174,7 @@ def require_rows(
 
 def require_outcomes(y: ArrayLike, n_rows: int, n_classes: int = 2) -> Floats:
     """`y` as float64 of shape (n_rows,), or a ValueError unless each is one of 0 .. n_classes - 1."""
-    y = np.asarray(y, dtype=np.float64)
+    y = as_numbers("y", y)
     if n_rows == 0 or y.shape != (n_rows,):
         raise ValueError(
             f"y has shape {y.shape} and p has {n_rows} rows; expected one outcome a row, and rows at all."
@@ -190,7 +192,7 @@ def require_weights(sample_weight: ArrayLike | None, n_rows: int) -> Floats:
     """The weights as float64 of shape (n_rows,), ones without any, or a ValueError."""
     if sample_weight is None:
         return np.ones(n_rows)
-    weight = np.asarray(sample_weight, dtype=np.float64)
+    weight = as_numbers("sample_weight", sample_weight)
     if weight.shape != (n_rows,):
         raise ValueError(
             f"sample_weight has shape {weight.shape} and p has {n_rows} rows; expected one weight a row."
@@ -236,7 +238,7 @@ def _require_bins(n_bins: int) -> None:
 def _sweep(y: ArrayLike, p: ArrayLike, n_bins: int) -> tuple[float, float, float, float]:
     """Over uniform bins the l1, l2 and largest error, and the Brier score."""
     _require_bins(n_bins)
-    y, p = np.ascontiguousarray(y, dtype=np.float64), np.ascontiguousarray(p, dtype=np.float64)
+    y, p = np.ascontiguousarray(as_numbers("y", y)), np.ascontiguousarray(as_numbers("p", p))
     if p.ndim == 1 and y.shape == p.shape and len(p):
         l1, l2, largest, brier = _sweep_blocks(y, p, n_bins)
         if largest >= 0:

@@ -115,8 +115,13 @@ def fit_fold(
     model.fit(X, y, rows=train, sample_weight=sample_weight, label_end=label_end)
     complete = int(X.notna().all(axis=1).to_numpy().argmax())
     test = test[np.isfinite(y[test]) & (test >= complete + model.preprocessor_.lookback)]
+    if not len(test):
+        raise NotReadyError(
+            f"The test rows of a fold, {split[1][0]} to {split[1][-1]}, have no answer: the price did not "
+            "move, or features warm up. Use fewer folds or more bars."
+        )
     answers = y[test]
-    if model.task == "classification":
+    if model.task_ == "classification":
         if not np.isin(answers, model.classes_).all():
             raise NotReadyError(LACKING)
         answers = np.searchsorted(model.classes_, answers).astype(float)
@@ -142,27 +147,32 @@ def predict_block(model: ModelAdapter, X: pd.DataFrame, rows: Rows, complete: in
     """
     first = max(int(rows[0]) - WARM_UP - model.preprocessor_.lookback, complete)
     block = X.iloc[first : int(rows[-1]) + 1]
-    if model.task == "regression":
+    if model.task_ == "regression":
         return model.predict(block)[rows - first]
     return model.predict_proba(block, calibrated=False)[rows - first]
 
 
 def score(y: Floats, p: Floats) -> dict[str, float]:
-    """What probabilities were worth.
+    """What probabilities were worth where the answer `y` is known (no NaN).
 
-    Of up, shape (n,): AUC, accuracy at 1/2, Brier score and its skill over the base rate. Of classes 0, 1,
-    2, ..., shape (n, n_classes): accuracy and log loss.
+    Of up, shape (n,): AUC, accuracy at 1/2 (a forecast of 1/2 is half right), Brier score and its skill over
+    the base rate; NaN where there is no answer, AUC also where all are the same. Of classes 0, 1, 2, ...,
+    shape (n, n_classes): accuracy and log loss.
     """
+    known = ~np.isnan(y)
+    y, p = y[known], p[known]
     if p.ndim == 2:
         return {
             "accuracy": float(np.mean(p.argmax(axis=1) == y)),
             "log loss": float(log_loss(y, p, labels=np.arange(p.shape[1]))),
         }
+    if not len(y):
+        return dict.fromkeys(("AUC", "accuracy", "Brier", "Brier skill"), float("nan"))
     brier, base = float(np.mean((p - y) ** 2)), float(np.mean((y.mean() - y) ** 2))
     both = len(np.unique(y)) == 2
     return {
         "AUC": float(roc_auc_score(y, p)) if both else float("nan"),
-        "accuracy": float(np.mean((p > 0.5) == (y > 0.5))),
+        "accuracy": float(np.mean(np.where(p == 0.5, 0.5, (p > 0.5) == (y > 0.5)))),
         "Brier": brier,
         "Brier skill": 1 - brier / base if base > 0 else 0.0,
     }

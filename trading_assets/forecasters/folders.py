@@ -21,27 +21,29 @@ FORMAT = 1
 
 
 def write_model(model: ModelAdapter, folder: Path) -> None:
-    """Write a fitted model into an existing folder."""
+    """Write a fitted model into a folder, which is made where it is not there."""
+    preprocessor = model.preprocessor_  # of what was not fitted nothing is touched
+    folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("calibrator*.json"):
         stale.unlink()
     model.save_weights(folder)
     about = {
         "format": FORMAT,
         "kind": model.kind,
-        "seed": model.seed,
-        "task": model.task,
-        "settings": model.settings.model_dump(mode="json"),
-        "preprocessor": model.preprocessor_.digest,
+        "seed": model.seed_,
+        "task": model.task_,
+        "settings": model.settings_.model_dump(mode="json"),
+        "preprocessor": preprocessor.digest,
         "digest": sha256_file(folder / model.file),
     }
-    if model.task == "classification":
+    if model.task_ == "classification":
         about["classes"] = model.classes_.tolist()
     else:
         about["center"], about["scale"] = model.center_, model.scale_
     _write(folder / "model.json", about)
     _write(folder / "features.json", model.feature_names_in_)
     _write(folder / "training.json", model.training_)
-    model.preprocessor_.save(folder)
+    preprocessor.save(folder)
     if model.calibrator_ is not None:
         _write(folder / "calibrator.json", model.calibrator_.to_json())
     for fold, calibrator in model.fold_calibrators_.items():
@@ -72,6 +74,7 @@ def _read_model(kind: type[Model], folder: Path) -> Model:
         # LightGBM ends the process when its file is damaged.
         raise ArtifactError(f"{folder / kind.file} is not what was saved; restore it, or fit it again.")
     model = kind(about["seed"], task=about["task"], **dict(kind.Settings(**about["settings"])))
+    model.seed_, model.task_, model.settings_ = model.seed, model.task, model.settings
     model.preprocessor_ = PreprocessorManager.load(folder)
     if model.preprocessor_.digest != about["preprocessor"]:
         raise ArtifactError(f"The preprocessor in {folder} is not the one that its model was fitted with.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from trading_assets.forecasters.base import Floats, ModelAdapter
 from trading_assets.forecasters.crossfit import WARM_UP, OutOfFold
@@ -78,11 +80,18 @@ def permutation_importance(
         block, at = X.iloc[first : int(rows[-1]) + 1], rows - first
         order = np.arange(len(block))
         order[at] = rng.permutation(at)
-        shuffled = [block.assign(**{name: block[name].to_numpy()[order]}) for name in names]
+        shuffled = [_with(block, name, block[name].to_numpy()[order]) for name in names]
         p = model.predict_variants([block, *shuffled])[:, at - model.preprocessor_.lookback, 1]
         brier = ((p - y) ** 2).mean(axis=1)
         rises[fold] = brier[1:] - brier[0]
     return dict(zip(names, rises.mean(axis=0).tolist(), strict=True))
+
+
+def _with(X: pd.DataFrame, name: Hashable, values: NDArray[Any]) -> pd.DataFrame:
+    """Another column of any name, which `assign` takes only as text."""
+    changed = X.copy()
+    changed[name] = values
+    return changed
 
 
 def shap_importance(model: LightGBMForecaster, X: pd.DataFrame, *, n_rows: int = 2_000) -> Importance:

@@ -31,6 +31,7 @@ class LightGBMForecaster(ModelAdapter):
     file = "model.txt"
     parallel = True
     settings: LightGBMSettings
+    settings_: LightGBMSettings
     booster_: lgb.Booster
 
     def _fit(self, data: TrainingData) -> None:
@@ -46,7 +47,7 @@ class LightGBMForecaster(ModelAdapter):
         }
         parameters = {**self.settings.model_dump(exclude=NOT_LIGHTGBMS), **fixed}
         train, rounds = self._dataset(data, data.rows), self.settings.n_estimators
-        if len(data.held_out):
+        if len(data.answered(data.held_out)):
             stop = lgb.early_stopping(self.settings.early_stopping, verbose=False)
             held_out = self._dataset(data, data.held_out, reference=train)
             booster = lgb.train(parameters, train, rounds, valid_sets=[held_out], callbacks=[stop])
@@ -57,14 +58,14 @@ class LightGBMForecaster(ModelAdapter):
         self.training_ = {"device": {"name": "cpu"}, "trees": self.booster_.num_trees()}
 
     def _objective(self) -> str:
-        if self.task == "regression":
+        if self.task_ == "regression":
             return "regression"
         return "binary" if self._n_outputs == 1 else "multiclass"
 
     def _dataset(self, data: TrainingData, rows: Rows, reference: lgb.Dataset | None = None) -> lgb.Dataset:
-        names = self.preprocessor_.feature_names_out
-        Z, y, weight = data.Z[rows], data.y[rows], data.weight[rows]
-        return lgb.Dataset(Z, y, weight=weight, feature_name=names, reference=reference)
+        # By number: LightGBM refuses some characters in names and takes others for the same.
+        rows = data.answered(rows)
+        return lgb.Dataset(data.Z[rows], data.y[rows], weight=data.weight[rows], reference=reference)
 
     def _predict(self, Z: F32) -> Floats:
         raw = self.booster_.predict(Z, raw_score=True, num_threads=self.n_threads)
@@ -83,7 +84,7 @@ class LightGBMForecaster(ModelAdapter):
 
     def _scorer(self, center: Floats, scale: Floats, limit: float) -> Callable[[F32], Floats]:
         nodes, threshold, value, roots = _packed(self.trees())
-        depth, n_outputs = self.settings.max_depth, self._n_outputs
+        depth, n_outputs = self.settings_.max_depth, self._n_outputs
         scaling, z = np.stack([center, scale]), np.empty(len(center), dtype=np.float32)
 
         def score(row: F32) -> Floats:
@@ -114,7 +115,7 @@ class LightGBMForecaster(ModelAdapter):
             "children": np.column_stack([left, right]).astype(np.int64),
             "value": np.array(value),
             "roots": np.array(roots, dtype=np.int64),
-            "depth": np.array([self.settings.max_depth], dtype=np.int64),
+            "depth": np.array([self.settings_.max_depth], dtype=np.int64),
         }
 
     def save_weights(self, folder: Path) -> None:

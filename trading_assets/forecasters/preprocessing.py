@@ -22,6 +22,7 @@ from trading_assets.config.settings import (
 )
 from trading_assets.errors import ArtifactError, SchemaError, SettingsError
 from trading_assets.execution.networks import sub
+from trading_assets.forecasters.inputs import Estimator, require_frame, require_rows
 from trading_assets.forecasters.preprocessing_steps import STEPS, RobustScaler, Step
 from trading_assets.registry.digests import digest_arrays, digest_json
 from trading_assets.representation import one_line
@@ -42,7 +43,7 @@ TEMPLATES: Mapping[str, tuple[PreprocessingStep, ...]] = {
 _STEPS = TypeAdapter(tuple[PreprocessingStep, ...])
 
 
-class PreprocessorManager:
+class PreprocessorManager(Estimator):
     """The steps of one preprocessor, applied in order to consecutive bars.
 
     Parameters
@@ -97,7 +98,7 @@ class PreprocessorManager:
         """
         return sum(STEPS[settings.step].lookback(settings) for settings in self.steps)
 
-    def fit(self, X: pd.DataFrame, rows: Rows | None = None) -> Self:
+    def fit(self, X: pd.DataFrame, rows: Rows | None = None, *, seen: Rows | None = None) -> Self:
         """Fit every step on what the steps before it made of the training rows.
 
         Training rows that are not complete, the first `lookback` of a stretch among them, are left out.
@@ -108,6 +109,8 @@ class PreprocessorManager:
             Consecutive bars.
         rows : ndarray of int, optional
             The bars that may be learnt from; all without it. No other leaves a trace.
+        seen : ndarray of int, optional
+            Other bars that windows over several bars may reach into; none without it.
 
         Raises
         ------
@@ -116,7 +119,7 @@ class PreprocessorManager:
         SettingsError
             When a step cannot be had of these columns.
         """
-        rows = np.arange(len(X)) if rows is None else rows
+        X, rows = require_frame(X), require_rows(rows, len(X))
         names = _require_numbers(X)
         if not len(rows) or not names:
             raise SchemaError(
@@ -125,7 +128,8 @@ class PreprocessorManager:
             )
         # Other bars are hidden, so that no window over several bars reaches them.
         values: Array = np.full(X.shape, np.nan)
-        values[rows] = _values(X)[rows]
+        visible = rows if seen is None else np.union1d(rows, require_rows(seen, len(X)))
+        values[visible] = _values(X)[visible]
         complete = self._complete(values[rows], names)
         fitted = []
         for settings in self.steps:
@@ -147,7 +151,7 @@ class PreprocessorManager:
         SchemaError
             When columns are missing, extra, in another order or of another type than in training.
         """
-        check_columns(self.feature_names_in, X)
+        check_columns(self.feature_names_in, require_frame(X))
         self._check_dtypes(X)
         values: Array = _values(X)
         for step in self.steps_:
@@ -200,10 +204,9 @@ class PreprocessorManager:
         return _digest(self._content(), self._arrays())
 
     def save(self, folder: Path | str) -> None:
-        """Write `preprocessor.json` and `preprocessor.safetensors` into a folder, made if need be."""
-        folder = Path(folder)
+        """Write `preprocessor.json` and `preprocessor.safetensors` into `folder`, made if it is not there."""
+        content, folder = self._content(), Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        content = self._content()
         (folder / FILES[0]).write_text(json.dumps({**content, "digest": self.digest}, indent=1))
         save_file(self._arrays(), folder / FILES[1])
 
@@ -311,6 +314,9 @@ def _require_numbers(X: pd.DataFrame) -> list[str]:
     """The columns of a table that can be fitted on."""
     names = list(dict.fromkeys(X.columns))
     check_columns(names, X)
+    odd = [f"{name!r}" for name in names if not isinstance(name, str | int | float)]
+    if odd:
+        raise SchemaError(f"Columns whose names are neither text nor numbers: {_listed(odd)}; rename them.")
     other = [f"'{name}' is {X[name].dtype}" for name in names if not pd.api.types.is_numeric_dtype(X[name])]
     if other:
         raise SchemaError(f"Columns that are no numbers: {_listed(other)}; drop or convert them.")

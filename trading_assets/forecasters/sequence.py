@@ -51,6 +51,7 @@ class SequenceForecaster(ModelAdapter):
     """`Module.encode` bar by bar, as it ships."""
     file = "model.safetensors"
     settings: SequenceSettings
+    settings_: SequenceSettings
     module_: CausalModule
 
     @property
@@ -58,10 +59,10 @@ class SequenceForecaster(ModelAdapter):
         """Positions of the module's inputs among the preprocessed features."""
         names = self.preprocessor_.feature_names_out
         chosen = [i for i, name in enumerate(names) if name in SEQUENCE_NAMES]
-        return chosen if chosen and self.settings.inputs == "sequence" else list(range(len(names)))
+        return chosen if chosen and self.settings_.inputs == "sequence" else list(range(len(names)))
 
     def _make(self) -> CausalModule:
-        return self.Module(len(self.columns), self.settings, self._n_outputs)
+        return self.Module(len(self.columns), self.settings_, self._n_outputs)
 
     def _fit(self, data: TrainingData) -> None:
         torch.manual_seed(self.seed)
@@ -101,18 +102,18 @@ class SequenceForecaster(ModelAdapter):
         """By what each input is multiplied where the market is mirrored."""
         names = [self.preprocessor_.feature_names_out[i] for i in self.columns]
         unknown = [name for name in names if name not in SEQUENCE_NAMES]
-        if unknown or self.task != "classification" or self._n_outputs != 1:
+        if unknown or self.task_ != "classification" or self._n_outputs != 1:
             raise SettingsError(
                 "mirror is for two classes and the catalogue's inputs for sequences; this is a "
-                f"{self.task} with {self._n_outputs} outputs, and what it reads besides is "
-                f"{', '.join(unknown) or 'nothing'}. Set mirror to false."
+                f"{self.task_} with {self._n_outputs} outputs, and what it reads besides is "
+                f"{', '.join(map(str, unknown)) or 'nothing'}. Set mirror to false."
             )
         return np.array([-1.0 if SEQUENCE_NAMES[name] == "odd" else 1.0 for name in names], dtype=np.float32)
 
     def _loss(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
         """Loss of every bar from outputs (n, n_outputs) and answers (n,)."""
         functional = nn.functional
-        if self.task == "regression":
+        if self.task_ == "regression":
             return lambda outputs, y: functional.mse_loss(outputs[:, 0], y, reduction="none")
         if self._n_outputs == 1:
             return lambda outputs, y: functional.binary_cross_entropy_with_logits(
@@ -159,8 +160,9 @@ def chunk_starts(spans: Spans, chunk: int, burn_in: int, shift: int) -> Items:
 class ChunkTask:
     """Learning from dense chunks, laid anew over the spans in each epoch from a random bar on.
 
-    The loss counts the bars after a chunk's burn-in whose answer is known, each by its weight. With `signs`
-    about half of the chunks are shown mirrored: inputs times their signs, the other of the two answers.
+    The loss counts the bars after a chunk's burn-in whose answer is known, each by its weight; the others
+    only move the state on, and a chunk of nothing else is left out. With `signs` about half of the chunks
+    are shown mirrored: inputs times their signs, the other of the two answers.
     """
 
     def __init__(
@@ -188,11 +190,17 @@ class ChunkTask:
     def epoch(self, number: int) -> Items:
         rng = np.random.default_rng([self.seed, number])
         shift = int(rng.integers(self._shifts))
-        return rng.permutation(chunk_starts(self.spans, self.chunk, self.burn_in, shift))
+        starts = chunk_starts(self.spans, self.chunk, self.burn_in, shift)
+        counted = self._weights(starts) > 0
+        return rng.permutation(starts[counted] if counted.any() else starts)
 
     def weight(self, items: Items) -> float:
+        return float(self._weights(items).sum())
+
+    def _weights(self, items: Items) -> Floats:
         first = items + self.burn_in
-        return float((self._sums[first + self.chunk] - self._sums[first]).sum())
+        weights: Floats = self._sums[first + self.chunk] - self._sums[first]
+        return weights
 
     def loss(self, module: nn.Module, items: Items) -> torch.Tensor:
         where = torch.from_numpy(items).to(self.x.device)[:, None] + self.offsets

@@ -43,7 +43,7 @@ class Stage1:
             elif isinstance(model, SequenceForecaster):
                 columns = model.columns
                 scaler = {k: v[columns] if len(v) > 1 else v for k, v in scaler.items()}
-                about |= {"columns": columns, "settings": model.settings.model_dump(mode="json")}
+                about |= {"columns": columns, "settings": model.settings_.model_dump(mode="json")}
                 heads = {k: v for k, v in model.weights().items() if k.startswith("head.")}
                 encoder = {k: v for k, v in model.weights().items() if k not in heads}
                 parts = {"encoder": encoder, "head": {k.removeprefix("head."): v for k, v in heads.items()}}

@@ -14,11 +14,12 @@ import numpy as np
 from trading_assets.config.settings import Settings
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import OUT_OF_FOLD
-from trading_assets.forecasters.alarms import check_control, check_forecast
+from trading_assets.forecasters.alarms import check_control, check_forecast, check_slope
 from trading_assets.forecasters.base import Floats, ModelAdapter
 from trading_assets.forecasters.calibration import (
     choose_calibrator,
     cross_fit_calibrators,
+    slope_t,
     with_mirror_image,
 )
 from trading_assets.forecasters.calibration_error import calibration_scores
@@ -114,17 +115,19 @@ def fit_forecaster(
     final.fit(X, y, rows=np.arange(era.start, era.stop), **given)
     rows = np.arange(later.start, later.stop)
     next_era = score(y[rows], predict_block(final, X, rows)[:, 1])
-    whole = out_of_fold.score
+    whole, frame = out_of_fold.score, out_of_fold.frame
+    t = slope_t(frame["p"], frame["y"], frame["fold"], overlap=settings.labels.horizon)
     numbers: dict[str, float | int | str] = {
         "out-of-fold AUC": whole["AUC"],
         "out-of-fold Brier skill": whole["Brier skill"],
+        "out-of-fold slope (t)": t,
         "next-era AUC": next_era["AUC"],
         "next-era accuracy": next_era["accuracy"],
         "next-era Brier skill": next_era["Brier skill"],
         "training bars": len(era),
         "device": str(final.training_["device"]["name"]),
     }
-    checks = check_forecast(whole, next_era, settings.labels.horizon)
+    checks = check_forecast(whole, next_era, settings.labels.horizon) | check_slope(t)
     if control:
         variance = cross_fit(model.clone, X, data.target("high_variance"), folds.splits, n_threads=n_threads)
         numbers["control: high-variance AUC"] = variance.score["AUC"]

@@ -58,7 +58,7 @@ def features(work: Work, bars: ArtifactRef) -> Built:
 @step(group=GROUP, category="tables", method=3, kinds={"parquet"}, settings=("labels",))
 def labels(work: Work, bars: ArtifactRef) -> Built:
     """Direction and high variance over the coming bars, the bars each depends on, and its weight."""
-    from trading_assets.features.dataset import label_table
+    from trading_assets.features.dataset import label_table, share_missing
     from trading_assets.reports import pictures
 
     frame = read_table(bars.open() / "bars.parquet")
@@ -75,7 +75,8 @@ def labels(work: Work, bars: ArtifactRef) -> Built:
                 "horizon (bars)": chosen.horizon,
                 "up": float(made["direction"].mean()),
                 "high variance": float(made["high_variance"].mean()),
-                "unknown yet": int(made["direction"].isna().sum()),
+                "unknown yet": int((made["direction"].isna() & (made["label_end"] >= len(made))).sum()),
+                "labels without a direction (share)": share_missing(made),
                 "span (bars, mean)": float(span.mean()),
                 "weight (mean)": float(made["weight"].mean()),
             },

@@ -30,7 +30,13 @@ def _declare(kind: str) -> dg.AssetsDefinition:
         method=3,
         kinds={"lightgbm" if kind == "lightgbm" else "pytorch"},
         settings=(kind, "seed", "search", "labels.horizon"),
-        checks=(alarms.AUC, alarms.SKILL, alarms.GAP, *([alarms.CONTROL] if kind == CONTROL else [])),
+        checks=(
+            alarms.AUC,
+            alarms.SKILL,
+            alarms.GAP,
+            alarms.SLOPE,
+            *([alarms.CONTROL] if kind == CONTROL else []),
+        ),
     )
     def build(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef) -> Built:
         from trading_assets.config.paths import threads
