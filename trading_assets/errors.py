@@ -41,4 +41,4 @@ class DivergedError(TradingAssetsError):
 
 
 class SchemaError(TradingAssetsError):
-    """Columns are missing, extra, or in another order than a model was fitted on."""
+    """Columns, or what an agent sees and does, are not those that a model was trained on."""

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_assets.errors import BarsRejected, MarketError
-from trading_assets.market.columns import PRICES
+from trading_assets.market.columns import FUNDING, PRICES
 
 COLUMNS = ("timestamp", *PRICES, "volume")
 SYMBOL = re.compile(r"(?!\.+$)[A-Z0-9._-]{1,64}")
@@ -45,7 +45,7 @@ def symbol_of(path: Path) -> str | None:
 
 def check_bars(bars: pd.DataFrame, source: Path | str) -> None:
     """Raise `BarsRejected` for the first bar of `bars` that breaks the contract."""
-    numbers = [*PRICES, "volume", *(["funding_rate"] if "funding_rate" in bars else [])]
+    numbers = [*PRICES, "volume", *(name for name in FUNDING if name in bars)]
     for name in numbers:
         _refuse(~np.isfinite(bars[name]), source, name, bars[name], "is not finite")
     for name in PRICES:
@@ -77,8 +77,15 @@ def to_rows(bars: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def to_matrix(bars: pd.DataFrame) -> NDArray[np.float64]:
-    """Bars as the array that the simulator reads: `to_rows` turned, shape (n_bars, 7)."""
-    return np.ascontiguousarray(to_rows(bars).T)
+    """Bars as the array that the simulator reads: `to_rows` turned, shape (n_bars, 7).
+
+    Where funding falls due within bars there is an eighth column: the part of the rate that did, which
+    whoever holds after the order at the open pays.
+    """
+    columns = list(to_rows(bars))
+    if "funding_within" in bars:
+        columns.append(bars["funding_within"].to_numpy(dtype=np.float64))
+    return np.column_stack(columns)
 
 
 def bar_seconds(times: NDArray[np.float64]) -> float:

@@ -17,7 +17,7 @@ from trading_assets.simulation.kernel import LIQUIDITY, UNIT, VOLATILITY, pack_r
 
 Floats = NDArray[np.float64]
 Table = NDArray[np.float32]
-N_BAR_COLUMNS = 7
+N_BAR_COLUMNS = 8
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class Market:
 
     Attributes
     ----------
-    bars : ndarray of shape (n_bars, 7)
-        As from `market.bars.to_matrix`: open time in seconds, prices, volume, funding rate.
+    bars : ndarray of shape (n_bars, 8)
+        As from `market.bars.to_matrix`: open time in seconds, prices, volume, funding rate, and the part of the
+        rate that falls due after the open (0 where bars have no such column).
     table : ndarray of shape (n_bars, n_columns), float32
         What a policy sees of each bar at its close.
     config : EnvConfig
@@ -88,8 +89,7 @@ class Market:
             that is not finite in a bar that a policy would see.
         """
         config = config or EnvConfig()
-        bars = np.ascontiguousarray(bars, dtype=np.float64)
-        _check_bars(bars)
+        bars = _checked_bars(np.asarray(bars, dtype=np.float64))
         seen = np.empty((len(bars), 0)) if table is None else table
         return cls(
             bars,
@@ -126,13 +126,16 @@ class Market:
         return self.stop - self.start - 1
 
 
-def _check_bars(bars: Floats) -> None:
-    if bars.ndim != 2 or bars.shape[1] != N_BAR_COLUMNS or len(bars) < 2:
+def _checked_bars(bars: Floats) -> Floats:
+    if bars.ndim != 2 or bars.shape[1] not in {N_BAR_COLUMNS - 1, N_BAR_COLUMNS} or len(bars) < 2:
         raise ValueError(
-            f"bars have shape {bars.shape}; expected (n_bars, {N_BAR_COLUMNS}) with 2 bars or more: time, "
-            "open, high, low, close, volume, funding rate (market.bars.to_matrix makes them)."
+            f"bars have shape {bars.shape}; expected (n_bars, 7) with 2 bars or more: time, open, high, low, "
+            "close, volume, funding rate, and an eighth where a part of the rate falls due after the open "
+            "(market.bars.to_matrix makes them)."
         )
-    time, opening, high, low, close, volume, _ = bars.T
+    if bars.shape[1] < N_BAR_COLUMNS:
+        bars = np.column_stack([bars, np.zeros(len(bars))])
+    time, opening, high, low, close, volume, *_ = bars.T
     usable = np.isfinite(bars).all(axis=1) & (bars[:, 1:5] > 0).all(axis=1) & (volume >= 0)
     usable &= (low <= np.minimum(opening, close)) & (high >= np.maximum(opening, close))
     usable[1:] &= np.diff(time) > 0
@@ -142,6 +145,7 @@ def _check_bars(bars: Floats) -> None:
             f"Bar {wrong} is {bars[wrong].tolist()}; expected finite numbers, positive prices between low "
             "and high, no negative volume, and a time after the bar before."
         )
+    return np.ascontiguousarray(bars)
 
 
 def _conditions(bars: Floats, config: EnvConfig) -> Floats:

@@ -9,7 +9,7 @@ from trading_assets.registry.digests import digest_files
 @step(
     group="07_agents",
     category="models",
-    method=3,
+    method=4,
     kinds={"pytorch"},
     settings=("ppo", "environment", "costs", "risk", "seed"),
 )

@@ -13,7 +13,7 @@ GROUP = "10_deploy"
 @step(
     group=GROUP,
     category="bundles",
-    method=3,
+    method=4,
     kinds={"pytorch", "onnx"},
     settings=("bundle", "costs", "risk"),
 )

@@ -11,7 +11,7 @@ from trading_assets.registry.digests import digest_files
 @step(
     group="09_ensemble",
     category="models",
-    method=3,
+    method=4,
     kinds={"numpy"},
     settings=("ensemble", "environment", "costs", "risk", "bundle.warm_up_bars"),
 )

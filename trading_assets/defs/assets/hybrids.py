@@ -9,7 +9,7 @@ from trading_assets.registry.digests import digest_files
 @step(
     group="08_hybrids",
     category="models",
-    method=3,
+    method=4,
     kinds={"pytorch"},
     settings=("hybrid", "ppo", "environment", "costs", "risk", "seed", "bundle.warm_up_bars"),
 )

@@ -72,7 +72,7 @@ def forecast_report(
 @step(
     group=GROUP,
     category="reports",
-    method=3,
+    method=4,
     kinds={"matplotlib"},
     settings=("environment", "costs", "risk"),
     reads_trials=True,
