@@ -37,7 +37,7 @@ class LeakageError(TradingAssetsError):
 
 
 class DivergedError(TradingAssetsError):
-    """A training whose loss is not finite any more."""
+    """A loss, weights or probabilities of a model that are not finite any more."""
 
 
 class SchemaError(TradingAssetsError):

@@ -85,9 +85,13 @@ def compare(reference: F64, other: F64) -> dict[str, float]:
 
 
 def require_parity(report: Mapping[str, Mapping[str, float]]) -> None:
-    """Raise `ArtifactError` for a runtime that does not decide like the trained policy."""
+    """Raise `ArtifactError` for a runtime that does not decide like the trained policy.
+
+    What is not finite on either side differs.
+    """
     for name, row in report.items():
-        if row["max difference"] > PROBABILITY_TOLERANCE or row["clear actions that differ"] > 0:
+        alike = row["max difference"] <= PROBABILITY_TOLERANCE and row["clear actions that differ"] == 0
+        if not alike:
             raise ArtifactError(
                 f"The {name} runtime differs from its reference by {row['max difference']:.2e} "
                 f"(allowed {PROBABILITY_TOLERANCE:.0e}), {row['clear actions that differ']:.0f} clear "

@@ -17,6 +17,12 @@ from trading_assets.risk.rules import N_RULES, RULES, watches
 from trading_assets.simulation.kernel import ACCOUNT_NAMES, COSTS, PATH
 from trading_assets.simulation.market import Market
 from trading_assets.simulation.simulator import Simulator
+from trading_assets.simulation.spaces import (
+    require_finite_weights,
+    require_same_spaces,
+    require_same_terms,
+    terms_of,
+)
 from trading_assets.validation.metrics import evaluate
 
 Floats = NDArray[np.float64]
@@ -164,13 +170,18 @@ def backtest(policy: Targets | Decide | Predicts, market: Market) -> BacktestRes
         Targets from -1 to 1, one a decision; a function of the bar just closed and the account's
         observation; or whatever has Stable-Baselines3's `predict(observation, deterministic=)`, which sees
         what `TradingEnv` shows and answers in its action space. One whose `predict` takes a `state` gets back
-        the one it returned.
+        the one it returned. A bundle's policy, which answers a target, has to be warm.
     market : Market
 
     Raises
     ------
     ValueError
         When a target is not a number from -1 to 1, or there is not one a decision.
+    SchemaError
+        Before the first bar, when a policy that says what it was trained on (the spaces of an agent of
+        Stable-Baselines3, `trained_on` of a bundle) was trained on other levels, leverage, window or columns.
+    DivergedError
+        Before the first bar, when weights of an agent are not finite.
     """
     n, simulator = market.n_decisions, Simulator(market, 1)
     path, use = np.empty((n, len(PATH))), np.empty((n if watches(market.config.risk) else 0, N_RULES))
@@ -214,6 +225,12 @@ def _decider(policy: Any, simulator: Simulator) -> Callable[[int, NDArray[np.flo
     """From a bar and the whole observation to the target."""
     if not hasattr(policy, "predict"):
         return lambda t, seen: float(policy(t, seen[-len(ACCOUNT_NAMES) :]))
+    market = simulator.market
+    if hasattr(policy, "trained_on"):
+        require_same_terms("The policy", policy.trained_on, terms_of(market.config, market.table.shape[1]))
+        return lambda _, seen: float(policy.predict(seen)[0])
+    require_same_spaces(policy, simulator.observation_space, simulator.action_space)
+    require_finite_weights(policy)
 
     def target_of(action: Any) -> float:
         return float(simulator.targets(np.asarray(action))[0])
@@ -224,7 +241,7 @@ def _decider(policy: Any, simulator: Simulator) -> Callable[[int, NDArray[np.flo
 
     def decide(t: int, seen: NDArray[np.float32]) -> float:
         nonlocal state
-        first = np.array([t == simulator.market.start])
+        first = np.array([t == market.start])
         action, state = policy.predict(seen, state=state, episode_start=first, deterministic=True)
         return target_of(action)
 

@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 
 from trading_assets.config.settings import EnvConfig
-from trading_assets.errors import SchemaError
+from trading_assets.errors import DivergedError, SchemaError
 
 Terms = Mapping[str, Any]
 """`levels` (None where a target is any number), `max_leverage`, `window`, and `columns` of the table."""
@@ -81,11 +81,11 @@ def build_action_space(config: EnvConfig) -> LevelSpace | TargetSpace:
     return space
 
 
-def require_same_terms(trained: Terms, there: Terms, who: str) -> None:
+def require_same_terms(who: str, trained: Terms, there: Terms) -> None:
     """Raise `SchemaError` where a policy was trained on other terms than it is to be used on."""
     if dict(trained) != dict(there):
         raise SchemaError(
-            f"{who} was trained with {_listed(trained)}; here are {_listed(there)}. Use it where they are the "
+            f"{who} was trained on {_listed(trained)}; here are {_listed(there)}. Use it where they are the "
             "same, or train another."
         )
 
@@ -99,6 +99,18 @@ def require_same_spaces(policy: Any, observation_space: gym.Space[Any], action_s
                 f"The policy was trained on the {kind} space {_named(own)}; this market has {space}. Judge it "
                 "on a market with the same window, table, levels and max_leverage, seen as in training."
             )
+
+
+def require_finite_weights(policy: Any) -> None:
+    """Raise `DivergedError` for an agent of Stable-Baselines3 whose weights are not all finite.
+
+    Its networks answer NaN, and the first action is the likeliest of those.
+    """
+    network = getattr(policy, "policy", policy)
+    weights = network.state_dict() if hasattr(network, "state_dict") else {}
+    for name, value in weights.items():
+        if not np.isfinite(value.detach().cpu().numpy()).all():
+            raise DivergedError(f"The policy's weights '{name}' are not finite; train it again.")
 
 
 def _named(space: gym.Space[Any]) -> str:
