@@ -97,8 +97,14 @@ def require_same_spaces(policy: Any, observation_space: gym.Space[Any], action_s
         if isinstance(own, gym.Space) and own != space:
             raise SchemaError(
                 f"The policy was trained on the {kind} space {_named(own)}; this market has {space}. Judge it "
-                "on a market with the same window, table, levels and max_leverage, seen as in training."
+                "on a market with the same window, table, levels and max_leverage."
             )
+    normaliser = getattr(policy, "get_vec_normalize_env", lambda: None)()
+    if normaliser is not None and normaliser.norm_obs:
+        raise SchemaError(
+            "The policy was trained on observations that VecNormalize had changed; give an object whose predict "
+            "calls normalize_obs first."
+        )
 
 
 def require_finite_weights(policy: Any) -> None:
