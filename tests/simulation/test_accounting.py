@@ -151,7 +151,9 @@ def test_funding_within_a_bar_is_paid_by_who_holds_after_the_fill_at_the_price_m
     first, due = paid(result, "funding")[:2]
     assert first == pytest.approx(0.02, rel=1e-12)
     units = result.exposure[1] * result.equity[2] / 120.0
-    assert due == pytest.approx(0.01 + units * 110 * 0.02, rel=1e-12)  # the long at the open, the short after it
+    assert due == pytest.approx(
+        0.01 + units * 110 * 0.02, rel=1e-12
+    )  # the long at the open, the short after it
     assert paid(result, "funding")[2] == pytest.approx(units * 100 * 0.01, rel=1e-12)
 
 

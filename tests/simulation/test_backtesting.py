@@ -284,7 +284,7 @@ def real_perpetual(folder, hours: int, moving: bool) -> np.ndarray:
 
 @needs_real
 def test_funding_is_the_same_in_bars_of_1_8_12_and_24_hours(tmp_path):
-    """Of a position that changes only where they all have an open; to the last digits where the price stays."""
+    """Of a position that changes where they all have an open; to the last digits where the price stays."""
     sides = np.random.default_rng(1).choice([-1.0, 0.0, 1.0], 2_000)
     paid, gross = {}, 0.0
     for moving in (False, True):

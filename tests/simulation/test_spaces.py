@@ -9,7 +9,13 @@ from stable_baselines3 import DQN, PPO, SAC
 
 from trading_assets.config.settings import EnvConfig
 from trading_assets.errors import DivergedError, SchemaError
-from trading_assets.simulation import TradingEnv, backtest, build_action_space, build_observation_space, make_env
+from trading_assets.simulation import (
+    TradingEnv,
+    backtest,
+    build_action_space,
+    build_observation_space,
+    make_env,
+)
 from trading_assets.simulation.market import Market
 
 START, STOP = 100, 160
@@ -48,7 +54,7 @@ def test_an_agent_is_refused_on_other_terms_before_the_first_bar_also_after_savi
     for agent in (model, model.policy, loaded, loaded.policy):
         asked = []
         agent.predict = lambda *_, asked=asked, **__: asked.append(1)
-        with pytest.raises(SchemaError, match="was trained on the .* space .*; this market has"):
+        with pytest.raises(SchemaError, match=r"was trained on the .* space .*; this market has"):
             backtest(agent, other)
         assert asked == []
     file.seek(0)
@@ -69,7 +75,9 @@ def test_an_agent_is_judged_where_only_costs_limits_and_bars_differ(bars):
 
 def test_a_leverage_is_compared_where_targets_are_numbers_too(bars):
     model = SAC("MlpPolicy", make_env(a_market(bars, levels=None)), buffer_size=10, device="cpu")
-    with pytest.raises(SchemaError, match=r"max_leverage 1.0\); this market has TargetSpace\(levels None, max_lev"):
+    with pytest.raises(
+        SchemaError, match=r"max_leverage 1.0\); this market has TargetSpace\(levels None, max_lev"
+    ):
         backtest(model, a_market(bars, levels=None, max_leverage=3.0))
 
 
@@ -87,7 +95,9 @@ def test_an_agent_of_normalised_observations_is_not_shown_raw_ones(bars):
 def test_a_space_equals_one_of_the_same_terms_and_a_plain_one_of_the_same_shape():
     config = EnvConfig(window=4)
     seen, done = build_observation_space(3, config), build_action_space(config)
-    assert seen == build_observation_space(3, config) and seen != build_observation_space(6, EnvConfig(window=2))
+    assert seen == build_observation_space(3, config) and seen != build_observation_space(
+        6, EnvConfig(window=2)
+    )
     assert seen == gym.spaces.Box(seen.low, seen.high) and done == gym.spaces.Discrete(3)
     assert repr(seen) == "WindowSpace(window 4, columns 3)"
     assert repr(done) == "LevelSpace(levels [-1.0, 0.0, 1.0], max_leverage 1.0)"
@@ -126,5 +136,5 @@ def test_an_agent_whose_weights_are_not_finite_is_refused_before_the_first_bar(b
     backtest(model, market)
     with torch.no_grad():
         next(model.policy.parameters()).view(-1)[3] = np.nan
-    with pytest.raises(DivergedError, match="weights '.*' are not finite"):
+    with pytest.raises(DivergedError, match=r"weights '.*' are not finite"):
         backtest(model, market)

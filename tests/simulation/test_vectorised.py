@@ -1,4 +1,4 @@
-"""What Stable-Baselines3 and its relatives ask of environments: attributes, returns, options, pictures, masks."""
+"""What Stable-Baselines3 and its relatives ask of environments: attributes, returns, pictures, masks."""
 
 import warnings
 
@@ -169,14 +169,23 @@ def test_an_episode_that_is_to_begin_near_the_end_is_as_long_as_the_bars_last(ba
 
 @pytest.mark.parametrize(
     "options",
-    [{"start": START - 1}, {"start": STOP - 1}, {"start": 600.0}, {"start": True}, {"begin": 600}, {"start": None}],
+    [
+        {"start": START - 1},
+        {"start": STOP - 1},
+        {"start": 600.0},
+        {"start": True},
+        {"begin": 600},
+        {"start": None},
+    ],
 )
 def test_options_that_name_no_bar_are_refused_and_nothing_moves(bars, options):
     market = a_market(bars)
     for env in (make_env(market, seed=0), make_env(market, N, seed=0)):
         env.reset()
         before = env.simulator.observe()
-        with pytest.raises(ValueError, match=f"expected {{'start': bar}} with a bar from {START} to {STOP - 2}"):
+        with pytest.raises(
+            ValueError, match=f"expected {{'start': bar}} with a bar from {START} to {STOP - 2}"
+        ):
             if isinstance(env, VecEnv):
                 env.set_options(options)
                 env.reset()
@@ -283,7 +292,9 @@ def test_masks_of_both_faces_are_alike_as_sb3_contrib_asks_for_them(bars):
     for env in (one, many):
         env.reset()
         assert env.has_attr("action_masks")
-        np.testing.assert_array_equal(np.stack(env.env_method("action_masks")), [[False, True, True, False]] * N)
+        np.testing.assert_array_equal(
+            np.stack(env.env_method("action_masks")), [[False, True, True, False]] * N
+        )
     np.testing.assert_array_equal(many.action_masks(), np.stack(one.env_method("action_masks")))
     assert len(many.env_method("action_masks", indices=[0, 2])) == 2
 

@@ -31,11 +31,13 @@ def sub(weights: Weights, prefix: str) -> dict[str, NDArray[Any]]:
 
 
 def require_finite(weights: Weights) -> None:
-    """Raise `ArtifactError` for the first weights that are not finite; only thresholds of trees may be infinite."""
+    """Raise `ArtifactError` for the first weights not finite; thresholds of trees may be infinite."""
     for name, value in weights.items():
         finite = ~np.isnan(value) if name.endswith("trees.threshold") else np.isfinite(value)
         if not finite.all():
-            raise ArtifactError(f"The weights '{name}' are not finite; a policy of them would decide at random.")
+            raise ArtifactError(
+                f"The weights '{name}' are not finite; a policy of them would decide at random."
+            )
 
 
 def likeliest(probabilities: F64) -> int:
@@ -47,9 +49,11 @@ def likeliest(probabilities: F64) -> int:
         When they are no probabilities. NaN counts as the highest to numpy: a policy of NaN would follow its
         first target, a full short.
     """
-    values = probabilities.tolist()  # of so few, faster than numpy
+    values: list[float] = probabilities.tolist()  # of so few, faster than numpy
     if not (abs(sum(values) - 1.0) < _SUM_TOLERANCE and min(values) >= 0.0):
-        raise DivergedError(f"The policy answered {values}; expected probabilities. No decision is made on it.")
+        raise DivergedError(
+            f"The policy answered {values}; expected probabilities. No decision is made on it."
+        )
     return values.index(max(values))
 
 

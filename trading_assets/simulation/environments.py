@@ -53,7 +53,7 @@ class TradingEnv(gym.Env[Any, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, dict[str, Any]]:
         """Begin an episode: at bar `options["start"]`, or where the configuration has it begin."""
-        starts = self.simulator.starts_of([options])
+        starts = self.simulator.starts_of({0: options})
         super().reset(seed=seed)
         if seed is not None:
             self.simulator.rewind(0)
@@ -73,10 +73,10 @@ class TradingEnv(gym.Env[Any, Any]):
         return observations[0], reward, ended == kernel.RUINED, ended == kernel.TRUNCATED, info
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which levels the risk rules leave as they are, as sb3-contrib asks for it; see `Simulator.allowed`."""
-        return self.simulator.allowed()[0]
+        """Which levels the risk rules leave as they are, shape (n_levels,); see `Simulator.allowed`."""
+        return np.asarray(self.simulator.allowed()[0])
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """The episode so far as a picture, shape (480, 640, 3)."""
         return _picture(self.simulator, 0, self.render_mode)
 
@@ -119,7 +119,7 @@ class TradingVecEnv(VecEnv):
         """Begin every episode, by what `seed` and `set_options` (a `start` for all, or a list) have said."""
         if len(self._options) != self.num_envs:
             raise ValueError(f"There are options for {len(self._options)} of {self.num_envs} environments.")
-        starts = self.simulator.starts_of(self._options)
+        starts = self.simulator.starts_of(dict(enumerate(self._options)))
         for i, seed in enumerate(self._seeds):
             if seed is not None:
                 self._generators[i] = np.random.default_rng(seed)
@@ -173,10 +173,10 @@ class TradingVecEnv(VecEnv):
         pass
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which levels the risk rules leave as they are, shape (n_envs, n_levels); see `Simulator.allowed`."""
+        """Which levels the risk rules leave, shape (n_envs, n_levels); see `Simulator.allowed`."""
         return self.simulator.allowed()
 
-    def get_images(self) -> list[NDArray[np.uint8] | None]:  # type: ignore[override]
+    def get_images(self) -> list[NDArray[np.uint8] | None]:
         return [account.render() for account in self._accounts]
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
@@ -235,7 +235,7 @@ class _Account:
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, dict[str, Any]]:
         env, row = self._env, np.array([self._place])
-        starts = {self._place: start for start in env.simulator.starts_of([options]).values()}
+        starts = env.simulator.starts_of({self._place: options})
         if seed is not None:
             self.np_random = np.random.default_rng(seed)
             env.simulator.rewind(self._place)
@@ -243,7 +243,7 @@ class _Account:
         return env.simulator.observe(row)[0], env.reset_infos[self._place]
 
     def action_masks(self) -> NDArray[np.bool_]:
-        return self._env.simulator.allowed()[self._place]
+        return np.asarray(self._env.simulator.allowed()[self._place])
 
     def render(self) -> NDArray[np.uint8] | None:
         return _picture(self._env.simulator, self._place, self._env.render_mode)

@@ -177,8 +177,8 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
     """Take every account through as many bars as there are rows of targets; return how many have ended.
 
     In each bar, in order: risk rules, funding and interest due at the open on what was held, the trade at the
-    open, funding and interest of the bar on what is held then, a margin call, the mark at the close. An account
-    below 1 % of its start is ruined: closed at that value, it trades no more.
+    open, funding and interest of the bar on what is held then, a margin call, the mark at the close. An
+    account below 1 % of its start is ruined: closed at that value, it trades no more.
 
     Parameters
     ----------

@@ -27,8 +27,8 @@ class Market:
     Attributes
     ----------
     bars : ndarray of shape (n_bars, 8)
-        As from `market.bars.to_matrix`: open time in seconds, prices, volume, funding rate, and the part of the
-        rate that falls due after the open (0 where bars have no such column).
+        As from `market.bars.to_matrix`: open time in seconds, prices, volume, funding rate, and the part of
+        the rate that falls due after the open (0 where bars have no such column).
     table : ndarray of shape (n_bars, n_columns), float32
         What a policy sees of each bar at its close.
     config : EnvConfig

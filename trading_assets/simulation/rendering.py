@@ -40,5 +40,5 @@ def draw_episode(market: Market, story: Sequence[tuple[int, float, float]]) -> N
     lower.step(bars, target, where="post", color="C1")
     lower.fill_between(bars, target, step="post", color="C1", alpha=0.3)
     lower.set(ylabel="position", xlabel="bar", ylim=(-1.1, 1.1))
-    canvas.draw()
-    return np.array(canvas.buffer_rgba())[..., :3]
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.array(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]

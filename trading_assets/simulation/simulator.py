@@ -109,7 +109,7 @@ class Simulator:
         generators: Sequence[np.random.Generator],
         starts: Mapping[int, int] = _NO_STARTS,
     ) -> None:
-        """Put accounts at the start of their next episode: where `starts` says, or by their own generators."""
+        """Put accounts at the start of their next episode: where `starts` says, or by its own generator."""
         first, n_bars = self.market.start, self.episode_bars
         places = self.market.n_decisions - n_bars + 1
         stretches = self.market.n_decisions // n_bars
@@ -123,8 +123,8 @@ class Simulator:
                 self._episodes[i] += self._of
         self._open(rows)
 
-    def starts_of(self, options: Sequence[Mapping[str, Any] | None]) -> dict[int, int]:
-        """The bars at which accounts are to begin, from the options of a reset.
+    def starts_of(self, options: Mapping[int, Mapping[str, Any] | None]) -> dict[int, int]:
+        """The bars at which accounts are to begin, from the options of their reset.
 
         Raises
         ------
@@ -133,10 +133,10 @@ class Simulator:
         """
         first, last = self.market.start, self.market.stop - 2
         starts = {}
-        for i, given in enumerate(options):
+        for i, given in options.items():
             if not given:
                 continue
-            start = given.get("start")
+            start: Any = given.get("start")
             whole = isinstance(start, int | np.integer) and not isinstance(start, bool)
             if set(given) != {"start"} or not whole or not first <= start <= last:
                 raise ValueError(
@@ -174,7 +174,9 @@ class Simulator:
         would have instead.
         """
         if not self._discrete:
-            raise AttributeError("Only discrete levels have masks; this market's targets are numbers (levels=None).")
+            raise AttributeError(
+                "Only discrete levels have masks; this market's targets are numbers (levels=None)."
+            )
         masks = np.ones((self._n, len(self._levels)), _BOOL)
         if self.config.enforce_limits:
             bars, conditions, rules, limits = self._world
@@ -223,9 +225,7 @@ class Simulator:
         bars, _, rules, _ = self._world
         self.began[rows] = self.clock[rows]
         last = self.market.stop - 1
-        kernel.open_accounts(
-            bars, rules, self.state, self._memory, self.clock, rows, self.episode_bars, last
-        )
+        kernel.open_accounts(bars, rules, self.state, self._memory, self.clock, rows, self.episode_bars, last)
         if self._remembering:
             for i in rows.tolist():
                 self.story[i] = []

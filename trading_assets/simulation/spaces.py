@@ -34,7 +34,7 @@ def terms_of(config: EnvConfig, n_columns: int) -> dict[str, Any]:
     }
 
 
-class _MeaningfulSpace(gym.Space[Any]):
+class _MeaningfulSpace(gym.Space[Any]):  # noqa: PLW1641 - Box and Discrete have no hash either
     """Equal to a space that has the same terms, or none."""
 
     terms: Terms
@@ -96,14 +96,14 @@ def require_same_spaces(policy: Any, observation_space: gym.Space[Any], action_s
         own = getattr(policy, f"{kind}_space", None)
         if isinstance(own, gym.Space) and own != space:
             raise SchemaError(
-                f"The policy was trained on the {kind} space {_named(own)}; this market has {space}. Judge it "
-                "on a market with the same window, table, levels and max_leverage."
+                f"The policy was trained on the {kind} space {_named(own)}; this market has {space}. "
+                "Judge it on a market with the same window, table, levels and max_leverage."
             )
     normaliser = getattr(policy, "get_vec_normalize_env", lambda: None)()
     if normaliser is not None and normaliser.norm_obs:
         raise SchemaError(
-            "The policy was trained on observations that VecNormalize had changed; give an object whose predict "
-            "calls normalize_obs first."
+            "The policy was trained on observations that VecNormalize had changed; give an object whose "
+            "predict calls normalize_obs first."
         )
 
 
