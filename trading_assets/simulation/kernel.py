@@ -202,7 +202,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
     for k in range(targets.shape[0]):
         touched = 0.0
         for i in range(targets.shape[1]):  # all bars are fetched at once, or each account waits for its own
-            touched += bars[clock[i] + 1, _TIME] + bars[clock[i] + 1, _WITHIN]
+            touched += bars[clock[i] + 1, _TIME]
         rewards[k, 0] = touched
         for i in range(targets.shape[1]):
             t, target = clock[i], targets[k, i]

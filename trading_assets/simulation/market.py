@@ -133,8 +133,8 @@ def _checked_bars(bars: Floats) -> Floats:
             "close, volume, funding rate, and an eighth where a part of the rate falls due after the open "
             "(market.bars.to_matrix makes them)."
         )
-    if bars.shape[1] < N_BAR_COLUMNS:
-        bars = np.column_stack([bars, np.zeros(len(bars))])
+    given, bars = bars, _cache_lines(len(bars))
+    bars[:, : given.shape[1]] = given
     time, opening, high, low, close, volume, *_ = bars.T
     usable = np.isfinite(bars).all(axis=1) & (bars[:, 1:5] > 0).all(axis=1) & (volume >= 0)
     usable &= (low <= np.minimum(opening, close)) & (high >= np.maximum(opening, close))
@@ -145,7 +145,14 @@ def _checked_bars(bars: Floats) -> Floats:
             f"Bar {wrong} is {bars[wrong].tolist()}; expected finite numbers, positive prices between low "
             "and high, no negative volume, and a time after the bar before."
         )
-    return np.ascontiguousarray(bars)
+    return bars
+
+
+def _cache_lines(n_bars: int) -> Floats:
+    """Zeros of shape (n_bars, 8) with every bar in one line of the cache, 64 bytes: one fetch a bar."""
+    room = np.zeros((n_bars + 1) * N_BAR_COLUMNS)
+    first = -room.ctypes.data % 64 // room.itemsize
+    return room[first : first + n_bars * N_BAR_COLUMNS].reshape(n_bars, N_BAR_COLUMNS)
 
 
 def _conditions(bars: Floats, config: EnvConfig) -> Floats:
