@@ -41,8 +41,8 @@ class LeakageError(TradingAssetsError):
 
 
 class DivergedError(TradingAssetsError):
-    """A training whose loss is not finite any more."""
+    """A loss, weights or probabilities of a model that are not finite any more."""
 
 
 class SchemaError(TradingAssetsError, ValueError):
-    """Columns are missing, extra, or in another order than a model was fitted on; a value cannot be."""
+    """Columns, or what an agent sees and does, are not those of the training; a value cannot be."""

@@ -1,7 +1,6 @@
 """A bundle on the trading box: it decides as its backtest did, and refuses what was tampered with."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.pipeline import SYMBOL, current
+from tests.pipeline import SYMBOL
 from trading_assets.config import load_settings
 from trading_assets.errors import ArtifactError
 from trading_assets.execution import Policy, load_bundle
-from trading_assets.registry.tables import read_table
 from trading_assets.risk import RiskAgent
 
 REPLAY = """
@@ -39,20 +37,6 @@ print(*(policy.predict(row)[0] for row in rows[n:]))
 heavy = {{"pandas", "numba", "torch", "dagster", "lightgbm", "stable_baselines3"}} & set(sys.modules)
 assert not heavy, heavy
 """
-
-
-@pytest.fixture
-def bundle(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the trained bundle."""
-    return Path(shutil.copytree(current("policy_bundle").path, tmp_path / "bundle"))
-
-
-@pytest.fixture
-def decisions(trained: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Observations (warm-up first) and the backtest's actions on the test era."""
-    frame = read_table(current("backtest_report").path / "decisions.parquet")
-    observations = frame.drop(columns=["bar", "action"]).to_numpy(dtype=np.float32)
-    return observations, frame["action"].dropna().to_numpy()
 
 
 def replay(policy: Policy, observations: np.ndarray) -> np.ndarray:

@@ -113,7 +113,10 @@ def test_the_matrix_holds_seconds_and_prices_in_the_order_of_the_contract() -> N
     np.testing.assert_array_equal(matrix[:, 0], 1_709_078_400.0 + 43_200 * np.arange(4))
     np.testing.assert_array_equal(matrix[1], [1_709_121_600.0, 101.0, 101.0, 98.5, 99.5, 0.0, 0.0])
     rates = [0.0, 1e-4, 0.0, -1e-4]
-    np.testing.assert_array_equal(to_matrix(good_bars().assign(funding_rate=rates))[:, 6], rates)
+    funded = good_bars().assign(funding_rate=rates)
+    np.testing.assert_array_equal(to_matrix(funded)[:, 6], rates)
+    within = [0.0, 1e-4, 0.0, 0.0]
+    np.testing.assert_array_equal(to_matrix(funded.assign(funding_within=within))[:, 7], within)
 
 
 def test_the_description_counts_gaps_and_dead_bars() -> None:

@@ -13,7 +13,14 @@ from tests.market.samples import csv_of, save, sound_bars, write
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.errors import BarsRejected
 from trading_assets.market.ingest import read_bars
-from trading_assets.market.side_files import funding_of_bars, read_side_file, side_file, split_factors
+from trading_assets.market.side_files import (
+    SETTLING,
+    funding_of_bars,
+    funding_within_bars,
+    read_side_file,
+    side_file,
+    split_factors,
+)
 
 BARS = sound_bars()
 SUFFIXES = (".parquet", ".feather", ".csv")
@@ -121,6 +128,36 @@ def test_every_rate_from_the_first_bar_to_the_end_of_the_last_is_paid_once(
     for i, time in enumerate(times):  # a bar gets what fell due since the end of the bar before it
         start = times[i - 1] + 4 if i else time
         assert paid[i] == rates[(at >= start) & (at < time + 4)].sum()
+
+
+HOUR = 3_600_000_000_000
+
+
+def test_of_a_bar_s_rates_those_after_its_open_fall_due_within_it() -> None:
+    """Not those in a gap, nor one that the exchange settles some seconds after the open."""
+    times = np.array([0, 12, 48]) * HOUR
+    at = np.array([0, 8, 16, 24, 32, 40, 48, 56]) * HOUR
+    at[0] += SETTLING
+    rates = 2.0 ** np.arange(8)
+    assert funding_of_bars(times, 12 * HOUR, at, rates).tolist() == [1 + 2, 4, 8 + 16 + 32 + 64 + 128]
+    assert funding_within_bars(times, 12 * HOUR, at, rates).tolist() == [2, 4, 128]
+    at[0] += 1
+    assert funding_within_bars(times, 12 * HOUR, at, rates).tolist() == [1 + 2, 4, 128]
+
+
+def test_what_falls_due_within_bars_is_a_column_of_its_own_and_survives_a_file(tmp_path: Path) -> None:
+    bars = sound_bars(12, freq="12h")
+    save_side(RATES, tmp_path, "funding")
+    read = read_bars(save(bars, tmp_path)).bars
+    within = np.zeros(12)
+    rates = RATES.set_index("timestamp")["funding_rate"]
+    for i, opened in enumerate(bars["timestamp"]):
+        later = (rates.index > opened) & (rates.index < opened + pd.Timedelta("12h"))
+        within[i] = rates[later].sum()
+    assert within.any()
+    np.testing.assert_allclose(read["funding_within"], within, atol=1e-18)
+    (tmp_path / "again").mkdir()
+    pd.testing.assert_frame_equal(read_bars(save(read, tmp_path / "again", ".parquet")).bars, read)
 
 
 SPLITS = pd.DataFrame({"date": ["2024-01-16", "2024-02-01"], "factor": [4.0, 1.5]})

@@ -13,6 +13,7 @@ from tests.simulation.worlds import (
     HOUR,
     OPEN,
     TIME,
+    WITHIN,
     YEAR,
     SlowAccount,
     free,
@@ -129,6 +130,7 @@ def test_a_flat_policy_earns_exactly_nothing_and_pays_nothing():
 
 def test_a_constant_long_pays_the_sum_of_the_funding_rates_of_its_notional():
     bars = random_bars(400, 3)
+    bars[:, WITHIN] = 0.0
     result = run(bars, np.ones(399), costs={"funding": True})
     notional = bars[2:, OPEN] / bars[1, OPEN]  # from the bar after the first fill on
     shares = paid(result, "funding")[1:] / notional
@@ -143,17 +145,38 @@ def test_funding_is_paid_by_who_holds_when_it_falls_due_not_by_an_order_that_fil
     assert paid(result, "funding").tolist() == [0.0, 0.02, 0.0]
 
 
+def test_funding_within_a_bar_is_paid_by_who_holds_after_the_fill_at_the_price_midway():
+    bars = make_bars([100.0] * 4, [100.0, 100.0, 120.0, 100.0], funding=0.03, within=0.02)
+    result = run(bars, [1.0, -1.0, 0.0], costs={"funding": True})
+    first, due = paid(result, "funding")[:2]
+    assert first == pytest.approx(0.02, rel=1e-12)
+    units = result.exposure[1] * result.equity[2] / 120.0
+    assert due == pytest.approx(
+        0.01 + units * 110 * 0.02, rel=1e-12
+    )  # the long at the open, the short after it
+    assert paid(result, "funding")[2] == pytest.approx(units * 100 * 0.01, rel=1e-12)
+
+
 def test_borrowing_costs_a_short_its_notional_and_a_levered_long_its_loan_by_the_time_that_passes():
     bars = make_bars([100.0] * 4, [100.0] * 4)
     bars[2:, TIME] += 30 * HOUR  # a gap is paid for too
     short = run(bars, [-1.0] * 3, costs={"borrow_rate": 0.5})
-    np.testing.assert_allclose(
-        paid(short, "borrow"), [0.0, 0.5 * 31 * HOUR / YEAR, 0.5 * HOUR / YEAR], rtol=1e-9
-    )
+    np.testing.assert_allclose(paid(short, "borrow"), 0.5 * np.array([1, 31, 1]) * HOUR / YEAR, rtol=1e-9)
+    # Over the gap by who held until then, within a bar by who holds after the fill.
+    turned = run(bars, [1.0, -1.0, 0.0], costs={"borrow_rate": 0.5})
+    np.testing.assert_allclose(paid(turned, "borrow"), [0.0, 0.5 * HOUR / YEAR, 0.0], rtol=1e-9)
     long = run(bars, [1.0] * 3, costs={"borrow_rate": 0.5})
     np.testing.assert_array_equal(paid(long, "borrow"), 0.0)
     levered = run(bars, [1.0] * 3, max_leverage=3.0, costs={"borrow_rate": 0.5})
-    assert paid(levered, "borrow")[1] == pytest.approx(2 * 0.5 * 31 * HOUR / YEAR, rel=1e-9)
+    assert paid(levered, "borrow")[1] == pytest.approx(2 * 0.5 * 31 * HOUR / YEAR, rel=1e-3)
+
+
+def test_interest_is_of_the_time_that_has_passed_whatever_the_length_of_bars():
+    """A day that is an hour short, as in spring, gives that hour back when the next bar begins."""
+    bars = make_bars([100.0] * 6, [100.0] * 6)
+    bars[:, TIME] = np.cumsum([0, 24, 24, 23, 24, 24]) * HOUR
+    short = run(bars, [-1.0] * 5, costs={"borrow_rate": 0.5})
+    np.testing.assert_allclose(paid(short, "borrow") * YEAR / HOUR / 0.5, [24, 24, 23, 24, 24], rtol=1e-9)
 
 
 def test_a_position_is_held_through_a_gap_and_drifts_with_the_market():
@@ -258,7 +281,7 @@ def test_nothing_is_traded_before_its_signal(seed, signal):
 def test_what_comes_later_changes_no_account_before_it(seed, known):
     bars = random_bars(80, seed)
     other = bars.copy()
-    other[known + 1 :, 1:] *= np.random.default_rng(seed).uniform(0.5, 2.0, (79 - known, 6))
+    other[known + 1 :, 1:] *= np.random.default_rng(seed).uniform(0.5, 2.0, (79 - known, 7))
     other[known + 1 :, 2] = other[known + 1 :, 1:5].max(axis=1)
     other[known + 1 :, 3] = other[known + 1 :, 1:5].min(axis=1)
     targets = np.random.default_rng(seed).choice(LEVELS, 79)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.simulation.worlds import CLOSE, FUNDING, OPEN, free, make_bars, random_bars
 from trading_assets.config.settings import EnvConfig
 from trading_assets.market.bars import to_matrix
+from trading_assets.market.ingest import read_bars
 from trading_assets.market.side_files import funding_of_bars
 from trading_assets.simulation import TradingEnv, backtest
 from trading_assets.simulation.kernel import COSTS
@@ -262,7 +263,46 @@ def test_costs_and_uses_of_limits_are_summed_up_by_name(bars):
     assert result.risk_use["drawdown"] == 0
 
 
-@pytest.mark.skipif(not (REAL / "perp_1h").is_dir(), reason="needs the folder of real bars")
+needs_real = pytest.mark.skipif(not (REAL / "perp_1h").is_dir(), reason="needs the folder of real bars")
+
+
+def real_perpetual(folder, hours: int, moving: bool) -> np.ndarray:
+    """Bars of so many hours of the real perpetual with its funding file, as they come in from 2020 on."""
+    prices = pd.read_parquet(REAL / "perp_1h" / "BTCUSDT.parquet").set_index("date").loc["2020":]
+    if not moving:
+        prices[["open", "high", "low", "close"]] = 10_000.0
+    columns = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+    path = folder / f"{hours}-{moving}" / "BTCUSDT.parquet"
+    path.parent.mkdir()
+    larger = prices.resample(f"{hours}h").agg(columns).dropna()
+    larger.rename_axis("timestamp").reset_index().to_parquet(path)
+    rates = pd.read_parquet(REAL / "perp_funding_8h" / "BTCUSDT.parquet")
+    rates.to_parquet(path.with_name("BTCUSDT.funding.parquet"))
+    bars = read_bars(path, interval=f"{hours}h").bars
+    return to_matrix(bars[bars["timestamp"] < pd.Timestamp("2024-09-29", tz="UTC")])
+
+
+@needs_real
+def test_funding_is_the_same_in_bars_of_1_8_12_and_24_hours(tmp_path):
+    """Of a position that changes where they all have an open; to the last digits where the price stays."""
+    sides = np.random.default_rng(1).choice([-1.0, 0.0, 1.0], 2_000)
+    paid, gross = {}, 0.0
+    for moving in (False, True):
+        for hours in (1, 8, 12, 24):
+            bars = real_perpetual(tmp_path, hours, moving)
+            day = ((bars[:, 0] - bars[0, 0]) // 86_400).astype(int)
+            # What is held from an open on was decided at the close before; on the first day nothing is.
+            targets = np.where(day > 0, sides[day], 0.0)[1:] / 100
+            result = backtest(targets, Market.make(bars, config=free(costs={"funding": True})))
+            paid[moving, hours] = result.costs_by_kind["funding"]
+            gross = max(gross, np.abs(result.costs).sum())
+    for hours in (8, 12, 24):
+        assert paid[False, hours] == pytest.approx(paid[False, 1], rel=1e-9)
+        assert paid[True, hours] == pytest.approx(paid[True, 1], abs=0.005 * gross)
+    assert abs(paid[False, 1]) > 0.02 * gross
+
+
+@needs_real
 def test_the_funding_of_a_constant_long_on_a_real_perpetual_is_the_sum_of_its_rates():
     prices = pd.read_parquet(REAL / "perp_1h" / "BTCUSDT.parquet").rename(columns={"date": "timestamp"})
     rates = pd.read_parquet(REAL / "perp_funding_8h" / "BTCUSDT.parquet")

@@ -347,12 +347,7 @@ def test_stepping_without_a_running_episode_is_refused(bars, table):
         env.step(1)
 
 
-def test_there_is_no_single_environment_to_call(bars, table):
-    env = TradingVecEnv(a_market(bars, table), N_ENVS, seed=0)
-    with pytest.raises(AttributeError, match="render_me"):
-        env.env_method("render_me")
-    assert env.env_is_wrapped(object) == [False] * N_ENVS
-    assert env.get_attr("num_envs", indices=[0, 2]) == [N_ENVS, N_ENVS]
+def test_a_vectorised_environment_has_one_environment_at_least(bars, table):
     with pytest.raises(ValueError, match="n_envs is 0; expected 1 or more"):
         TradingVecEnv(a_market(bars, table), 0)
 

@@ -41,7 +41,7 @@ def test_bars_that_are_none_are_refused():
     bars = random_bars(50, 0)
     with pytest.raises(ValueError, match=r"shape \(50, 6\); expected \(n_bars, 7\) with 2 bars or more"):
         Market.make(bars[:, :6])
-    with pytest.raises(ValueError, match=r"shape \(1, 7\)"):
+    with pytest.raises(ValueError, match=r"shape \(1, 8\)"):
         Market.make(bars[:1])
     for value in (np.nan, 0.0, -1.0):
         bad = bars.copy()

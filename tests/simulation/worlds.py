@@ -8,19 +8,19 @@ import numpy as np
 from trading_assets.config.settings import EnvConfig
 from trading_assets.simulation.market import Market
 
-TIME, OPEN, HIGH, LOW, CLOSE, VOLUME, FUNDING = range(7)
+TIME, OPEN, HIGH, LOW, CLOSE, VOLUME, FUNDING, WITHIN = range(8)
 HOUR = 3_600.0
 YEAR = 365 * 86_400.0
 
 
-def make_bars(opens, closes, *, funding=0.0, volume=1.0, reach=0.0) -> np.ndarray:
+def make_bars(opens, closes, *, funding=0.0, within=0.0, volume=1.0, reach=0.0) -> np.ndarray:
     """Hourly bars whose high and low are `reach` beyond the outer of open and close."""
     opens, closes = np.array(opens, dtype=float), np.array(closes, dtype=float)
     n = len(opens)
     high, low = np.maximum(opens, closes) * (1 + reach), np.minimum(opens, closes) * (1 - reach)
     time = 1.6e9 + np.arange(n) * HOUR
-    columns = [time, opens, high, low, closes, np.broadcast_to(volume, n), np.broadcast_to(funding, n)]
-    return np.column_stack(columns).astype(float)
+    others = (np.broadcast_to(column, n) for column in (volume, funding, within))
+    return np.column_stack([time, opens, high, low, closes, *others]).astype(float)
 
 
 def random_bars(n: int, seed: int, *, scale: float = 0.01, gaps: bool = False) -> np.ndarray:
@@ -29,7 +29,9 @@ def random_bars(n: int, seed: int, *, scale: float = 0.01, gaps: bool = False) -
     moves, jumps = rng.normal(0, scale, n), rng.normal(0, scale / 3, n)
     close = 100 * np.exp(np.cumsum(moves + jumps))
     opens = close / np.exp(moves)
-    bars = make_bars(opens, close, funding=rng.normal(0, 1e-4, n), volume=rng.lognormal(3, 1, n), reach=0.003)
+    due, within = rng.normal(0, 1e-4, (2, n))
+    volume = rng.lognormal(3, 1, n)
+    bars = make_bars(opens, close, funding=due + within, within=within, volume=volume, reach=0.003)
     if gaps:
         bars[:, TIME] += np.cumsum(rng.random(n) < 0.05) * 30 * HOUR
     return bars
@@ -63,8 +65,9 @@ class SlowAccount:
         self.closed_pnl = self.traded = 0.0
         if self.ruined:
             return
-        price = after[OPEN]
-        self._finance(now, after)
+        price, length = after[OPEN], np.median(np.diff(self.market.bars[:, TIME]))
+        due = after[FUNDING] - after[WITHIN]
+        self._finance(price, price * due, after[TIME] - (now[TIME] + length))
         if target != self.target:
             worth = self.cash + self.units * price
             order = target * config.max_leverage * max(worth, 0.0) / price - self.units
@@ -87,6 +90,7 @@ class SlowAccount:
                     self.closed_pnl = closing - self.opened if old else 0.0
                     self.opened = closing
                 self.target, self.traded = target, notional
+        self._finance(price, (price + after[CLOSE]) / 2 * after[WITHIN], length)
         self._margin_call(after)
         self.equity = self.cash + self.units * after[CLOSE]
         if self.equity <= 0.01:
@@ -94,13 +98,15 @@ class SlowAccount:
             self.equity = self.cash = 0.01
             self.units, self.target, self.ruined = 0.0, 0.0, True
 
-    def _finance(self, now, after) -> None:
-        costs, notional = self.market.config.costs, self.units * after[OPEN]
-        if costs.funding:
-            self.costs["funding"] = notional * after[FUNDING]
+    def _finance(self, price, funding_of_a_unit, seconds) -> None:
+        """Pay funding, and the interest of so many seconds, on what is held now."""
+        costs, notional = self.market.config.costs, self.units * price
+        funding = self.units * funding_of_a_unit if costs.funding else 0.0
         borrowed = -notional if notional < 0 else max(-self.cash, 0.0)
-        self.costs["borrow"] = costs.borrow_rate * borrowed * (after[TIME] - now[TIME]) / YEAR
-        self.cash -= self.costs["funding"] + self.costs["borrow"]
+        interest = costs.borrow_rate * borrowed * seconds / YEAR
+        self.costs["funding"] += funding
+        self.costs["borrow"] += interest
+        self.cash -= funding + interest
 
     def _margin_call(self, after) -> None:
         config = self.market.config

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trading_assets.agents.observations import F32, F64, AgentMarket
 from trading_assets.config.settings import TARGETS, EnsembleSettings
-from trading_assets.execution.networks import ActorNet
+from trading_assets.execution.networks import ActorNet, likeliest
 from trading_assets.progress import report
 from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.validation.eras import Era
@@ -28,7 +28,7 @@ def run_ensemble(members: Members, weights: F64, market: AgentMarket, era: Era) 
             weight * actor(np.concatenate([table[t], account]))
             for weight, (actor, table) in zip(weights, members, strict=True)
         )
-        return TARGETS[int(np.argmax(mixed))]
+        return TARGETS[likeliest(np.asarray(mixed))]
 
     return backtest(decide, market.during(era))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from trading_assets.config.settings import EnvConfig, Settings
 from trading_assets.execution.networks import PROBABILITIES
 from trading_assets.representation import one_line
 from trading_assets.simulation.market import Market
+from trading_assets.simulation.spaces import terms_of
 from trading_assets.validation.eras import Era, Eras
 
 F32 = NDArray[np.float32]
@@ -40,6 +42,11 @@ class AgentMarket:
     def during(self, era: Era) -> Market:
         """The market of one era."""
         return self.market.between(era.start, era.stop)
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What agents are trained on here, see `simulation.spaces`."""
+        return terms_of(self.market.config, self.stage1.shape[1])
 
     @property
     def probability(self) -> F64:

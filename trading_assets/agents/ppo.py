@@ -14,7 +14,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from trading_assets.agents.observations import F32, AgentMarket
 from trading_assets.config.settings import TARGETS, PPOSettings
-from trading_assets.execution.networks import ActorNet
+from trading_assets.execution.networks import ActorNet, likeliest
 from trading_assets.progress import report
 from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.simulation.environments import TradingVecEnv, make_env
@@ -174,6 +174,6 @@ def run_policy(actor: ActorNet, table: F32, market: AgentMarket, era: Era) -> Ba
     """Follow the actor's likeliest target through an era."""
 
     def decide(t: int, account: F32) -> float:
-        return TARGETS[int(actor(np.concatenate([table[t], account])).argmax())]
+        return TARGETS[likeliest(actor(np.concatenate([table[t], account])))]
 
     return backtest(decide, market.during(era))

@@ -17,21 +17,24 @@ from trading_assets.agents.observations import AgentMarket
 from trading_assets.agents.ppo import Weights, actor_weights
 from trading_assets.config.settings import Settings
 from trading_assets.errors import NotReadyError
-from trading_assets.execution.networks import ActorNet, Encoder
+from trading_assets.execution.networks import ActorNet, Encoder, require_finite
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.forecasters.stage1 import Stage1
 from trading_assets.registry.tables import read_table
+from trading_assets.simulation.spaces import Terms, require_same_terms
 from trading_assets.validation.folds import Folds
 
 
 @dataclass(frozen=True)
 class TrainedPolicy:
-    """State of a Stable-Baselines3 policy (a hybrid's with its encoder) and the scaling of its market."""
+    """State of a Stable-Baselines3 policy (a hybrid's with its encoder), the scaling of its market, and the
+    terms (`simulation.spaces`) that it was trained on."""
 
     weights: Weights
     scaler: RobustScaler
-    FILES: ClassVar = ("policy.safetensors", "scaler.json")
+    trained_on: Terms
+    FILES: ClassVar = ("policy.safetensors", "scaler.json", "trained_on.json")
 
     @property
     def actor(self) -> ActorNet:
@@ -44,13 +47,23 @@ class TrainedPolicy:
         return Encoder(arrays) if arrays else None
 
     def write(self, folder: Path) -> None:
+        require_finite({name: value.numpy() for name, value in self.weights.items()})
         save_file({k: v.contiguous() for k, v in self.weights.items()}, folder / self.FILES[0])
         (folder / self.FILES[1]).write_text(json.dumps(self.scaler.to_json()))
+        (folder / self.FILES[2]).write_text(json.dumps(dict(self.trained_on)))
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        scaler = RobustScaler.from_json(json.loads((folder / cls.FILES[1]).read_bytes()))
-        return cls(load_file(folder / cls.FILES[0]), scaler)
+        scaler, trained_on = (json.loads((folder / name).read_bytes()) for name in cls.FILES[1:])
+        return cls(load_file(folder / cls.FILES[0]), RobustScaler.from_json(scaler), trained_on)
+
+
+def load_policies(folders: Mapping[str, Path], market: AgentMarket) -> dict[str, TrainedPolicy]:
+    """Trained policies by name; raises `SchemaError` for one that was trained on other terms."""
+    policies = {name: TrainedPolicy.read(folder) for name, folder in folders.items()}
+    for name, policy in policies.items():
+        require_same_terms(name, policy.trained_on, market.terms)
+    return policies
 
 
 def load_market(dataset: Path, cv_folds: Path, embeddings: Path, settings: Settings) -> AgentMarket:

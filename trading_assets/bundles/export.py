@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from trading_assets.bundles.graph import PolicyGraph, example_inputs, to_onnx, to_torchscript
-from trading_assets.config.settings import TARGETS
 from trading_assets.execution.loader import FORMAT, RUNTIMES
-from trading_assets.execution.networks import PolicyNetwork
+from trading_assets.execution.networks import PolicyNetwork, require_finite
 from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.forecasters.stage1 import Stage1
 from trading_assets.simulation.kernel import ACCOUNT_NAMES
@@ -36,9 +35,28 @@ class MemberParts:
 
 
 def write_bundle(
-    folder: Path, stage1: Stage1, members: Sequence[MemberParts], *, warm_up_bars: int
+    folder: Path,
+    stage1: Stage1,
+    members: Sequence[MemberParts],
+    *,
+    trained_on: Mapping[str, Any],
+    warm_up_bars: int,
 ) -> PolicyNetwork:
     """Fill `folder` with architecture, weights, `policy.pt` and `policy.onnx`.
+
+    Parameters
+    ----------
+    folder : Path
+    stage1 : Stage1
+    members : sequence of MemberParts
+    trained_on : mapping
+        The terms of the members, see `simulation.spaces`.
+    warm_up_bars : int
+
+    Raises
+    ------
+    ArtifactError
+        When weights are not finite.
 
     Returns
     -------
@@ -49,7 +67,9 @@ def write_bundle(
         "format": FORMAT,
         **stage1.architecture,
         "account": list(ACCOUNT_NAMES),
-        "targets": list(TARGETS),
+        "targets": trained_on["levels"],
+        "max_leverage": trained_on["max_leverage"],
+        "window": trained_on["window"],
         "warm_up_bars": warm_up_bars,
         "members": [{"name": member.name, "weight": member.share} for member in members],
     }
@@ -63,6 +83,7 @@ def write_bundle(
         for part, arrays in parts.items():
             for name, value in arrays.items():
                 weights[f"members.{member.name}.{part}.{name}"] = np.ascontiguousarray(value)
+    require_finite(weights)
     (folder / "architecture.json").write_text(json.dumps(architecture, indent=1) + "\n")
     save_file(weights, folder / "weights.safetensors")
     network = PolicyNetwork(architecture, weights)
@@ -72,12 +93,14 @@ def write_bundle(
     return network
 
 
-def contract_of(stage1: Stage1) -> dict[str, Any]:
+def contract_of(stage1: Stage1, trained_on: Mapping[str, Any]) -> dict[str, Any]:
     """What a consumer of the bundle relies on."""
     return {
         "format": FORMAT,
         "features": stage1.architecture["features"],
         "account": list(ACCOUNT_NAMES),
-        "targets": list(TARGETS),
+        "targets": trained_on["levels"],
+        "max_leverage": trained_on["max_leverage"],
+        "window": trained_on["window"],
         "runtimes": list(RUNTIMES),
     }

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import numpy as np
 
 from trading_assets.errors import ArtifactError
-from trading_assets.execution.networks import F32, F64, PolicyNetwork
+from trading_assets.execution.networks import F32, F64, PolicyNetwork, require_finite
 from trading_assets.execution.policy import Evaluate, Policy
 from trading_assets.registry.manifest import verify_manifest
 
 Runtime = Literal["numpy", "onnx", "torchscript", "fastest"]
 RUNTIMES: tuple[Runtime, ...] = ("numpy", "onnx", "torchscript")
-FORMAT = 2
+FORMAT = 3
 
 
 def load_bundle(path: str | Path, *, runtime: Runtime = "numpy") -> Policy:
@@ -32,7 +32,8 @@ def load_bundle(path: str | Path, *, runtime: Runtime = "numpy") -> Policy:
     Raises
     ------
     ArtifactError
-        When a file was changed, is missing or is extra, or the bundle has another format.
+        When a file was changed, is missing or is extra, the bundle has another format, or weights that are
+        not finite.
     """
     folder = Path(path).resolve()  # a link such as `current` may point elsewhere in a moment
     if not (folder / "architecture.json").is_file():
@@ -55,7 +56,9 @@ def open_runtime(folder: Path, architecture: dict[str, Any], runtime: str) -> tu
     """The network of a verified bundle's folder in one runtime, and the length of its state."""
     from safetensors.numpy import load_file
 
-    network = PolicyNetwork(architecture, load_file(folder / "weights.safetensors"))
+    weights = load_file(folder / "weights.safetensors")
+    require_finite(weights)
+    network = PolicyNetwork(architecture, weights)
     if runtime == "numpy":
         return network, network.state_size
     if runtime == "onnx":

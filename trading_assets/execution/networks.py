@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.errors import ArtifactError, DivergedError
+
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Weights = Mapping[str, NDArray[Any]]
@@ -19,6 +21,7 @@ EDGE = 1e-6
 """Probabilities are kept this far from 0 and 1 before their logarithm is taken."""
 BLOCK = 512
 """Rows that walk the trees at once: 240,000 rows together took 2 GB."""
+_SUM_TOLERANCE = 1e-3
 _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
 
@@ -27,6 +30,33 @@ def sub(weights: Weights, prefix: str) -> dict[str, NDArray[Any]]:
     """The weights below `prefix.`, without it."""
     start = prefix + "."
     return {k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)}
+
+
+def require_finite(weights: Weights) -> None:
+    """Raise `ArtifactError` for the first weights not finite; thresholds of trees may be infinite."""
+    for name, value in weights.items():
+        finite = ~np.isnan(value) if name.endswith("trees.threshold") else np.isfinite(value)
+        if not finite.all():
+            raise ArtifactError(
+                f"The weights '{name}' are not finite; a policy of them would decide at random."
+            )
+
+
+def likeliest(probabilities: F64) -> int:
+    """The place of the highest probability, the first of equal ones.
+
+    Raises
+    ------
+    DivergedError
+        When they are no probabilities. NaN counts as the highest to numpy: a policy of NaN would follow its
+        first target, a full short.
+    """
+    values: list[float] = probabilities.tolist()  # of so few, faster than numpy
+    if not (abs(sum(values) - 1.0) < _SUM_TOLERANCE and min(values) >= 0.0):
+        raise DivergedError(
+            f"The policy answered {values}; expected probabilities. No decision is made on it."
+        )
+    return values.index(max(values))
 
 
 class Scaler:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from trading_assets.errors import DivergedError
+from trading_assets.execution.networks import likeliest
 
 Vector = NDArray[np.float32]
 Evaluate = Callable[[Vector, Vector, Vector], NDArray[np.float64]]
@@ -31,7 +35,9 @@ class Policy:
     observation_names : list of str
         The features of the bar just closed, then the account.
     targets : ndarray
-        Position targets an action can be, as fractions of equity.
+        Position targets an action can be, in units of `max_leverage` times equity.
+    trained_on : dict
+        `levels`, `max_leverage`, `window` and `columns`: where it is used they have to be the same.
     """
 
     def __init__(
@@ -45,6 +51,12 @@ class Policy:
         self.observation_names: list[str] = [*architecture["features"], *architecture["account"]]
         self.targets = np.array(architecture["targets"])
         self.warm_up_bars = int(architecture["warm_up_bars"])
+        self.trained_on = {
+            "levels": list(architecture["targets"]),
+            "max_leverage": architecture["max_leverage"],
+            "window": architecture["window"],
+            "columns": len(architecture["features"]),
+        }
         self._n_features = len(architecture["features"])
         self._no_account = np.zeros(len(architecture["account"]), dtype=np.float32)
         self._evaluate = evaluate
@@ -69,6 +81,7 @@ class Policy:
         for row in features:
             self._check(row, self._n_features)
             self._evaluate(np.ascontiguousarray(row, dtype=np.float32), self._no_account, self._state)
+        self._require_finite_memory()
         self._seen += len(features)
 
     def predict(self, obs: NDArray[np.float32], deterministic: bool = True) -> tuple[float, dict[str, Any]]:
@@ -92,20 +105,27 @@ class Policy:
         ------
         ValueError
             When `obs` has another length or a value that is not finite; nothing is decided then.
+        DivergedError
+            When the probabilities, or what the policy remembers, are not finite; it has to be loaded again.
         """
         obs = np.asarray(obs, dtype=np.float32)
         self._check(obs, len(self.observation_names))
         n = self._n_features
         probabilities = self._evaluate(obs[:n], obs[n:], self._state)
+        choice = likeliest(probabilities)
+        self._require_finite_memory()
         missing = max(self.warm_up_bars - self._seen, 0)
         self._seen += 1
         if missing:
             return 0.0, {"probabilities": probabilities, "missing_bars": missing}
-        if deterministic:
-            choice = int(probabilities.argmax())
-        else:
+        if not deterministic:
             choice = int(self._rng.choice(len(self.targets), p=probabilities))
         return float(self.targets[choice]), {"probabilities": probabilities, "missing_bars": 0}
+
+    def _require_finite_memory(self) -> None:
+        """Runtimes may hide a NaN behind a limit, and go on by it."""
+        if not isfinite(self._state.dot(self._state)):
+            raise DivergedError("What the policy remembers is not finite; load it again and warm it up.")
 
     def _check(self, values: NDArray[np.float32], expected: int) -> None:
         if values.shape != (expected,):

@@ -21,6 +21,7 @@ from trading_assets.features.labels import TARGETS, make_labels
 from trading_assets.features.table import compute_features
 from trading_assets.features.weights import average_uniqueness, return_attribution, time_decay
 from trading_assets.market.bars import COLUMNS, as_bars, to_matrix
+from trading_assets.market.columns import FUNDING
 from trading_assets.market.sessions import bars_per_year
 from trading_assets.registry.artifacts import Built, Recipe
 from trading_assets.registry.digests import digest_json
@@ -343,7 +344,7 @@ class DatasetBuilder:
         bars = as_bars(bars)
         if border is not None and not 0 < border <= len(bars):
             raise NotReadyError(f"border is {border}; it must lie within the {len(bars)} bars.")
-        names = [name for name in (*COLUMNS, "funding_rate") if name in bars]
+        names = [name for name in (*COLUMNS, *FUNDING) if name in bars]
         bars = bars[names].iloc[:border]
         if self.cache is None:
             dataset, left_out = self._make(bars)

@@ -110,7 +110,8 @@ def spread(values: Array, before: Array, closed: Array, out: Array) -> None:
 def to_timeframe(bars: pd.DataFrame, timeframe: str) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """Larger bars of a frame of bars, and how many of them were closed at the close of each small bar.
 
-    A bucket that is not closed at the end is left out.
+    A bucket that is not closed at the end is left out. Of the funding that fell due in a larger bar, all but
+    what was due at its open is `funding_within` it.
     """
     rows = to_rows(bars)
     larger, closed = np.empty_like(rows), np.empty(len(bars), dtype=np.int64)
@@ -123,6 +124,12 @@ def to_timeframe(bars: pd.DataFrame, timeframe: str) -> tuple[pd.DataFrame, NDAr
         columns[name] = larger[number, :made]
     if "funding_rate" in bars:
         columns["funding_rate"] = larger[6, :made]
+        bucket = np.floor((rows[0] - origin) / size)
+        first = np.unique(bucket, return_index=True)[1][:made]
+        at_open = rows[6] - (bars["funding_within"].to_numpy() if "funding_within" in bars else 0.0)
+        within = larger[6, :made] - at_open[first]
+        if within.any():
+            columns["funding_within"] = within
     return pd.DataFrame(columns), closed
 
 

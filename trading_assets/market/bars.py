@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trading_assets.arguments import require
 from trading_assets.errors import BarsRejected, MarketError
-from trading_assets.market.columns import PRICES
+from trading_assets.market.columns import FUNDING, PRICES
 from trading_assets.representation import brief
 
 COLUMNS = ("timestamp", *PRICES, "volume")
@@ -49,7 +49,7 @@ def symbol_of(path: Path) -> str | None:
 def check_bars(bars: pd.DataFrame, source: Path | str) -> None:
     """Raise `BarsRejected` for the first bar of `bars` that breaks the contract."""
     bars = as_bars(bars)
-    numbers = [*PRICES, "volume", *(["funding_rate"] if "funding_rate" in bars else [])]
+    numbers = [*PRICES, "volume", *(name for name in FUNDING if name in bars)]
     for name in numbers:
         _refuse(~np.isfinite(bars[name]), source, name, bars[name], "is not finite")
     for name in PRICES:
@@ -80,7 +80,7 @@ def as_bars(bars: pd.DataFrame) -> pd.DataFrame:
     mended = {}
     if not isinstance(bars["timestamp"].dtype, pd.DatetimeTZDtype):
         mended["timestamp"] = _in_utc(bars["timestamp"])
-    for name in (*COLUMNS[1:], "funding_rate"):
+    for name in (*COLUMNS[1:], *FUNDING):
         if name in bars and not (isinstance(dtype := bars[name].dtype, np.dtype) and dtype.kind in "fiu"):
             mended[name] = _floats(bars[name], name)
     return bars.assign(**mended) if mended else bars
@@ -89,7 +89,7 @@ def as_bars(bars: pd.DataFrame) -> pd.DataFrame:
 def _renamed(bars: pd.DataFrame) -> pd.DataFrame:
     """The columns of bars under their names, whatever their capitals; times may come from the index."""
     found: dict[str, Any] = {}
-    for name in (*COLUMNS, "funding_rate"):
+    for name in (*COLUMNS, *FUNDING):
         spelled = [i for i, given in enumerate(bars.columns) if given == name]
         places = spelled or [i for i, given in enumerate(bars.columns) if str(given).lower() == name]
         if len(places) > 1:
@@ -155,8 +155,16 @@ def to_rows(bars: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def to_matrix(bars: pd.DataFrame) -> NDArray[np.float64]:
-    """Bars as the array that the simulator reads: `to_rows` turned, shape (n_bars, 7)."""
-    return np.ascontiguousarray(to_rows(bars).T)
+    """Bars as the array that the simulator reads: `to_rows` turned, shape (n_bars, 7).
+
+    Where funding falls due within bars there is an eighth column: the part of the rate that did, which
+    whoever holds after the order at the open pays.
+    """
+    bars = as_bars(bars)
+    columns = list(to_rows(bars))
+    if "funding_within" in bars:
+        columns.append(bars["funding_within"].to_numpy(dtype=np.float64))
+    return np.column_stack(columns)
 
 
 def bar_seconds(times: NDArray[np.float64]) -> float:

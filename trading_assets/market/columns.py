@@ -25,6 +25,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     ),
     "symbol": ("symbol", "ticker", "instrument", "pair"),
     "funding_rate": ("funding_rate", "fundingrate", "funding"),
+    "funding_within": ("funding_within",),
 }  # fmt: skip
 """Names of each column, in lower case, the preferred ones first."""
 
@@ -35,6 +36,8 @@ BINANCE = (
 """The twelve columns of Binance's dumps, which come with and without a header."""
 
 PRICES = ("open", "high", "low", "close")
+FUNDING = ("funding_rate", "funding_within")
+"""The rates that fell due from a bar's open to its close, and the part of them that did after the open."""
 _VOLUME_OF = re.compile(r"vol(?:ume)?[ _(]+([a-z]{2,8})\)?")
 """`Volume BTC`, `volume_(eth)`: the volume in one of the pair's currencies."""
 

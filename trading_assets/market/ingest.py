@@ -19,13 +19,14 @@ from trading_assets.config.settings import IngestPolicy
 from trading_assets.errors import BarsRejected, MarketError
 from trading_assets.market.alignment import shifted_opens
 from trading_assets.market.bars import COLUMNS, check_symbol, symbol_of
-from trading_assets.market.columns import PRICES
+from trading_assets.market.columns import FUNDING, PRICES
 from trading_assets.market.files import RawBars, read_file
 from trading_assets.market.report import Finding, IngestReport, duration, listed
 from trading_assets.market.sessions import closed_between
 from trading_assets.market.side_files import (
     LARGEST_RATE,
     funding_of_bars,
+    funding_within_bars,
     read_side_file,
     side_file,
     split_factors,
@@ -55,7 +56,8 @@ class IngestResult:
     ----------
     bars : DataFrame
         `timestamp` (datetime64[ns, UTC], the bar's open), `open`, `high`, `low`, `close`, `volume`
-        (float64), and `funding_rate` where the symbol has one.
+        (float64), `funding_rate` where the symbol has one, and `funding_within`, the part of it that fell
+        due after the open, where any of it did.
     report : IngestReport
         Every repair and warning.
     """
@@ -147,8 +149,9 @@ def _read(
     raw = _of_symbol(raw, symbol, symbol or symbol_of(path), report)
     values = {name: _numbers(raw, name, report) for name in PRICES}
     values["volume"] = _numbers_or_0(raw, "volume", report)
-    if "funding_rate" in raw.columns:
-        values["funding_rate"] = _numbers_or_0(raw, "funding_rate", report)
+    for name in FUNDING:
+        if name in raw.columns:
+            values[name] = _numbers_or_0(raw, name, report)
     bars = _Bars(read_times(raw, policy.time_zone, report), values, raw.rows, raw.header)
     _check_values(bars, policy, report)
     now = int(datetime.now(UTC).timestamp() * 1e9)
@@ -166,6 +169,10 @@ def _read(
     if (funding := side_file(path, own, "funding")) is not None:
         at, rates = read_side_file(funding, "funding", policy.time_zone or "UTC")
         bars.values["funding_rate"] = funding_of_bars(bars.times, length, at, rates)
+        within = funding_within_bars(bars.times, length, at, rates)
+        bars.values.pop("funding_within", None)
+        if within.any():
+            bars.values["funding_within"] = within
         outside = (bars.times + length <= at[0]) | (bars.times > at[-1] + 2 * DAY)
         if outside.any():
             report.warned(
@@ -288,9 +295,10 @@ def _check_values(bars: _Bars, policy: IngestPolicy, report: IngestReport) -> No
     refuse(~np.isfinite(volume), "volume", "not finite", "is not finite")
     refuse(np.abs(volume) > LARGEST * 1e3, "volume", "not finite", "is too large to be a volume")
     refuse(volume < 0, "volume", "negative volume", "is negative")
-    if "funding_rate" in bars.values:
-        rate = np.abs(bars.values["funding_rate"])
-        refuse(~(rate <= LARGEST_RATE), "funding_rate", "no funding rate", "is no rate within +-1")
+    for name in FUNDING:
+        if name in bars.values:
+            rate = np.abs(bars.values[name])
+            refuse(~(rate <= LARGEST_RATE), name, "no funding rate", "is no rate within +-1")
 
 
 def _in_order(bars: _Bars, report: IngestReport) -> _Bars:

@@ -29,6 +29,8 @@ Kind = Literal["funding", "splits"]
 KINDS: tuple[Kind, ...] = ("funding", "splits")
 LARGEST_RATE = 1.0
 """No funding rate is further from 0; what is may be meant in percent."""
+SETTLING = 15_000_000_000
+"""Nanoseconds by which exchanges settle late at most, as Binance says: such a payment is due at the open."""
 # Times stay text, which keeps the zone of yfinance's midnights.
 _AS_TEXT = pacsv.ConvertOptions(timestamp_parsers=["%%"])
 _READERS: dict[str, Callable[[Any], pa.Table]] = {
@@ -123,14 +125,29 @@ def funding_of_bars(
 ) -> NDArray[np.float64]:
     """Of every bar, the sum of the rates that fell due while it was open.
 
-    A payment at 08:00 belongs to the bar that opens at 08:00: it is charged to whoever holds a position
-    then, and is known at that bar's close. What fell due in a gap goes to the bar after the gap.
+    A payment at 08:00 belongs to the bar that opens at 08:00 and is known at its close. What fell due in a
+    gap goes to the bar after the gap.
     """
     position = np.searchsorted(times, at, side="right") - 1
     late = (position >= 0) & (at >= times[np.maximum(position, 0)] + interval)
     position = np.where(late, position + 1, position)
     inside = (position >= 0) & (position < len(times))
     sums = np.bincount(position[inside], weights=rates[inside], minlength=len(times))
+    return np.asarray(sums, dtype=np.float64)
+
+
+def funding_within_bars(
+    times: Times, interval: int, at: Times, rates: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Of every bar, the part of `funding_of_bars` that fell due after its open.
+
+    Whoever holds a position after the order at the open has filled pays it; the rest, due at the open or in
+    the gap before it, is paid by whoever held before.
+    """
+    position = np.searchsorted(times, at, side="right") - 1
+    opened = times[np.maximum(position, 0)]
+    within = (position >= 0) & (at > opened + SETTLING) & (at < opened + interval)
+    sums = np.bincount(position[within], weights=rates[within], minlength=len(times))
     return np.asarray(sums, dtype=np.float64)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trading_assets.agents.observations import F32, AgentMarket
+from trading_assets.agents.observations import AgentMarket
 from trading_assets.execution.loader import load_bundle
 from trading_assets.registry.ledger import TrialCount
 from trading_assets.reports.luck import CONFIDENCE, sharpe_statistics
@@ -41,10 +41,7 @@ def replay_bundle(bundle: Path, market: AgentMarket) -> tuple[BacktestResult, pd
     warm_up = slice(era.start - policy.warm_up_bars, era.start)
     policy.warm_up(features[warm_up])
 
-    def decide(t: int, account: F32) -> float:
-        return policy.predict(np.concatenate([features[t], account]))[0]
-
-    result = backtest(decide, market.during(era))
+    result = backtest(policy, market.during(era).showing(features))
     rows = slice(warm_up.start, era.stop - 1)
     unseen = np.full((policy.warm_up_bars, len(ACCOUNT_NAMES)), np.nan, dtype=np.float32)
     observations = np.hstack([features[rows], np.concatenate([unseen, result.accounts])])

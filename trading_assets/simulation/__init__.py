@@ -16,6 +16,6 @@ __getattr__ = lazy_exports(
         "environments": ("TradingEnv", "TradingVecEnv", "make_env"),
         "kernel": ("ACCOUNT_NAMES", "COSTS"),
         "market": ("EnvConfig", "Market"),
-        "simulator": ("build_action_space", "build_observation_space"),
+        "spaces": ("build_action_space", "build_observation_space"),
     },
 )

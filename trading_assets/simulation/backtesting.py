@@ -18,6 +18,12 @@ from trading_assets.risk.rules import N_RULES, RULES, watches
 from trading_assets.simulation.kernel import ACCOUNT_NAMES, COSTS, PATH
 from trading_assets.simulation.market import Market
 from trading_assets.simulation.simulator import Simulator
+from trading_assets.simulation.spaces import (
+    require_finite_weights,
+    require_same_spaces,
+    require_same_terms,
+    terms_of,
+)
 from trading_assets.validation.metrics import evaluate
 
 Floats = NDArray[np.float64]
@@ -171,7 +177,7 @@ def backtest(policy: Targets | Decide | Predicts, market: Market) -> BacktestRes
         Targets from -1 to 1, one a decision; a function of the bar just closed and the account's
         observation; or whatever has Stable-Baselines3's `predict(observation, deterministic=)`, which sees
         what `TradingEnv` shows and answers in its action space. One whose `predict` takes a `state` gets back
-        the one it returned.
+        the one it returned. A bundle's policy, which answers a target, has to be warm.
     market : Market
 
     Raises
@@ -180,6 +186,11 @@ def backtest(policy: Targets | Decide | Predicts, market: Market) -> BacktestRes
         When `policy` is none of these, `market` is no market, or what was decided is no number.
     ValueError
         When a target is not a number from -1 to 1, or there is not one a decision.
+    SchemaError
+        Before the first bar, when a policy that says what it was trained on (the spaces of an agent of
+        Stable-Baselines3, `trained_on` of a bundle) was trained on other levels, leverage, window or columns.
+    DivergedError
+        Before the first bar, when weights of an agent are not finite.
     """
     require("market", market, Market)
     n, simulator = market.n_decisions, Simulator(market, 1)
@@ -227,6 +238,12 @@ def _decider(policy: Any, simulator: Simulator) -> Callable[[int, NDArray[np.flo
         return lambda t, seen: as_number(
             f"The target decided at bar {t}", policy(t, seen[-len(ACCOUNT_NAMES) :]), "a number from -1 to 1"
         )
+    market = simulator.market
+    if hasattr(policy, "trained_on"):
+        require_same_terms("The policy", policy.trained_on, terms_of(market.config, market.table.shape[1]))
+        return lambda _, seen: float(policy.predict(seen)[0])
+    require_same_spaces(policy, simulator.observation_space, simulator.action_space)
+    require_finite_weights(policy)
 
     def target_of(action: Any) -> float:
         return float(simulator.targets(np.asarray(action))[0])
@@ -237,7 +254,7 @@ def _decider(policy: Any, simulator: Simulator) -> Callable[[int, NDArray[np.flo
 
     def decide(t: int, seen: NDArray[np.float32]) -> float:
         nonlocal state
-        first = np.array([t == simulator.market.start])
+        first = np.array([t == market.start])
         action, state = policy.predict(seen, state=state, episode_start=first, deterministic=True)
         return target_of(action)
 

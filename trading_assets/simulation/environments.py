@@ -5,6 +5,8 @@ Both are thin: `DummyVecEnv` over n `TradingEnv` and a `TradingVecEnv` of n agre
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from typing import Any, overload
 
 import gymnasium as gym
@@ -32,12 +34,17 @@ class TradingEnv(gym.Env[Any, Any]):
     market : Market
     rank, n_envs : int
         With sequential starts, this environment takes every `n_envs`-th stretch, from the `rank`-th on.
+    render_mode : {None, 'rgb_array'}
+        With `rgb_array`, `render` draws the position and equity of the episode so far.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012 - as gymnasium declares it
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 8}  # noqa: RUF012 - as gymnasium declares it
 
-    def __init__(self, market: Market, *, rank: int = 0, n_envs: int = 1) -> None:
-        self.simulator = Simulator(market, 1, first=rank, of=n_envs)
+    def __init__(
+        self, market: Market, *, rank: int = 0, n_envs: int = 1, render_mode: str | None = None
+    ) -> None:
+        self.render_mode = _known(render_mode)
+        self.simulator = Simulator(market, 1, first=rank, of=n_envs, remembering=render_mode is not None)
         self.observation_space = self.simulator.observation_space
         self.action_space = self.simulator.action_space
         self._running = False
@@ -45,10 +52,12 @@ class TradingEnv(gym.Env[Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, dict[str, Any]]:
+        """Begin an episode: at bar `options["start"]`, or where the configuration has it begin."""
+        starts = self.simulator.starts_of({0: options})
         super().reset(seed=seed)
         if seed is not None:
             self.simulator.rewind(0)
-        self.simulator.begin(_ONLY, [self.np_random])
+        self.simulator.begin(_ONLY, [self.np_random], starts)
         self._running = True
         return self.simulator.observe()[0], {"bar": int(self.simulator.clock[0])}
 
@@ -63,11 +72,20 @@ class TradingEnv(gym.Env[Any, Any]):
         reward, ended = float(rewards[0]), int(simulator.ended[0])
         return observations[0], reward, ended == kernel.RUINED, ended == kernel.TRUNCATED, info
 
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which levels the risk rules leave as they are, shape (n_levels,); see `Simulator.allowed`."""
+        return np.asarray(self.simulator.allowed()[0])
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """The episode so far as a picture, shape (480, 640, 3)."""
+        return _picture(self.simulator, 0, self.render_mode)
+
 
 class TradingVecEnv(VecEnv):
     """Many accounts on one market, each at its own bar; see `TradingEnv`.
 
-    Of an episode that has ended, `infos` has the last observation and the equity.
+    Of an episode that has ended, `infos` has the last observation, the equity, and under `episode` what
+    `stable_baselines3.common.monitor.Monitor` tells: its return, length and the seconds since the start.
 
     Parameters
     ----------
@@ -75,13 +93,19 @@ class TradingVecEnv(VecEnv):
     n_envs : int
     seed : int, optional
         Environment i draws its starts from `seed + i`.
+    render_mode : {None, 'rgb_array'}
     """
 
-    def __init__(self, market: Market, n_envs: int, *, seed: int | None = None) -> None:
+    def __init__(
+        self, market: Market, n_envs: int, *, seed: int | None = None, render_mode: str | None = None
+    ) -> None:
         if n_envs < 1:
             raise ValueError(f"n_envs is {n_envs}; expected 1 or more.")
-        self.simulator = Simulator(market, n_envs, recording=False)
-        self.render_mode = None
+        remembering = _known(render_mode) is not None
+        self.simulator = Simulator(market, n_envs, recording=False, remembering=remembering)
+        self.render_mode = render_mode
+        self._accounts = [_Account(self, i) for i in range(n_envs)]
+        self._made = time.time()
         super().__init__(n_envs, self.simulator.observation_space, self.simulator.action_space)
         self._generators = [np.random.default_rng() for _ in range(n_envs)]
         self._running = False
@@ -92,15 +116,24 @@ class TradingVecEnv(VecEnv):
             self.seed(seed)
 
     def reset(self) -> Observations:
+        """Begin every episode, by what `seed` and `set_options` (a `start` for all, or a list) have said."""
+        if len(self._options) != self.num_envs:
+            raise ValueError(f"There are options for {len(self._options)} of {self.num_envs} environments.")
+        starts = self.simulator.starts_of(dict(enumerate(self._options)))
         for i, seed in enumerate(self._seeds):
             if seed is not None:
                 self._generators[i] = np.random.default_rng(seed)
                 self.simulator.rewind(i)
-        self.simulator.begin(np.arange(self.num_envs), self._generators)
+        self._begin(np.arange(self.num_envs), starts)
         self._running = True
         self._reset_seeds()
         self._reset_options()
         return self.simulator.observe()
+
+    def _begin(self, rows: NDArray[np.int64], starts: Mapping[int, int]) -> None:
+        self.simulator.begin(rows, self._generators, starts)
+        for i in rows.tolist():
+            self.reset_infos[i] = {"bar": int(self.simulator.clock[i])}
 
     def step_async(self, actions: NDArray[Any]) -> None:
         self._actions = actions
@@ -126,43 +159,130 @@ class TradingVecEnv(VecEnv):
                     "terminal_observation": observations[i].copy(),
                     "TimeLimit.truncated": bool(simulator.ended[i] == kernel.TRUNCATED),
                     "equity": float(simulator.state[i, kernel.EQUITY]),
+                    "episode": {
+                        "r": round(float(simulator.state[i, kernel.REWARDED]), 6),
+                        "l": int(simulator.clock[i] - simulator.began[i]),
+                        "t": round(time.time() - self._made, 6),
+                    },
                 }
-            simulator.begin(ended, self._generators)
+            self._begin(ended, {})
             observations[ended] = simulator.observe(ended)
         return observations, rewards, dones, infos
 
     def close(self) -> None:
         pass
 
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which levels the risk rules leave, shape (n_envs, n_levels); see `Simulator.allowed`."""
+        return self.simulator.allowed()
+
+    def get_images(self) -> list[NDArray[np.uint8] | None]:
+        return [account.render() for account in self._accounts]
+
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        return [getattr(self, attr_name)] * len(list(self._get_indices(indices)))
+        """Of every environment that `indices` names, its own attribute or the one that all share."""
+        return [getattr(account, attr_name) for account in self._of(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        setattr(self, attr_name, value)
+        """Give environments an attribute of their own; what all share cannot be set."""
+        accounts = self._of(indices)
+        if hasattr(self, attr_name):
+            raise AttributeError(f"All environments share '{attr_name}'; make_env makes others.")
+        for account in accounts:
+            setattr(account, attr_name, value)
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
-        raise AttributeError(f"TradingVecEnv has no single environments to call '{method_name}' on.")
+        """Call `reset`, `action_masks`, `render` or what `set_attr` has set, environment by environment."""
+        methods = [getattr(account, method_name) for account in self._of(indices)]
+        return [method(*method_args, **method_kwargs) for method in methods]
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> list[bool]:
-        return [False] * len(list(self._get_indices(indices)))
+        return [False] * len(self._of(indices))
+
+    def _of(self, indices: Any) -> list[_Account]:
+        """The environments that `indices` names: all, one, or several; from the end where below 0."""
+        if indices is None:
+            return self._accounts
+        places = np.atleast_1d(np.asarray(indices))
+        n = self.num_envs
+        if places.size and (places.dtype.kind not in "iu" or places.min() < -n or places.max() >= n):
+            raise IndexError(f"indices are {indices}; expected places of environments, from 0 to {n - 1}.")
+        return [self._accounts[place] for place in places.tolist()]
+
+
+class _Account:
+    """One environment of a `TradingVecEnv`: what it has of its own, and all that the others have too."""
+
+    def __init__(self, env: TradingVecEnv, place: int) -> None:
+        self._env, self._place = env, place
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._env, name)
+
+    @property
+    def np_random(self) -> np.random.Generator:
+        return self._env._generators[self._place]
+
+    @np_random.setter
+    def np_random(self, generator: np.random.Generator) -> None:
+        self._env._generators[self._place] = generator
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, dict[str, Any]]:
+        env, row = self._env, np.array([self._place])
+        starts = env.simulator.starts_of({self._place: options})
+        if seed is not None:
+            self.np_random = np.random.default_rng(seed)
+            env.simulator.rewind(self._place)
+        env._begin(row, starts)
+        return env.simulator.observe(row)[0], env.reset_infos[self._place]
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        return np.asarray(self._env.simulator.allowed()[self._place])
+
+    def render(self) -> NDArray[np.uint8] | None:
+        return _picture(self._env.simulator, self._place, self._env.render_mode)
+
+
+def _known(render_mode: str | None) -> str | None:
+    if render_mode not in {None, "rgb_array"}:
+        raise ValueError(f"render_mode is {render_mode!r}; expected 'rgb_array', or None to draw nothing.")
+    return render_mode
+
+
+def _picture(simulator: Simulator, i: int, render_mode: str | None) -> NDArray[np.uint8] | None:
+    if render_mode is None:
+        gym.logger.warn("render() draws nothing without render_mode='rgb_array'.")
+        return None
+    from trading_assets.simulation.rendering import draw_episode
+
+    return draw_episode(simulator.market, simulator.story[i])
 
 
 @overload
-def make_env(market: Market, n_envs: None = None, *, seed: int | None = None) -> TradingEnv: ...
-@overload
-def make_env(market: Market, n_envs: int, *, seed: int | None = None) -> TradingVecEnv: ...
 def make_env(
-    market: Market, n_envs: int | None = None, *, seed: int | None = None
+    market: Market, n_envs: None = None, *, seed: int | None = None, render_mode: str | None = None
+) -> TradingEnv: ...
+@overload
+def make_env(
+    market: Market, n_envs: int, *, seed: int | None = None, render_mode: str | None = None
+) -> TradingVecEnv: ...
+def make_env(
+    market: Market, n_envs: int | None = None, *, seed: int | None = None, render_mode: str | None = None
 ) -> TradingEnv | TradingVecEnv:
     """The environment of a market: one for gymnasium, or `n_envs` at once for Stable-Baselines3.
 
-    A seed decides where episodes begin from the first reset on.
+    A seed decides where episodes begin from the first reset on. With the `render_mode` `rgb_array`, `render`
+    draws position and equity.
     """
     if n_envs is not None:
-        return TradingVecEnv(market, n_envs, seed=seed)
-    env = TradingEnv(market)
+        return TradingVecEnv(market, n_envs, seed=seed, render_mode=render_mode)
+    env = TradingEnv(market, render_mode=render_mode)
     if seed is not None:
         env.np_random = np.random.default_rng(seed)
     return env

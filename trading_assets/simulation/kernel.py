@@ -1,7 +1,8 @@
 """One bar of one account, written once for training, backtests and baselines.
 
 A decision made at the close of bar t fills at the open of bar t+1, slipped against the order; the account
-is marked at the close of bar t+1. What is held over a gap is held through it. Units are bought or sold only
+is marked at the close of bar t+1. What falls due within a bar belongs to whoever holds after the fill, what
+falls due at its open or in the gap before it to whoever held until then. Units are bought or sold only
 when the target changes, so a held position drifts with the market and pays no fee. Equity is in units of
 the starting capital, and always cash plus position.
 """
@@ -32,9 +33,10 @@ notional traded, profit of a round trip that ended, risk penalty, what was paid.
 GOES_ON, TRUNCATED, RUINED = range(3)
 
 # Columns of the accounts: ENTRY is the equity after the last trade, OPENED that before the round trip, LEFT
-# the bars to the end of the episode, MEAN and SQUARE what the differential Sharpe ratio averages.
-CASH, UNITS, EQUITY, PEAK, ENTRY, TARGET, AGE, OPENED, LEFT, MEAN, SQUARE = range(11)
-N_COLUMNS = 11
+# the bars to the end of the episode, REWARDED the sum of its rewards, MEAN and SQUARE what the differential
+# Sharpe ratio averages.
+CASH, UNITS, EQUITY, PEAK, ENTRY, TARGET, AGE, OPENED, LEFT, REWARDED, MEAN, SQUARE = range(12)
+N_COLUMNS = 12
 # Entries of the rules: `pack_rules`.
 (
     FEE,
@@ -57,13 +59,15 @@ N_COLUMNS = 11
     INTERVAL,
 ) = range(18)
 # Columns of bars and of conditions (`Market.conditions`).
-_TIME, _OPEN, _HIGH, _LOW, _CLOSE, _RATE = 0, 1, 2, 3, 4, 6
+_TIME, _OPEN, _HIGH, _LOW, _CLOSE, _RATE, _WITHIN = 0, 1, 2, 3, 4, 6, 7
 VOLATILITY, LIQUIDITY, UNIT = 0, 1, 2
 _YEAR = 365 * 86_400.0
 RUIN = 0.01
 """Equity at which an account is closed for good."""
 _REWARDS = ("log_return", "differential_sharpe", "mean_variance")
 _SHARPE, _MEAN_VARIANCE = 1, 2
+_SAME = 1e-9
+"""Targets that differ by less are one target."""
 
 
 def pack_rules(config: EnvConfig, interval: float) -> NDArray[np.float64]:
@@ -95,14 +99,14 @@ def pack_rules(config: EnvConfig, interval: float) -> NDArray[np.float64]:
 
 @jit
 def open_accounts(
-    bars: Array, rules: Array, state: Array, memory: Array, clock: Array, rows: Array, n_bars: float
+    bars: Array, rules: Array, state: Array, memory: Array, clock: Array, rows: Array, n_bars: int, last: int
 ) -> None:
-    """Give the accounts in `rows` 1 in cash at the close of their bar, for an episode of `n_bars`."""
+    """Give the accounts in `rows` 1 in cash at the close of their bar, for `n_bars` or up to bar `last`."""
     for i in rows:
         for column in range(N_COLUMNS):
             state[i, column] = 0.0
         state[i, CASH] = state[i, EQUITY] = state[i, PEAK] = state[i, ENTRY] = 1.0
-        state[i, LEFT] = n_bars
+        state[i, LEFT] = min(n_bars, last - clock[i])
         risk.open_account(memory[i], 1.0, bars[clock[i], _TIME] + rules[INTERVAL])
 
 
@@ -172,9 +176,9 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
 ) -> int:
     """Take every account through as many bars as there are rows of targets; return how many have ended.
 
-    In each bar, in order: risk rules, funding and borrowing on what was held, the trade at the open, a margin
-    call, the mark at the close. An account below 1 % of its start is ruined: closed at that value, it trades
-    no more.
+    In each bar, in order: risk rules, funding and interest due at the open on what was held, the trade at the
+    open, funding and interest of the bar on what is held then, a margin call, the mark at the close. An
+    account below 1 % of its start is ruined: closed at that value, it trades no more.
 
     Parameters
     ----------
@@ -182,7 +186,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
         From `Market`.
     rules, limits : ndarray
         From `pack_rules` and `risk.rules.pack_limits`.
-    state, memory : ndarray of shape (n_accounts, 11) and (n_accounts, size)
+    state, memory : ndarray of shape (n_accounts, 12) and (n_accounts, size)
         The accounts, and what the risk rules remember of them; changed.
     clock : ndarray of int of shape (n_accounts,)
         The bar whose close each account is at; moved on.
@@ -198,7 +202,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
     for k in range(targets.shape[0]):
         touched = 0.0
         for i in range(targets.shape[1]):  # all bars are fetched at once, or each account waits for its own
-            touched += bars[clock[i] + 1, _TIME] + bars[clock[i] + 1, _RATE]
+            touched += bars[clock[i] + 1, _TIME]
         rewards[k, 0] = touched
         for i in range(targets.shape[1]):
             t, target = clock[i], targets[k, i]
@@ -221,10 +225,11 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
                         target,
                         rules[LEVERAGE],
                     )
-                funding = rules[FUNDING] * units * opening * bars[t + 1, _RATE]
+                within = bars[t + 1, _WITHIN]
+                funding = rules[FUNDING] * units * opening * (bars[t + 1, _RATE] - within)
                 if rules[BORROW] > 0.0:
-                    borrowed = max(-units * opening, 0.0) + max(-cash, 0.0)
-                    borrow = rules[BORROW] * borrowed * (bars[t + 1, _TIME] - bars[t, _TIME])
+                    gap = bars[t + 1, _TIME] - bars[t, _TIME] - rules[INTERVAL]
+                    borrow = rules[BORROW] * _borrowed(cash, units, opening) * gap
                 cash -= funding + borrow
                 if target != held or must_trade:
                     at_open = cash + units * opening
@@ -252,6 +257,14 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
                         held = target
                         state[i, ENTRY] = cash + units * opening
                         state[i, AGE] = 0.0
+                # At a time within the bar, whose price is taken to be midway.
+                due = rules[FUNDING] * units * 0.5 * (opening + close) * within
+                funding += due
+                if rules[BORROW] > 0.0:
+                    interest = rules[BORROW] * _borrowed(cash, units, opening) * rules[INTERVAL]
+                    borrow += interest
+                    due += interest
+                cash -= due
                 worst = bars[t + 1, _LOW if units > 0.0 else _HIGH]
                 if units != 0.0 and cash + units * worst <= rules[MARGIN] * abs(units) * worst:
                     price = _margin_price(cash, units, rules[MARGIN], opening)
@@ -292,6 +305,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
             elif rules[REWARD] == _MEAN_VARIANCE:
                 earned -= 0.5 * rules[AVERSION] * earned * earned
             rewards[k, i] = earned - rules[LAMBDA] * penalty
+            state[i, REWARDED] += rewards[k, i]
             if recording:
                 path[k, i, 0], path[k, i, 1], path[k, i, 2] = equity, units * close / equity, held
                 path[k, i, 3], path[k, i, 4], path[k, i, 5] = traded, closed_pnl, penalty
@@ -301,6 +315,44 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
             ended[i] = RUINED if equity <= RUIN else (TRUNCATED if state[i, LEFT] <= 0.0 else GOES_ON)
             n_ended += ended[i] != GOES_ON
     return n_ended
+
+
+@jit
+def allow(
+    levels: Array,
+    bars: Array,
+    conditions: Array,
+    rules: Array,
+    limits: Array,
+    state: Array,
+    memory: Array,
+    clock: Array,
+    masks: Array,
+) -> None:
+    """Write which levels the risk rules leave as they are, or else the nearest, into `masks`.
+
+    `masks` is of shape (n_accounts, n_levels), bool.
+    """
+    for i in range(len(clock)):
+        equity, units, held = state[i, EQUITY], state[i, UNITS], state[i, TARGET]
+        price, unit = bars[clock[i], _CLOSE], conditions[clock[i], UNIT:]
+        nearest, least = 0, np.inf
+        for k in range(len(levels)):
+            target = levels[k]
+            followed, _ = _enforce(
+                memory[i], limits, unit, price, equity, units, held, target, rules[LEVERAGE]
+            )
+            away = abs(followed - target)
+            masks[i, k] = away <= _SAME
+            if away < least:
+                nearest, least = k, away
+        masks[i, nearest] = True
+
+
+@jit
+def _borrowed(cash: float, units: float, price: float) -> float:
+    """The notional of a short, and the cash beyond one's own of a long."""
+    return max(-units * price, 0.0) + max(-cash, 0.0)
 
 
 @jit

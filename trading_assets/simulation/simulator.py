@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.config.settings import EnvConfig
 from trading_assets.risk.rules import N_RULES, account_size
 from trading_assets.simulation import kernel
 from trading_assets.simulation.market import Market
+from trading_assets.simulation.spaces import build_action_space, build_observation_space
 
 Floats = NDArray[np.float64]
 Observations = NDArray[np.float32]
-_FEATURE_BOUND = float(np.finfo(np.float32).max)
 _EVERY = slice(None)
+_BOOL = np.dtype(np.bool_)
+_NO_STARTS: Mapping[int, int] = MappingProxyType({})
 _SINGLE = np.dtype(np.float32)
-_ACCOUNT_LOW = (-1.0, -5.0, 0.0, 0.0)
-_ACCOUNT_HIGH = (1.0, 5.0, 5.0, 3.0)
-
-
-def build_observation_space(n_columns: int, config: EnvConfig) -> gym.spaces.Box:
-    """A window of `n_columns` a bar, oldest bar first, then the values of `kernel.ACCOUNT_NAMES`."""
-    bound = np.full(config.window * n_columns, _FEATURE_BOUND)
-    low = np.concatenate([-bound, _ACCOUNT_LOW]).astype(np.float32)
-    high = np.concatenate([bound, _ACCOUNT_HIGH]).astype(np.float32)
-    return gym.spaces.Box(low, high, dtype=np.float32)
-
-
-def build_action_space(config: EnvConfig) -> gym.spaces.Discrete | gym.spaces.Box:
-    """The places of the discrete levels, or a position target from -1 to 1."""
-    if config.levels is not None:
-        return gym.spaces.Discrete(len(config.levels))
-    return gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
 
 
 class Simulator:
@@ -53,15 +38,21 @@ class Simulator:
         Without it `n_accounts`.
     recording : bool
         Fill `path`.
+    remembering : bool
+        Fill `story`.
 
     Attributes
     ----------
     clock : ndarray of int of shape (n_accounts,)
         The bar whose close each account is at.
-    state : ndarray of shape (n_accounts, 11)
+    began : ndarray of int of shape (n_accounts,)
+        The bar at whose close its episode began.
+    state : ndarray of shape (n_accounts, 12)
         The accounts, see `kernel`.
     path, use, ended : ndarray
         Of the last step, see `kernel.simulate`.
+    story : list of list of (int, float, float)
+        Of every account, bar, equity and target from the start of its episode on.
     """
 
     def __init__(
@@ -72,6 +63,7 @@ class Simulator:
         first: int = 0,
         of: int | None = None,
         recording: bool = True,
+        remembering: bool = False,
     ) -> None:
         config = market.config
         self.market, self.config = market, config
@@ -79,6 +71,7 @@ class Simulator:
         self.observation_space = build_observation_space(market.table.shape[1], config)
         self.action_space = build_action_space(config)
         self.clock = np.full(n_accounts, market.start)
+        self.began = self.clock.copy()
         self.state: Floats = np.zeros((n_accounts, kernel.N_COLUMNS))
         self.path: Floats = np.zeros((int(recording), n_accounts, len(kernel.PATH)))
         self.use: Floats = np.zeros((1, n_accounts, N_RULES))
@@ -92,6 +85,8 @@ class Simulator:
         self._levels = np.array(config.levels or (), dtype=np.float64)
         self._discrete = config.levels is not None
         self._targets: Floats = np.zeros((1, n_accounts))
+        self._remembering = remembering
+        self.story: list[list[tuple[int, float, float]]] = [[] for _ in range(n_accounts)]
         self._open(np.arange(n_accounts))
         self._n, self._shape = n_accounts, (n_accounts, self._width)
         # What the kernel is given at every step; looking it up each time takes as long as eight accounts.
@@ -108,18 +103,48 @@ class Simulator:
             market.table,
         )
 
-    def begin(self, rows: NDArray[np.int64], generators: Sequence[np.random.Generator]) -> None:
-        """Put accounts at the start of their next episode, each by its own generator."""
+    def begin(
+        self,
+        rows: NDArray[np.int64],
+        generators: Sequence[np.random.Generator],
+        starts: Mapping[int, int] = _NO_STARTS,
+    ) -> None:
+        """Put accounts at the start of their next episode: where `starts` says, or by its own generator."""
         first, n_bars = self.market.start, self.episode_bars
         places = self.market.n_decisions - n_bars + 1
         stretches = self.market.n_decisions // n_bars
         for i in rows.tolist():
-            if self.config.starts == "random":
+            if i in starts:
+                self.clock[i] = starts[i]
+            elif self.config.starts == "random":
                 self.clock[i] = first + int(generators[i].random() * places)
             else:
                 self.clock[i] = first + self._episodes[i] % stretches * n_bars
                 self._episodes[i] += self._of
         self._open(rows)
+
+    def starts_of(self, options: Mapping[int, Mapping[str, Any] | None]) -> dict[int, int]:
+        """The bars at which accounts are to begin, from the options of their reset.
+
+        Raises
+        ------
+        ValueError
+            When there is another option than `start`, or it is no bar from which a decision is left.
+        """
+        first, last = self.market.start, self.market.stop - 2
+        starts = {}
+        for i, given in options.items():
+            if not given:
+                continue
+            start: Any = given.get("start")
+            whole = isinstance(start, int | np.integer) and not isinstance(start, bool)
+            if set(given) != {"start"} or not whole or not first <= start <= last:
+                raise ValueError(
+                    f"The options of a reset are {dict(given)}; expected {{'start': bar}} with a bar from "
+                    f"{first} to {last}."
+                )
+            starts[i] = int(start)
+        return starts
 
     def rewind(self, i: int) -> None:
         """Have account i take its sequential starts from the first one on again."""
@@ -138,7 +163,27 @@ class Simulator:
         n_ended: int = kernel.step(self._flat(actions), rewards, observations, *self._held)
         if n_ended < 0:
             raise ValueError(self._no_actions(actions))
+        if self._remembering:
+            self._remember(np.arange(self._n))
         return observations, rewards, n_ended
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """Which levels every account may follow under its risk rules, shape (n_accounts, n_levels).
+
+        All of them where the rules only advise. Where they allow none, the one that is nearest to what they
+        would have instead.
+        """
+        if not self._discrete:
+            raise AttributeError(
+                "Only discrete levels have masks; this market's targets are numbers (levels=None)."
+            )
+        masks = np.ones((self._n, len(self._levels)), _BOOL)
+        if self.config.enforce_limits:
+            bars, conditions, rules, limits = self._world
+            kernel.allow(
+                self._levels, bars, conditions, rules, limits, self.state, self._memory, self.clock, masks
+            )
+        return masks
 
     def targets(self, actions: NDArray[np.generic]) -> Floats:
         """Position targets, from -1 to 1, of actions; raises `ValueError` for what is no action."""
@@ -178,9 +223,18 @@ class Simulator:
 
     def _open(self, rows: NDArray[np.int64]) -> None:
         bars, _, rules, _ = self._world
-        kernel.open_accounts(
-            bars, rules, self.state, self._memory, self.clock, rows, float(self.episode_bars)
-        )
+        self.began[rows] = self.clock[rows]
+        last = self.market.stop - 1
+        kernel.open_accounts(bars, rules, self.state, self._memory, self.clock, rows, self.episode_bars, last)
+        if self._remembering:
+            for i in rows.tolist():
+                self.story[i] = []
+            self._remember(rows)
+
+    def _remember(self, rows: NDArray[np.int64]) -> None:
+        for i in rows.tolist():
+            equity, target = self.state[i, [kernel.EQUITY, kernel.TARGET]].tolist()
+            self.story[i].append((int(self.clock[i]), equity, target))
 
     def observe(self, rows: NDArray[np.int64] | slice = _EVERY) -> Observations:
         """What accounts see, in a new array of shape (n_rows, width)."""

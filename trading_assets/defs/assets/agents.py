@@ -27,7 +27,7 @@ def ppo_agent(
     scaler = RobustScaler.fit(market.stage1[market.eras.agent_train.rows])
     table = scaler.transform(market.stage1)
     weights, history = train_ppo(market, table, settings.ppo, settings.seed)
-    TrainedPolicy(weights, scaler).write(work.folder)
+    TrainedPolicy(weights, scaler, market.terms).write(work.folder)
     kept = next(row for row in history if row["kept"])
     return Built(
         identity=digest_files(work.folder, TrainedPolicy.FILES),

@@ -13,7 +13,7 @@ GROUP = "10_deploy"
 @step(
     group=GROUP,
     category="bundles",
-    method=3,
+    method=4,
     kinds={"pytorch", "onnx"},
     settings=("bundle", "costs", "risk"),
 )
@@ -27,7 +27,7 @@ def policy_bundle(
     policy_ensemble: ArtifactRef,
 ) -> Built:
     """The ensemble with all it needs, in three runtimes; shipped only if each decides as was trained."""
-    from trading_assets.agents.storage import TrainedPolicy, load_market
+    from trading_assets.agents.storage import load_market, load_policies
     from trading_assets.bundles.export import BUNDLE_FILES, contract_of, write_bundle
     from trading_assets.bundles.latency import measure_latency
     from trading_assets.bundles.parity import require_parity
@@ -37,15 +37,16 @@ def policy_bundle(
 
     settings, stage1 = work.settings, Stage1.read(market_embeddings.open())
     shares = json.loads((policy_ensemble.open() / "shares.json").read_bytes())
-    policies = {ref.kind: TrainedPolicy.read(ref.open()) for ref in (ppo_agent, ppo_hybrid)}
+    market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), settings)
+    policies = load_policies({ref.kind: ref.open() for ref in (ppo_agent, ppo_hybrid)}, market)
     write_bundle(
         work.folder,
         stage1,
         members_of(policies, shares),
+        trained_on=market.terms,
         warm_up_bars=settings.bundle.warm_up_bars,
     )
     (work.folder / "limits.json").write_text(settings.risk.model_dump_json(indent=1) + "\n")
-    market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), settings)
     parity, observations = check_bundle(work.folder, stage1, policies, shares, market, settings)
     require_parity(parity)
     architecture = json.loads((work.folder / "architecture.json").read_bytes())
@@ -53,7 +54,7 @@ def policy_bundle(
     p50 = {name: row["p50_us"] for name, row in latency["runtimes"].items()}
     return Built(
         identity=digest_files(work.folder, BUNDLE_FILES),
-        contract=digest_json(contract_of(stage1)),
+        contract=digest_json(contract_of(stage1, market.terms)),
         details={"parity": parity, "latency": latency},
         summary=Summary(
             numbers={

@@ -28,14 +28,14 @@ def policy_ensemble(
     The width of the no-trade band, beside which the report shows them, is chosen on the same bars.
     """
     from trading_assets.agents.ensemble import choose_weights, run_ensemble
-    from trading_assets.agents.storage import TrainedPolicy, load_market, load_members
+    from trading_assets.agents.storage import load_market, load_members, load_policies
     from trading_assets.reports import pictures
     from trading_assets.simulation.baselines import BAND_WIDTHS, choose_band
     from trading_assets.validation.metrics import sharpe_ratio
 
     settings = work.settings
     market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), settings)
-    policies = {ref.kind: TrainedPolicy.read(ref.open()) for ref in (ppo_agent, ppo_hybrid)}
+    policies = load_policies({ref.kind: ref.open() for ref in (ppo_agent, ppo_hybrid)}, market)
     members = load_members(
         policies, market, dataset.open(), market_embeddings.open(), settings.bundle.warm_up_bars
     )

@@ -23,15 +23,15 @@ def ppo_hybrid(
 ) -> Built:
     """The CNN-LSTM and the agent optimised jointly for what the account earns."""
     from trading_assets.agents.hybrid import train_hybrid
-    from trading_assets.agents.storage import TrainedPolicy, load_market
+    from trading_assets.agents.storage import TrainedPolicy, load_market, load_policies
     from trading_assets.features.dataset import Dataset
     from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
     from trading_assets.forecasters.stage1 import Stage1
     from trading_assets.reports import pictures
 
-    settings, parent = work.settings, TrainedPolicy.read(ppo_agent.open())
-    stage1 = Stage1.read(market_embeddings.open())
+    settings, stage1 = work.settings, Stage1.read(market_embeddings.open())
     market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), settings)
+    parent = load_policies({ppo_agent.kind: ppo_agent.open()}, market)[ppo_agent.kind]
     weights, history = train_hybrid(
         market,
         CNNLSTMForecaster.load(cnn_lstm_forecaster.open()).module_,
@@ -42,7 +42,7 @@ def ppo_hybrid(
         settings,
         warm_up=settings.bundle.warm_up_bars,
     )
-    TrainedPolicy(weights, parent.scaler).write(work.folder)
+    TrainedPolicy(weights, parent.scaler, market.terms).write(work.folder)
     kept = next(row for row in history if row["kept"])
     return Built(
         identity=digest_files(work.folder, TrainedPolicy.FILES),
