@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from trading_assets.errors import BarsRejected
+from trading_assets.registry.files import replace_file
 
 Reaction = Literal["repaired", "warned", "rejected"]
 ROWS_KEPT = 1_000
@@ -119,7 +120,7 @@ class IngestReport:
         ]
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        replace_file(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
     def _add(self, reaction: Reaction, kind: str, message: str, rows: ArrayLike, column: str) -> None:
         numbers = np.atleast_1d(np.asarray(rows, dtype=np.int64))

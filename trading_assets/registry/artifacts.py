@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -76,6 +76,8 @@ class Built:
     """Per bar, net of costs, of what was fitted; for the ledger of trials."""
     alternatives: int = 1
     """How many were looked at, and one kept; for the ledger of trials."""
+    stamp: Callable[[str], object] | None = None
+    """Writes the version that the artifact is going to have into its files."""
 
 
 @dataclass(frozen=True, kw_only=True)
