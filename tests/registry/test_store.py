@@ -216,6 +216,13 @@ def test_a_table_of_the_same_content_is_the_same_version_under_both_recipes(
     assert store.is_current(recipe("tables"))
 
 
+def test_a_table_that_another_method_made_the_same_is_a_version_of_its_own(store: ArtifactStore) -> None:
+    """Its rows are the same; the files beside them need not be."""
+    store.obtain(recipe("tables"), {}, building())
+    second = store.obtain(recipe("tables", method=2), {}, building())
+    assert (second.outcome, second.ref.version) == ("built", "1.1.0")
+
+
 def test_a_table_that_becomes_what_it_was_makes_the_older_version_current(
     store: ArtifactStore,
 ) -> None:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from trading_assets.bundles.graph import PolicyGraph, example_inputs, to_onnx, to_torchscript
 from trading_assets.config.settings import TARGETS
@@ -18,6 +16,7 @@ from trading_assets.execution.loader import FORMAT, RUNTIMES
 from trading_assets.execution.networks import PolicyNetwork
 from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.registry.tensors import save_tensors
 from trading_assets.simulation.kernel import ACCOUNT_NAMES
 
 BUNDLE_FILES = ("architecture.json", "weights.safetensors", "limits.json")
@@ -62,9 +61,9 @@ def write_bundle(
         }
         for part, arrays in parts.items():
             for name, value in arrays.items():
-                weights[f"members.{member.name}.{part}.{name}"] = np.ascontiguousarray(value)
+                weights[f"members.{member.name}.{part}.{name}"] = value
     (folder / "architecture.json").write_text(json.dumps(architecture, indent=1) + "\n")
-    save_file(weights, folder / "weights.safetensors")
+    save_tensors(folder / "weights.safetensors", weights)
     network = PolicyNetwork(architecture, weights)
     graph, example = PolicyGraph(architecture, weights), example_inputs(architecture, network)
     (folder / "policy.pt").write_bytes(to_torchscript(graph, example))

@@ -10,7 +10,7 @@ from trading_assets.registry.tables import digest_table, read_table, write_table
 GROUP = "02_features"
 
 
-METHOD = 2
+METHOD = 3
 """Of the features; a table made by another method is not continued."""
 
 
