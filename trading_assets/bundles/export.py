@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from trading_assets.bundles.graph import PolicyGraph, example_inputs, to_onnx, to_torchscript
 from trading_assets.config.settings import TARGETS
-from trading_assets.execution.loader import FORMAT, RUNTIMES
+from trading_assets.execution.loader import RUNTIMES
 from trading_assets.execution.networks import PolicyNetwork
+from trading_assets.execution.schema import FORMAT
 from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.forecasters.stage1 import Stage1
 from trading_assets.registry.tensors import save_tensors
