@@ -1,5 +1,10 @@
 """Every error a user can cause. Each message says what was given, what was expected and how to mend it."""
 
+from __future__ import annotations
+
+import errno
+import sqlite3
+
 
 class TradingAssetsError(Exception):
     """Base of all errors raised on purpose; the command line prints its text and no traceback."""
@@ -42,3 +47,51 @@ class DivergedError(TradingAssetsError):
 
 class SchemaError(TradingAssetsError):
     """Columns are missing, extra, or in another order than a model was fitted on."""
+
+
+_NO_SPACE = ("No space left on device", "database or disk is full", "Disk quota exceeded")
+_NO_MEMORY = ("Cannot allocate memory", "can't allocate memory", "not enough memory", "bad_alloc", "realloc of size")
+
+
+def explain_machine(error: BaseException) -> str | None:
+    """What the machine refused, and the remedy, in one line: disk, permissions, memory, a damaged database.
+
+    Looks through the errors that led to this one. None where it is no such thing, and a traceback is right.
+    """
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        if (line := _explain(cause)) is not None:
+            return " ".join(line.split())
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _explain(error: BaseException) -> str | None:
+    text = str(error)
+    if isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY):
+        return (
+            "Memory is used up, or a limit on it (ulimit -v) is too low. Train fewer symbols at once "
+            "(--max-workers 1) or fewer bars, or raise the limit."
+        )
+    where = f" at {error.filename}" if isinstance(error, OSError) and error.filename else ""
+    if any(words in text for words in _NO_SPACE):
+        return f"The disk is full{where}. Free some space and run it again; nothing half-written is kept."
+    if "disk I/O error" in text:  # what SQLite says of its journal, where there is no space for it
+        return "The disk is full or failing: a database could not be written. Free some space and run it again."
+    database = getattr(error, "orig", error)  # SQLAlchemy wraps the database's own
+    if isinstance(database, sqlite3.DatabaseError):
+        return f"The database of runs below DAGSTER_HOME cannot be used ({database}); mend or move it."
+    if isinstance(error, ImportError) and "failed to map segment" in text:
+        return "A library could not be loaded: a limit on memory (ulimit -v) is too low. Raise it."
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return (
+            f"No permission{where} ({error.strerror}). Run as its owner, or set TRADING_ASSETS_DATA_DIR to a "
+            "folder of your own."
+        )
+    if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}:
+        return f"No folder can be made{where} ({error.strerror}). Set TRADING_ASSETS_DATA_DIR to another one."
+    return f"The system refused{where}: {error.strerror}."

@@ -1,5 +1,6 @@
 """Symbols by floors, while they run."""
 
+import signal
 import time
 from types import TracebackType
 from typing import Self
@@ -71,7 +72,11 @@ class Display:
     def finish(self, symbol: str, exit_code: int) -> None:
         """The worker of `symbol` has ended."""
         if exit_code and symbol not in self.failures:
-            self.failures[symbol] = f"the worker process ended with exit code {exit_code}"
+            self.failures[symbol] = (
+                "the worker process was killed, most likely for want of memory; see --max-workers"
+                if exit_code == -signal.SIGKILL
+                else f"the worker process ended with exit code {exit_code}"
+            )
         self._now[symbol] = "failed" if symbol in self.failures else "done"
         self._refresh()
 

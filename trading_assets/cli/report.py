@@ -7,6 +7,7 @@ from rich.console import Console
 from trading_assets.cli.results import print_results
 from trading_assets.config.paths import artifacts_dir
 from trading_assets.errors import ArtifactError
+from trading_assets.market.bars import check_symbol
 from trading_assets.registry.artifacts import ArtifactRef
 from trading_assets.registry.store import ArtifactStore
 
@@ -14,6 +15,7 @@ from trading_assets.registry.store import ArtifactStore
 def show_report(symbol: str, html: Path | None) -> int:
     """Print what the report in force says; write the HTML where it is asked for."""
     store, console = ArtifactStore(artifacts_dir()), Console()
+    check_symbol(symbol)
     report = store.current("reports", "backtest_report", symbol)
     if report is None:
         raise ArtifactError(

@@ -25,7 +25,8 @@ from trading_assets.defs.jobs import REFRESH
 from trading_assets.defs.materialise import REBUILD_TAG, watch
 from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace
-from trading_assets.defs.steps import with_ancestors
+from trading_assets.defs.steps import lost_trials, with_ancestors
+from trading_assets.errors import TradingAssetsError, explain_machine
 from trading_assets.registry.store import ArtifactStore
 
 HEAVY = [
@@ -72,6 +73,8 @@ def train(request: TrainRequest, goals: list[str] | None = None) -> int:
         stale = to_run(plan(workspace.store, workspace.source, settings, symbol), goals)
         selections[symbol] = [n for n in STEPS if n in (goals or STEPS)] if request.rebuild else stale
     instance.add_dynamic_partitions("symbols", request.symbols)
+    if (warning := lost_trials(workspace.store, request.symbols)) is not None:
+        print(f"trading-assets: {warning}", file=sys.stderr)
     busy = {symbol: names for symbol, names in selections.items() if names}
     failed: dict[str, str] = {}
     if busy:
@@ -142,16 +145,27 @@ def _interrupt(process: BaseProcess) -> None:
 def _work(request: TrainRequest, symbol: str, names: list[str], goals: list[str] | None, events: Any) -> None:
     """In a process of its own: run the symbol's steps and report on each."""
     logging.disable(logging.CRITICAL)
+    try:
+        done = _run(request, symbol, names, goals, events)
+    except Exception as error:
+        text = str(error) if isinstance(error, TradingAssetsError) else explain_machine(error)
+        if text is None:
+            raise
+        events.put((symbol, "run", "failed", 0.0, text))
+        done = False
+    if not done:
+        sys.exit(1)
+
+
+def _run(request: TrainRequest, symbol: str, names: list[str], goals: list[str] | None, events: Any) -> bool:
+    """Whether all succeeded."""
     with watch(lambda *event: events.put((symbol, *event))):
         if request.rebuild:
             ancestors = sorted(with_ancestors(goals or []) - set(names), key=list(STEPS).index)
-            done = _run_stale(request, symbol, ancestors) and run_steps(request, symbol, names, rebuild=True)
-        elif request.stale_only:
-            done = _run_stale(request, symbol, goals)
-        else:
-            done = run_steps(request, symbol, names)
-    if not done:
-        sys.exit(1)
+            return _run_stale(request, symbol, ancestors) and run_steps(request, symbol, names, rebuild=True)
+        if request.stale_only:
+            return _run_stale(request, symbol, goals)
+        return run_steps(request, symbol, names)
 
 
 def _run_stale(request: TrainRequest, symbol: str, goals: list[str] | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -102,6 +103,10 @@ class ArtifactRef:
     def metadata(self) -> dict[str, Any]:
         metadata: dict[str, Any] = json.loads((self.path / "metadata.json").read_bytes())
         return metadata
+
+    @property
+    def built_at(self) -> datetime:
+        return datetime.fromisoformat(self.metadata["built_at"])
 
     @property
     def summary(self) -> Summary:

@@ -78,6 +78,11 @@ class ArtifactStore:
         shelf = self._shelf(category, kind, symbol)
         return [self._ref(shelf / str(version)) for version in self._versions(shelf)]
 
+    def oldest(self, category: Category, kind: str, symbol: str) -> ArtifactRef | None:
+        """The first version that can be read."""
+        refs = list(self._readable(self._shelf(category, kind, symbol)))
+        return refs[-1] if refs else None
+
     def all_current(self, category: Category) -> Iterator[ArtifactRef]:
         """The versions in force of every kind and symbol of a category."""
         for link in sorted((self.root / category).glob("*/*/current")):
@@ -256,6 +261,8 @@ class ArtifactStore:
         return version if _is_version(shelf, version) else None
 
     def _shelf(self, category: Category, kind: str, symbol: str) -> Path:
+        if Path(symbol).name != symbol or symbol in {"", ".."}:
+            raise ArtifactError(f"'{symbol}' is no symbol; expected a name such as BTCUSDT.")
         return self.root / category / kind / symbol
 
     def _ref(self, path: Path) -> ArtifactRef:
