@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
 from numpy.typing import NDArray
 
 from trading_assets.bundles.graph import PolicyGraph, example_inputs, to_onnx, to_torchscript
@@ -70,6 +71,18 @@ def write_bundle(
     (folder / "policy.pt").write_bytes(to_torchscript(graph, example))
     (folder / "policy.onnx").write_bytes(to_onnx(graph, example))
     return network
+
+
+def stamp_onnx(folder: Path, name: str, version: str) -> None:
+    """Write into `policy.onnx` itself, as its metadata map, what a user of plain onnxruntime has to know.
+
+    `name` and `version` as they stand; `features`, `account`, `targets` and `warm_up_bars` as JSON.
+    """
+    architecture = json.loads((folder / "architecture.json").read_bytes())
+    told = {key: json.dumps(architecture[key]) for key in ("features", "account", "targets", "warm_up_bars")}
+    model = onnx.load(folder / "policy.onnx")
+    onnx.helper.set_model_props(model, {"name": name, "version": version, **told})
+    onnx.save(model, folder / "policy.onnx")
 
 
 def contract_of(stage1: Stage1) -> dict[str, Any]:

@@ -61,7 +61,8 @@ class Display:
             self._now[symbol] = f"{fraction:.0%} {step} {text}"
         else:
             self._outcomes[key] = event
-            seconds = time.monotonic() - self._started.get(key, time.monotonic())
+            now = time.monotonic()
+            seconds = now - self._started.get(key, now)
             if event == "failed":
                 self.failures.setdefault(symbol, text)
                 self._now[symbol] = f"{step} failed"

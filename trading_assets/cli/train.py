@@ -1,6 +1,7 @@
 """Training from the command line: plan, run what is stale in a process a symbol, show the results."""
 
 import contextlib
+import io
 import logging
 import multiprocessing
 import os
@@ -145,14 +146,19 @@ def _interrupt(process: BaseProcess) -> None:
 def _work(request: TrainRequest, symbol: str, names: list[str], goals: list[str] | None, events: Any) -> None:
     """In a process of its own: run the symbol's steps and report on each."""
     logging.disable(logging.CRITICAL)
+    noise = io.StringIO()
     try:
-        done = _run(request, symbol, names, goals, events)
+        with contextlib.redirect_stderr(noise):
+            done = _run(request, symbol, names, goals, events)
     except Exception as error:
         text = str(error) if isinstance(error, TradingAssetsError) else explain_machine(error)
         if text is None:
             raise
         events.put((symbol, "run", "failed", 0.0, text))
+        noise = io.StringIO()  # Dagster writes there, at length, what it could not write into its database
         done = False
+    finally:
+        sys.stderr.write(noise.getvalue())
     if not done:
         sys.exit(1)
 
