@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import sqlite3
 
 
 class TradingAssetsError(Exception):
@@ -49,8 +48,8 @@ class SchemaError(TradingAssetsError):
     """Columns are missing, extra, or in another order than a model was fitted on."""
 
 
-_NO_SPACE = ("No space left on device", "database or disk is full", "Disk quota exceeded")
-_NO_MEMORY = ("Cannot allocate memory", "can't allocate memory", "not enough memory", "bad_alloc", "realloc of size")
+_NO_SPACE = ("No space left on device", "database or disk is full", "disk I/O error", "Disk quota exceeded")
+_NO_MEMORY = ("allocate memory", "not enough memory", "bad_alloc", "failed to map segment")
 
 
 def explain_machine(error: BaseException) -> str | None:
@@ -69,6 +68,8 @@ def explain_machine(error: BaseException) -> str | None:
 
 
 def _explain(error: BaseException) -> str | None:
+    import sqlite3  # a trading box may have a Python without it
+
     text = str(error)
     if isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY):
         return (
@@ -77,21 +78,22 @@ def _explain(error: BaseException) -> str | None:
         )
     where = f" at {error.filename}" if isinstance(error, OSError) and error.filename else ""
     if any(words in text for words in _NO_SPACE):
-        return f"The disk is full{where}. Free some space and run it again; nothing half-written is kept."
-    if "disk I/O error" in text:  # what SQLite says of its journal, where there is no space for it
-        return "The disk is full or failing: a database could not be written. Free some space and run it again."
+        return (
+            f"The disk is full or failing{where}. Free some space and try again; nothing half-written stays."
+        )
     database = getattr(error, "orig", error)  # SQLAlchemy wraps the database's own
     if isinstance(database, sqlite3.DatabaseError):
         return f"The database of runs below DAGSTER_HOME cannot be used ({database}); mend or move it."
-    if isinstance(error, ImportError) and "failed to map segment" in text:
-        return "A library could not be loaded: a limit on memory (ulimit -v) is too low. Raise it."
-    if not isinstance(error, OSError) or error.errno is None:
-        return None
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+    if isinstance(error, OSError) and error.errno is not None:
+        return _explain_refusal(error.errno, f"{where} ({error.strerror})")
+    return None
+
+
+def _explain_refusal(number: int, where: str) -> str:
+    if number in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return (
-            f"No permission{where} ({error.strerror}). Run as its owner, or set TRADING_ASSETS_DATA_DIR to a "
-            "folder of your own."
+            f"No permission{where}. Run as its owner, or set TRADING_ASSETS_DATA_DIR to a folder of your own."
         )
-    if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}:
-        return f"No folder can be made{where} ({error.strerror}). Set TRADING_ASSETS_DATA_DIR to another one."
-    return f"The system refused{where}: {error.strerror}."
+    if number in {errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}:
+        return f"No folder can be made{where}. Set TRADING_ASSETS_DATA_DIR to another one."
+    return f"The system refused access{where}."

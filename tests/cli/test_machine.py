@@ -177,9 +177,7 @@ def test_a_folder_of_another_owner_is_told_in_one_line(data_dir: Path) -> None:
     pipeline.write_bars(data_dir)
     data_dir.chmod(0o555)
     code = FOREIGN if os.geteuid() == 0 else FOREIGN.replace("os.seteuid(65534)", "")
-    done = subprocess.run(
-        [sys.executable, "-c", code, "status"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code, "status"], capture_output=True, text=True, check=False)
     data_dir.chmod(0o755)
     assert done.returncode == 1
     lines = done.stderr.strip().splitlines()
@@ -199,7 +197,9 @@ def test_a_full_disk_in_the_middle_of_a_step_fails_its_symbol_in_one_line_and_le
 
     with watch(lambda _, event, __, text: told.append(text) if event == "failed" else None):
         assert not pipeline.train(names=["bars"])
-    assert told == ["The disk is full at weights. Free some space and run it again; nothing half-written is kept."]
+    assert told == [
+        "The disk is full or failing at weights. Free some space and try again; nothing half-written stays."
+    ]
     assert not list(own_trained.glob("artifacts/tables/bars/*/.*"))
     assert current("bars").open()
 

@@ -20,7 +20,8 @@ from trading_assets.registry.manifest import write_manifest
 from trading_assets.registry.tensors import load_tensors, save_tensors
 
 JUNK: list[Any] = [
-    None, True, -1, 0, 3, 10**18, 10**400, 0.5, -1e308, "", "x", "isotonic", [], {}, [None], [[]], [-1], ["x"], {"x": 1},
+    None, True, -1, 0, 3, 10**18, 10**400, 0.5, -1e308, "", "x", "isotonic", [], {},
+    [None], [[]], [-1], ["x"], {"x": 1},
 ]  # fmt: skip
 
 
@@ -42,7 +43,13 @@ def weights(bundle: Path) -> dict[str, np.ndarray]:
 
 def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Paths of all that is in a tree; of a list the first and the last."""
-    keys = tree.keys() if isinstance(tree, dict) else {0, len(tree) - 1} if isinstance(tree, list) and tree else ()
+    keys = (
+        tree.keys()
+        if isinstance(tree, dict)
+        else {0, len(tree) - 1}
+        if isinstance(tree, list) and tree
+        else ()
+    )
     for key in keys:
         if key != "settings":  # of the training; nothing here reads them
             yield (*path, key)
@@ -168,7 +175,9 @@ def test_trees_that_run_in_a_circle_are_refused(
         check_weights(architecture, weights | {"lightgbm.trees.children": array})
 
 
-@pytest.mark.parametrize(("part", "value"), [("scale", 0.0), ("scale", -1.0), ("limit", 0.0), ("limit", np.nan)])
+@pytest.mark.parametrize(
+    ("part", "value"), [("scale", 0.0), ("scale", -1.0), ("limit", 0.0), ("limit", np.nan)]
+)
 def test_a_scaling_that_divides_by_nothing_is_refused(
     architecture: dict[str, Any], weights: dict[str, np.ndarray], part: str, value: float
 ) -> None:
@@ -184,7 +193,16 @@ def test_a_scaling_that_divides_by_nothing_is_refused(
     [
         (name, content)
         for name in ("architecture.json", "metadata.json", "weights.safetensors", "policy.onnx", "policy.pt")
-        for content in (b"", b"{", b"[]", b"null", b"\xff\xfe\x00", b"[" * 100_000, b'{"format": NaN}', b"9" * 5000)
+        for content in (
+            b"",
+            b"{",
+            b"[]",
+            b"null",
+            b"\xff\xfe\x00",
+            b"[" * 100_000,
+            b'{"format": NaN}',
+            b"9" * 5000,
+        )
     ],
 )
 def test_a_file_that_is_something_else_is_refused_whoever_vouches_for_it(
@@ -209,7 +227,9 @@ def test_an_export_cut_short_or_of_another_policy_is_refused(
         load_bundle(bundle, runtime=runtime)  # type: ignore[arg-type]
     (bundle / name).write_bytes(whole)
     for key in ("0.weight", "0.bias"):  # one row less, and what follows it
-        arrays = {n: a[:-1] for n, a in weights.items() if n.startswith("members.") and n.endswith(f"net.{key}")}
+        arrays = {
+            n: a[:-1] for n, a in weights.items() if n.startswith("members.") and n.endswith(f"net.{key}")
+        }
         weights |= arrays
     weights |= {n: a[:, :-1] for n, a in weights.items() if n.endswith("net.1.weight")}
     architecture["account"] = architecture["account"][:-1]
@@ -220,7 +240,9 @@ def test_an_export_cut_short_or_of_another_policy_is_refused(
         open_runtime(bundle, architecture, runtime)
 
 
-@pytest.mark.parametrize("details", [{}, {"latency": 3}, {"latency": {"runtimes": {"numpy": {"p50_us": "x"}}}}])
+@pytest.mark.parametrize(
+    "details", [{}, {"latency": 3}, {"latency": {"runtimes": {"numpy": {"p50_us": "x"}}}}]
+)
 def test_the_fastest_of_unmeasured_runtimes_is_refused(bundle: Path, details: object) -> None:
     metadata = json.loads((bundle / "metadata.json").read_bytes())
     (bundle / "metadata.json").write_text(json.dumps(metadata | {"details": details}))

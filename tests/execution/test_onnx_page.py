@@ -44,7 +44,12 @@ def test_the_code_of_the_page_decides_as_the_backtest_did(trained: Path, tmp_pat
     frame = read_table(current("backtest_report").path / "decisions.parquet")
     np.save(tmp_path / "rows.npy", frame.drop(columns=["bar", "action"]).to_numpy(dtype=np.float32))
     policy = load_bundle(current("policy_bundle").path)
-    arguments = [current("policy_bundle").path, tmp_path / "rows.npy", len(ACCOUNT_NAMES), policy.warm_up_bars]
+    arguments = [
+        current("policy_bundle").path,
+        tmp_path / "rows.npy",
+        len(ACCOUNT_NAMES),
+        policy.warm_up_bars,
+    ]
     done = subprocess.run(
         [sys.executable, "-c", f"{BEFORE}\n{code()}\nprint(*positions)", *map(str, arguments)],
         capture_output=True,
@@ -63,7 +68,9 @@ def session(trained: Path) -> ort.InferenceSession:
     return ort.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
-def test_the_model_names_itself_its_version_and_the_order_of_its_inputs(session: ort.InferenceSession) -> None:
+def test_the_model_names_itself_its_version_and_the_order_of_its_inputs(
+    session: ort.InferenceSession,
+) -> None:
     bundle = current("policy_bundle")
     architecture = json.loads((bundle.path / "architecture.json").read_bytes())
     about = session.get_modelmeta().custom_metadata_map

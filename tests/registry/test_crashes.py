@@ -36,7 +36,6 @@ class Died(BaseException):
     """A kill at a chosen point: no `except` of the store may catch it, and nothing is tidied up."""
 
 
-
 def fill(store: ArtifactStore, n: int) -> None:
     for number in range(n):
         store.obtain(recipe("tables", data=str(number)), {}, building(str(number)))
@@ -224,7 +223,9 @@ def test_a_replacement_that_fails_leaves_the_old_file_and_no_draft(tmp_path: Pat
     assert (tmp_path / "file").read_bytes() == b"old"
 
 
-def test_a_draft_of_a_process_that_died_is_deleted_and_one_that_is_being_written_is_not(tmp_path: Path) -> None:
+def test_a_draft_of_a_process_that_died_is_deleted_and_one_that_is_being_written_is_not(
+    tmp_path: Path,
+) -> None:
     for name, age in ((".file-1.partial", 7_200), (".file-2.partial", 0), (".other-1.partial", 7_200)):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
@@ -308,4 +309,4 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_left_after_kills_at_any_tim
         assert again.ref == store.current(category, "thing", "A")  # type: ignore[arg-type]
         for ref in store.history(category, "thing", "A"):  # type: ignore[arg-type]
             ref.open()
-    assert not [path for path in store.root.rglob(".*")]
+    assert not list(store.root.rglob(".*"))

@@ -128,16 +128,18 @@ def lost_trials(store: ArtifactStore, symbols: Iterable[str]) -> str | None:
     for symbol in symbols:
         for step in (step for step in STEPS.values() if step.fits):
             made = store.oldest(step.category, step.name, symbol)
-            # Versions are dated to the second.
-            if made is not None and made.built_at + timedelta(seconds=1) < first.get((symbol, step.name), _NEVER):
+            started = first.get((symbol, step.name), _NEVER) - timedelta(
+                seconds=1
+            )  # versions have no fractions
+            if made is not None and made.built_at < started:
                 lost.append(f"{step.name} of {symbol}")
     if not lost:
         return None
     more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
     return (
-        f"WARNING: the ledger of trials {ledger_file()} does not know when {lost[0]}{more} was first fitted: it "
-        "was lost, emptied or left behind. Sharpe ratios are deflated by fewer trials than were made. Restore "
-        "it from a copy."
+        f"WARNING: the ledger of trials {ledger_file()} does not know when {lost[0]}{more} was first fitted: "
+        "it was lost, emptied or left behind. Sharpe ratios are deflated by fewer trials than were made. "
+        "Restore it from a copy."
     )
 
 

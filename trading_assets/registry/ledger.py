@@ -123,7 +123,9 @@ class TrialLedger:
         try:
             with closing(sqlite3.connect(self.path, timeout=60)) as database, database:
                 database.execute("PRAGMA synchronous = EXTRA")
-                database.execute(_TABLE)  # by whoever comes first; a reader may meet the file before its table
+                database.execute(
+                    _TABLE
+                )  # by whoever comes first; a reader may meet the file before its table
                 yield database
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF not in _DAMAGED:

@@ -342,7 +342,9 @@ def _building_lock(shelf: Path, recipe_digest: str) -> Path:
 
 def _sweep(shelf: Path) -> None:
     """Delete what killed processes left on a shelf whose lock is held."""
-    digests = {path.name.split("-", 1)[1] for name in ("lock", "building") for path in shelf.glob(f".{name}-*")}
+    digests = {
+        path.name.split("-", 1)[1] for name in ("lock", "building") for path in shelf.glob(f".{name}-*")
+    }
     for digest in digests:
         with hold(_building_lock(shelf, digest), wait=False) as unused:
             if unused:

@@ -43,7 +43,16 @@ def load_tensors(path: Path) -> tuple[Arrays, Any]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             about = (file.metadata() or {}).get(_ABOUT)
         return arrays, None if about is None else json.loads(about)
-    except (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (
+        OSError,
+        SafetensorError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise ArtifactError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); restore it from a copy or build it again."
+            f"{path} cannot be read ({type(error).__name__}: {error}); restore it from a copy or build it "
+            "again."
         ) from None
