@@ -83,7 +83,7 @@ def _explain(error: BaseException) -> str | None:
         )
     database = getattr(error, "orig", error)  # SQLAlchemy wraps the database's own
     if isinstance(database, sqlite3.DatabaseError):
-        return f"The database of runs below DAGSTER_HOME cannot be used ({database}); mend or move it."
+        return f"A database, the ledger or one of DAGSTER_HOME, cannot be used ({database}); restore it."
     if isinstance(error, OSError) and error.errno is not None:
         return _explain_refusal(error.errno, f"{where} ({error.strerror})")
     return None

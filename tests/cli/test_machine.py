@@ -111,7 +111,7 @@ def test_a_ledger_that_was_lost_is_said_loudly_and_for_as_long_as_it_is_not_rest
     own_trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = shutil.copy(ledger_file(), tmp_path / "copy")
-    commands = (["status"], ["trials"], ["train", "all", "--symbols", SYMBOL])
+    commands = (["status"], ["trials"], ["report", SYMBOL], ["train", "all", "--symbols", SYMBOL])
 
     def warned(command: list[str]) -> bool:
         assert main(command) == 0
@@ -119,18 +119,18 @@ def test_a_ledger_that_was_lost_is_said_loudly_and_for_as_long_as_it_is_not_rest
         assert all("WARNING" in line for line in lines)
         return len(lines) == 1 and str(ledger_file()) in lines[0]
 
-    assert not any(map(warned, commands[:2]))
+    assert not any(map(warned, commands[:3]))
     ledger_file().write_bytes(b"")
-    assert all(map(warned, commands[:2]))
+    assert all(map(warned, commands[:3]))
     ledger_file().unlink()
-    assert all(map(warned, commands[:2]))
+    assert all(map(warned, commands[:3]))
     # A trial that is made now does not bring back those that were made before.
     assert main(["train", "lightgbm", "--symbols", SYMBOL, "--set", "seed=5"]) == 0
     assert "WARNING" in capsys.readouterr().err
     assert TrialLedger(ledger_file()).rows(SYMBOL)
-    assert all(map(warned, commands[:2]))
+    assert all(map(warned, commands[:3]))
     shutil.copy(copy, ledger_file())
-    assert not any(map(warned, commands[:2]))
+    assert not any(map(warned, commands[:3]))
 
 
 def limited(*arguments: str, limit: tuple[int, int], data: Path) -> "subprocess.CompletedProcess[str]":

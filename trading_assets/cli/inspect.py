@@ -24,7 +24,7 @@ def show_status(profile: str, overrides: dict[str, Any]) -> int:
     table = Table("symbol", *(group.split("_")[1] for group in GROUPS), box=None, pad_edge=False)
     problems = []
     registered = registered_symbols(open_instance())
-    _warn_of_lost_trials(workspace.store, registered)
+    warn_of_lost_trials(workspace.store, registered)
     for symbol in registered:
         settings = workspace.settings(symbol)
         try:
@@ -77,7 +77,7 @@ def show_trials(symbols: list[str]) -> int:
     """Everything that was tried on symbols (all without names): what their Sharpe ratios are deflated by."""
     console, ledger = Console(), TrialLedger(ledger_file())
     store = ArtifactStore(artifacts_dir())
-    _warn_of_lost_trials(store, symbols or registered_symbols(open_instance()))
+    warn_of_lost_trials(store, symbols or registered_symbols(open_instance()))
     rows = [row for row in ledger.rows() if row["symbol"] in symbols or not symbols]
     if not rows:
         console.print("Nothing was tried yet.")
@@ -99,7 +99,8 @@ def show_trials(symbols: list[str]) -> int:
     return 0
 
 
-def _warn_of_lost_trials(store: ArtifactStore, symbols: list[str]) -> None:
+def warn_of_lost_trials(store: ArtifactStore, symbols: list[str]) -> None:
+    """Say it on stderr where the ledger of trials knows less than the artifacts beside it."""
     if (warning := lost_trials(store, symbols)) is not None:
         print(f"trading-assets: {warning}", file=sys.stderr)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from trading_assets.cli.inspect import warn_of_lost_trials
 from trading_assets.cli.results import print_results
 from trading_assets.config.paths import artifacts_dir
 from trading_assets.errors import ArtifactError
@@ -22,6 +23,7 @@ def show_report(symbol: str, html: Path | None) -> int:
             f"{symbol} has no backtest_report. Make it: trading-assets train all --symbols {symbol}"
         )
     print_results(store, [symbol], [symbol], {})
+    warn_of_lost_trials(store, [symbol])
     for picture in report.summary.pictures[1:]:
         console.print(f"{symbol}  picture {report.path / picture}", highlight=False, soft_wrap=True)
     if html is not None:

@@ -18,6 +18,7 @@ import dagster as dg
 
 from trading_assets.cli.display import Display
 from trading_assets.cli.home import open_instance, registered_symbols
+from trading_assets.cli.inspect import warn_of_lost_trials
 from trading_assets.cli.results import print_results
 from trading_assets.config.paths import THREADS, artifacts_dir
 from trading_assets.definitions import build_defs
@@ -26,7 +27,7 @@ from trading_assets.defs.jobs import REFRESH
 from trading_assets.defs.materialise import REBUILD_TAG, watch
 from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace
-from trading_assets.defs.steps import lost_trials, with_ancestors
+from trading_assets.defs.steps import with_ancestors
 from trading_assets.errors import TradingAssetsError, explain_machine
 from trading_assets.registry.store import ArtifactStore
 
@@ -74,8 +75,7 @@ def train(request: TrainRequest, goals: list[str] | None = None) -> int:
         stale = to_run(plan(workspace.store, workspace.source, settings, symbol), goals)
         selections[symbol] = [n for n in STEPS if n in (goals or STEPS)] if request.rebuild else stale
     instance.add_dynamic_partitions("symbols", request.symbols)
-    if (warning := lost_trials(workspace.store, request.symbols)) is not None:
-        print(f"trading-assets: {warning}", file=sys.stderr)
+    warn_of_lost_trials(workspace.store, request.symbols)
     busy = {symbol: names for symbol, names in selections.items() if names}
     failed: dict[str, str] = {}
     if busy:

@@ -123,12 +123,11 @@ class TrialLedger:
         try:
             with closing(sqlite3.connect(self.path, timeout=60)) as database, database:
                 database.execute("PRAGMA synchronous = EXTRA")
-                database.execute(
-                    _TABLE
-                )  # by whoever comes first; a reader may meet the file before its table
+                # By whoever comes first; a reader may meet the file before its table.
+                database.execute(_TABLE)
                 yield database
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in _DAMAGED:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
                 raise
             raise ArtifactError(
                 f"The ledger of trials {self.path} is damaged ({error}); restore it from a copy. Without it "

@@ -44,6 +44,8 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
         expected = {entry["path"]: (entry["size"], entry["sha256"]) for entry in manifest["files"]}
     except FileNotFoundError:
         raise ArtifactError(f"{folder} has no {NAME}; it is not a finished artifact.") from None
+    except PermissionError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ArtifactError(
             f"{folder / NAME} is damaged; restore it from a copy or delete the folder and build it again."

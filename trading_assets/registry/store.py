@@ -277,6 +277,8 @@ class ArtifactStore:
                 recipe=metadata["recipe_digest"],
                 path=path,
             )
+        except PermissionError:
+            raise
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ArtifactError(
                 f"{path} is damaged ({type(error).__name__}: {error}); delete the folder to have it "
