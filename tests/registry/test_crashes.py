@@ -1,5 +1,6 @@
 """The store after kills, losses of power and copies: nothing is lost, nothing is in the way."""
 
+import json
 import os
 import random
 import shutil
@@ -16,6 +17,7 @@ from tests.registry.test_store import building, files, never, recipe
 from trading_assets.errors import ArtifactError
 from trading_assets.market.synthetic import SyntheticMarket
 from trading_assets.registry import locks
+from trading_assets.registry.artifacts import Built
 from trading_assets.registry.files import make_folder, replace_file, replacing
 from trading_assets.registry.store import TABLE_VERSIONS_KEPT, ArtifactStore
 
@@ -90,6 +92,34 @@ def test_what_killed_processes_left_is_swept_and_what_others_build_is_not(
         assert (shelf / ".building-busy" / "half.txt").exists()
     store.obtain(recipe("tables", data="0"), {}, never)
     assert files(store) == before
+
+
+def test_what_another_leaves_while_one_builds_is_in_nobody_s_way(store: ArtifactStore, shelf: Path) -> None:
+    """A process that builds sweeps before it does; others may be killed until it is done."""
+    fill(store, TABLE_VERSIONS_KEPT)
+
+    def build(folder: Path) -> Built:
+        (shelf / ".current").symlink_to("1.0.0")
+        (shelf / ".deleted-1.0.0").mkdir()
+        (shelf / ".deleted-1.0.0" / "half.txt").touch()
+        return building("slow")(folder)
+
+    assert store.obtain(recipe("tables", data="slow"), {}, build).ref.version == "1.0.3"
+    assert store.current("tables", "thing", "A").version == "1.0.3"
+    assert not list(shelf.glob(".*"))
+
+
+@pytest.mark.parametrize("key", ["recipe", "inputs", "summary", "contract", "method_digest", "built_at"])
+def test_metadata_that_lack_a_part_are_damaged_and_passed_over_by_who_looks_for_a_twin(
+    store: ArtifactStore, shelf: Path, key: str
+) -> None:
+    fill(store, 2)
+    metadata = json.loads((shelf / "1.0.0" / "metadata.json").read_bytes())
+    del metadata[key]
+    (shelf / "1.0.0" / "metadata.json").write_text(json.dumps(metadata))
+    with pytest.raises(ArtifactError, match=f"damaged.*{key}"):
+        store.find(recipe("tables", data="0"))
+    assert store.obtain(recipe("tables", data="2"), {}, building("2")).outcome == "built"
 
 
 def test_a_build_killed_before_its_recipe_was_noted_is_adopted(

@@ -118,7 +118,7 @@ def _torchscript(path: Path) -> Evaluate:
     torch.set_num_threads(1)
     try:
         module = torch.jit.load(path)  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError, OSError) as error:
+    except Exception as error:
         raise ArtifactError(f"{path} cannot be opened: {_first_line(error)}") from None
 
     def evaluate(features: F32, account: F32, state: F32) -> F64:

@@ -55,7 +55,7 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{links[0]} is a symbolic link; a verified folder holds plain files only.")
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     found.pop(NAME, None)
-    for name in sorted(expected.keys() ^ found.keys()):
+    for name in sorted(expected.keys() ^ found.keys(), key=str):
         problem = "is missing from" if name in expected else "is not in the manifest of"
         raise ArtifactError(
             f"{name} {problem} {folder}; restore it from a copy or delete the folder and build it again."

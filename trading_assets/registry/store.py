@@ -34,6 +34,9 @@ CATEGORIES: tuple[Category, ...] = ("tables", "models", "bundles", "reports")
 TABLE_VERSIONS_KEPT = 3
 """Tables can be made again from bars, and every new bar makes a version; models are never deleted."""
 
+_READ_LATER = {"recipe", "inputs", "summary", "details", "contract", "method_digest", "built_at"}
+"""Of the metadata, besides what names an artifact."""
+
 Inputs = dict[str, ArtifactRef]
 Outcome = Literal["cached", "built", "unchanged", "not reproduced"]
 """`unchanged`: built, and the same as before; `not reproduced`: same recipe, another content."""
@@ -268,6 +271,8 @@ class ArtifactStore:
     def _ref(self, path: Path) -> ArtifactRef:
         try:
             metadata = json.loads((path / "metadata.json").read_bytes())
+            if missing := _READ_LATER - metadata.keys():
+                raise KeyError(*missing)
             return ArtifactRef(
                 kind=metadata["kind"],
                 symbol=metadata["symbol"],
@@ -279,7 +284,7 @@ class ArtifactStore:
             )
         except PermissionError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ArtifactError(
                 f"{path} is damaged ({type(error).__name__}: {error}); delete the folder to have it "
                 "built again."
@@ -319,6 +324,7 @@ def _point(shelf: Path, version: str) -> None:
     elif link.is_dir():
         _delete(link)
     temporary = shelf / ".current"
+    temporary.unlink(missing_ok=True)
     temporary.symlink_to(version)
     rename(temporary, link)
 
