@@ -43,6 +43,18 @@ def test_a_broken_dagster_yaml_is_named_with_the_way_to_mend_it(
     assert main(["status"]) == 0
 
 
+def test_damaged_databases_of_dagster_are_told_from_a_wrong_setting(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A kill during the very first start can leave two revisions in one."""
+    assert main(["status"]) == 0
+    capsys.readouterr()
+    with sqlite3.connect(dagster_home() / "history" / "runs.db") as database:
+        database.execute("INSERT INTO alembic_version VALUES ('5771160a95ad')")
+    line = failure(capsys, "status")
+    assert f"Dagster's databases in {dagster_home()} are damaged" in line and "no artifacts" in line
+
+
 @pytest.mark.parametrize("below", ["file/data", "x" * 300, "loop/data"])
 def test_a_data_folder_that_cannot_be_made_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], below: str

@@ -1,6 +1,5 @@
 """Symbols by floors, while they run."""
 
-import signal
 import time
 from types import TracebackType
 from typing import Self
@@ -70,14 +69,10 @@ class Display:
                 self._console.print(f"{symbol}  {step}  {event}  {seconds:.1f} s  {text}".rstrip())
         self._refresh()
 
-    def finish(self, symbol: str, exit_code: int) -> None:
-        """The worker of `symbol` has ended."""
-        if exit_code and symbol not in self.failures:
-            self.failures[symbol] = (
-                "the worker process was killed, most likely for want of memory; see --max-workers"
-                if exit_code == -signal.SIGKILL
-                else f"the worker process ended with exit code {exit_code}"
-            )
+    def finish(self, symbol: str, failure: str) -> None:
+        """The worker of `symbol` has ended, with a failure where it is not empty."""
+        if failure:
+            self.failures.setdefault(symbol, failure)
         self._now[symbol] = "failed" if symbol in self.failures else "done"
         self._refresh()
 

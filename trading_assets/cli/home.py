@@ -48,8 +48,13 @@ def open_instance() -> dg.DagsterInstance:
     except Exception as error:  # Dagster checks little of its settings before it uses them
         if explain_machine(error) is not None:
             raise
-        problem = " ".join(str(error).split())
-        raise SettingsError(f"Dagster refuses what {settings} says: {problem[:300]}. {_MEND}") from None
+        problem = " ".join(str(error).split())[:300]
+        if "alembic" in type(error).__module__:
+            raise SettingsError(
+                f"Dagster's databases in {home} are damaged: {problem}. Restore them, or move their folders "
+                "history and schedules away; that loses the list of runs, no bars and no artifacts."
+            ) from None
+        raise SettingsError(f"Dagster refuses what {settings} says: {problem}. {_MEND}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:

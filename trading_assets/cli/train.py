@@ -1,7 +1,6 @@
 """Training from the command line: plan, run what is stale in a process a symbol, show the results."""
 
 import contextlib
-import io
 import logging
 import multiprocessing
 import os
@@ -12,7 +11,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import IO, Any
 
 import dagster as dg
 
@@ -20,6 +19,7 @@ from trading_assets.cli.display import Display
 from trading_assets.cli.home import open_instance, registered_symbols
 from trading_assets.cli.inspect import warn_of_lost_trials
 from trading_assets.cli.results import print_results
+from trading_assets.cli.workers import explain_end, read_from, start_server
 from trading_assets.config.paths import THREADS, artifacts_dir
 from trading_assets.definitions import build_defs
 from trading_assets.defs.assets import STEPS
@@ -95,6 +95,8 @@ def _run_all(
     context = multiprocessing.get_context("forkserver")
     trains = any(name not in REFRESH for names in selections.values() for name in names)
     context.set_forkserver_preload(["trading_assets.definitions", *(HEAVY if trains else [])])
+    said = start_server()
+    position = said.seek(0, os.SEEK_END)
     events: Any = context.Queue()
     waiting, running = list(selections), dict[str, BaseProcess]()
     with Display(selections) as display:
@@ -107,17 +109,37 @@ def _run_all(
                         args=(request, symbol, selections[symbol], goals, events),
                         name=symbol,
                     )
-                    running[symbol].start()
+                    _start(running[symbol], said, position)
                 _drain(events, display, 0.1)
                 for symbol, process in list(running.items()):
                     if not process.is_alive():
                         _drain(events, display, 0.0)
-                        display.finish(symbol, process.exitcode or 0)
+                        display.finish(symbol, _failure(symbol, process, display, said, position))
                         del running[symbol]
         except KeyboardInterrupt:
             _stop(list(running.values()))
             raise
     return display.failures
+
+
+def _start(process: BaseProcess, said: IO[bytes], position: int) -> None:
+    try:
+        process.start()
+    except (EOFError, ConnectionError):
+        words = read_from(said, position)
+        line = explain_machine(ChildProcessError(words)) or f"No worker could be started: {words.strip()}"
+        raise TradingAssetsError(line) from None
+
+
+def _failure(symbol: str, process: BaseProcess, display: Display, said: IO[bytes], position: int) -> str:
+    """Why a worker ended, empty where it did its work or told of it itself."""
+    if not process.exitcode or symbol in display.failures:
+        return ""
+    words = read_from(said, position)
+    line = explain_end(process.exitcode, words)
+    if line is None:
+        sys.stderr.write(words)
+    return line or f"the worker process ended with exit code {process.exitcode}"
 
 
 def _drain(events: Any, display: Display, timeout: float) -> None:
@@ -146,19 +168,14 @@ def _interrupt(process: BaseProcess) -> None:
 def _work(request: TrainRequest, symbol: str, names: list[str], goals: list[str] | None, events: Any) -> None:
     """In a process of its own: run the symbol's steps and report on each."""
     logging.disable(logging.CRITICAL)
-    noise = io.StringIO()
     try:
-        with contextlib.redirect_stderr(noise):
-            done = _run(request, symbol, names, goals, events)
+        done = _run(request, symbol, names, goals, events)
     except Exception as error:
         text = str(error) if isinstance(error, TradingAssetsError) else explain_machine(error)
         if text is None:
             raise
         events.put((symbol, "run", "failed", 0.0, text))
-        noise = io.StringIO()  # Dagster writes there, at length, what it could not write into its database
         done = False
-    finally:
-        sys.stderr.write(noise.getvalue())
     if not done:
         sys.exit(1)
 
