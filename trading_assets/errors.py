@@ -49,7 +49,14 @@ class SchemaError(TradingAssetsError):
 
 
 _NO_SPACE = ("No space left on device", "database or disk is full", "disk I/O error", "Disk quota exceeded")
-_NO_MEMORY = ("MemoryError", "allocate memory", "not enough memory", "bad_alloc", "failed to map segment")
+_NO_MEMORY = (
+    "MemoryError",
+    "returned NULL without setting an exception",
+    "allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "failed to map segment",
+)
 
 
 def explain_machine(error: BaseException) -> str | None:
