@@ -1,5 +1,9 @@
 """Every error a user can cause. Each message says what was given, what was expected and how to mend it."""
 
+from __future__ import annotations
+
+import errno
+
 
 class TradingAssetsError(Exception):
     """Base of all errors raised on purpose; the command line prints its text and no traceback."""
@@ -46,3 +50,61 @@ class DivergedError(TradingAssetsError):
 
 class SchemaError(TradingAssetsError, ValueError):
     """Columns, or what an agent sees and does, are not those of the training; a value cannot be."""
+
+
+_NO_SPACE = ("No space left on device", "database or disk is full", "disk I/O error", "Disk quota exceeded")
+_NO_MEMORY = (
+    "MemoryError",
+    "returned NULL without setting an exception",
+    "allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "failed to map segment",
+)
+
+
+def explain_machine(error: BaseException) -> str | None:
+    """What the machine refused, and the remedy, in one line: disk, permissions, memory, a damaged database.
+
+    Looks through the errors that led to this one. None where it is no such thing, and a traceback is right.
+    """
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        if (line := _explain(cause)) is not None:
+            return " ".join(line.split())
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _explain(error: BaseException) -> str | None:
+    import sqlite3  # a trading box may have a Python without it
+
+    text = str(error)
+    if isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY):
+        return (
+            "Memory is used up, or a limit on it (ulimit -v) is too low. Train fewer symbols at once "
+            "(--max-workers 1) or fewer bars, or raise the limit."
+        )
+    where = f" at {error.filename}" if isinstance(error, OSError) and error.filename else ""
+    if any(words in text for words in _NO_SPACE):
+        return (
+            f"The disk is full or failing{where}. Free some space and try again; nothing half-written stays."
+        )
+    database = getattr(error, "orig", error)  # SQLAlchemy wraps the database's own
+    if isinstance(database, sqlite3.DatabaseError):
+        return f"A database, the ledger or one of DAGSTER_HOME, cannot be used ({database}); restore it."
+    if isinstance(error, OSError) and error.errno is not None:
+        return _explain_refusal(error.errno, f"{where} ({error.strerror})")
+    return None
+
+
+def _explain_refusal(number: int, where: str) -> str:
+    if number in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return (
+            f"No permission{where}. Run as its owner, or set TRADING_ASSETS_DATA_DIR to a folder of your own."
+        )
+    if number in {errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}:
+        return f"No folder can be made{where}. Set TRADING_ASSETS_DATA_DIR to another one."
+    return f"The system refused access{where}."

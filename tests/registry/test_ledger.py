@@ -190,6 +190,13 @@ def test_a_file_that_another_process_has_only_just_made_can_be_read(ledger: Tria
     assert n_trials(ledger) == 1
 
 
+def test_a_trial_that_was_counted_outlives_a_loss_of_power(ledger: TrialLedger) -> None:
+    """SQLite's EXTRA also syncs the folder after its journal is gone, or the commit could be rolled back."""
+    ledger.start("A", TARGET, "gru_forecaster", "m", 0)
+    with ledger._open() as database:
+        assert database.execute("PRAGMA synchronous").fetchone() == (3,)
+
+
 def test_rows_survive_what_deletes_all_artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from trading_assets.config.paths import artifacts_dir, ledger_file
 

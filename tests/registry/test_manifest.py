@@ -114,11 +114,18 @@ def test_every_damage_is_refused_with_the_name_of_the_file(folder: Path, damage:
         '{"files": [{"size": 3}]}',
         '{"files": [{"path": "weights.bin"}, {"path": "empty"}, {"path": "deep/notes.txt"}]}',
         "\x00",
+        "[" * 100_000,
     ],
 )
 def test_a_damaged_manifest_is_refused_by_name(folder: Path, text: str) -> None:
     (folder / "manifest.json").write_text(text)
     with pytest.raises(ArtifactError, match=r"manifest\.json is damaged"):
+        verify_manifest(folder)
+
+
+def test_a_manifest_whose_names_are_no_text_is_refused(folder: Path) -> None:
+    (folder / "manifest.json").write_text('{"files": [{"path": 3, "size": 0, "sha256": ""}]}')
+    with pytest.raises(ArtifactError, match="3 is missing from"):
         verify_manifest(folder)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from trading_assets.agents.ensemble import Members
 from trading_assets.agents.hybrid import encoder_weights, hybrid_stage1
@@ -22,6 +22,7 @@ from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.forecasters.stage1 import Stage1
 from trading_assets.registry.tables import read_table
+from trading_assets.registry.tensors import save_tensors
 from trading_assets.simulation.spaces import Terms, require_same_terms
 from trading_assets.validation.folds import Folds
 
@@ -47,8 +48,9 @@ class TrainedPolicy:
         return Encoder(arrays) if arrays else None
 
     def write(self, folder: Path) -> None:
-        require_finite({name: value.numpy() for name, value in self.weights.items()})
-        save_file({k: v.contiguous() for k, v in self.weights.items()}, folder / self.FILES[0])
+        weights = {name: value.numpy() for name, value in self.weights.items()}
+        require_finite(weights)
+        save_tensors(folder / self.FILES[0], weights)
         (folder / self.FILES[1]).write_text(json.dumps(self.scaler.to_json()))
         (folder / self.FILES[2]).write_text(json.dumps(dict(self.trained_on)))
 

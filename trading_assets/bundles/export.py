@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import onnx
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from trading_assets.bundles.graph import PolicyGraph, example_inputs, to_onnx, to_torchscript
-from trading_assets.execution.loader import FORMAT, RUNTIMES
+from trading_assets.execution.loader import RUNTIMES
 from trading_assets.execution.networks import PolicyNetwork, require_finite
+from trading_assets.execution.schema import FORMAT
 from trading_assets.forecasters.preprocessing import RobustScaler
 from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.registry.tensors import save_tensors
 from trading_assets.simulation.kernel import ACCOUNT_NAMES
 
+ONNX_FACTS = ("features", "account", "targets", "max_leverage", "window", "warm_up_bars")
+"""Of the architecture, what `policy.onnx` says itself."""
 BUNDLE_FILES = ("architecture.json", "weights.safetensors", "limits.json")
 """What a bundle is; the exports follow from it and differ from run to run."""
 
@@ -82,15 +85,28 @@ def write_bundle(
         }
         for part, arrays in parts.items():
             for name, value in arrays.items():
-                weights[f"members.{member.name}.{part}.{name}"] = np.ascontiguousarray(value)
+                weights[f"members.{member.name}.{part}.{name}"] = value
     require_finite(weights)
     (folder / "architecture.json").write_text(json.dumps(architecture, indent=1) + "\n")
-    save_file(weights, folder / "weights.safetensors")
+    save_tensors(folder / "weights.safetensors", weights)
     network = PolicyNetwork(architecture, weights)
     graph, example = PolicyGraph(architecture, weights), example_inputs(architecture, network)
     (folder / "policy.pt").write_bytes(to_torchscript(graph, example))
     (folder / "policy.onnx").write_bytes(to_onnx(graph, example))
     return network
+
+
+def stamp_onnx(folder: Path, name: str, version: str) -> None:
+    """Write into `policy.onnx` itself, as its metadata map, what a user of plain onnxruntime has to know.
+
+    `name` and `version` as they stand; `features`, `account`, `targets`, `max_leverage`, `window` and
+    `warm_up_bars` as JSON.
+    """
+    architecture = json.loads((folder / "architecture.json").read_bytes())
+    told = {key: json.dumps(architecture[key]) for key in ONNX_FACTS}
+    model = onnx.load(folder / "policy.onnx")
+    onnx.helper.set_model_props(model, {"name": name, "version": version, **told})
+    onnx.save(model, folder / "policy.onnx")
 
 
 def contract_of(stage1: Stage1, trained_on: Mapping[str, Any]) -> dict[str, Any]:

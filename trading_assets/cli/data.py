@@ -127,6 +127,6 @@ def ccxt_options(pairs: Sequence[str]) -> dict[str, Any]:
                 raise SettingsError(f"--option gives '{part}' a value and '{name}' a part of it; keep one.")
         try:
             branch[last] = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             branch[last] = text
     return tree

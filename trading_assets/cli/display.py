@@ -60,7 +60,8 @@ class Display:
             self._now[symbol] = f"{fraction:.0%} {step} {text}"
         else:
             self._outcomes[key] = event
-            seconds = time.monotonic() - self._started.get(key, time.monotonic())
+            now = time.monotonic()
+            seconds = now - self._started.get(key, now)
             if event == "failed":
                 self.failures.setdefault(symbol, text)
                 self._now[symbol] = f"{step} failed"
@@ -68,10 +69,10 @@ class Display:
                 self._console.print(f"{symbol}  {step}  {event}  {seconds:.1f} s  {text}".rstrip())
         self._refresh()
 
-    def finish(self, symbol: str, exit_code: int) -> None:
-        """The worker of `symbol` has ended."""
-        if exit_code and symbol not in self.failures:
-            self.failures[symbol] = f"the worker process ended with exit code {exit_code}"
+    def finish(self, symbol: str, failure: str) -> None:
+        """The worker of `symbol` has ended, with a failure where it is not empty."""
+        if failure:
+            self.failures.setdefault(symbol, failure)
         self._now[symbol] = "failed" if symbol in self.failures else "done"
         self._refresh()
 

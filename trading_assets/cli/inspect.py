@@ -1,5 +1,6 @@
 """What is stored, and what is fresh."""
 
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from trading_assets.cli.home import open_instance, registered_symbols
 from trading_assets.config.paths import artifacts_dir, ledger_file
 from trading_assets.defs.planning import plan
 from trading_assets.defs.resources import Workspace
+from trading_assets.defs.steps import lost_trials
 from trading_assets.errors import TradingAssetsError
 from trading_assets.registry.artifacts import ArtifactRef
 from trading_assets.registry.ledger import TrialLedger
@@ -22,6 +24,7 @@ def show_status(profile: str, overrides: dict[str, Any]) -> int:
     table = Table("symbol", *(group.split("_")[1] for group in GROUPS), box=None, pad_edge=False)
     problems = []
     registered = registered_symbols(open_instance())
+    warn_of_lost_trials(workspace.store, registered)
     for symbol in registered:
         settings = workspace.settings(symbol)
         try:
@@ -73,6 +76,8 @@ def show_models(*, every_version: bool) -> int:
 def show_trials(symbols: list[str]) -> int:
     """Everything that was tried on symbols (all without names): what their Sharpe ratios are deflated by."""
     console, ledger = Console(), TrialLedger(ledger_file())
+    store = ArtifactStore(artifacts_dir())
+    warn_of_lost_trials(store, symbols or registered_symbols(open_instance()))
     rows = [row for row in ledger.rows() if row["symbol"] in symbols or not symbols]
     if not rows:
         console.print("Nothing was tried yet.")
@@ -92,6 +97,12 @@ def show_trials(symbols: list[str]) -> int:
             )
         console.print(table)
     return 0
+
+
+def warn_of_lost_trials(store: ArtifactStore, symbols: list[str]) -> None:
+    """Say it on stderr where the ledger of trials knows less than the artifacts beside it."""
+    if (warning := lost_trials(store, symbols)) is not None:
+        print(f"trading-assets: {warning}", file=sys.stderr)
 
 
 def _headline(ref: ArtifactRef) -> str:

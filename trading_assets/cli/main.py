@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from trading_assets import __version__
-from trading_assets.errors import SettingsError, TradingAssetsError
+from trading_assets.errors import SettingsError, TradingAssetsError, explain_machine
 from trading_assets.processes import prepare_openmp
 
 SHORT_NAMES = {
@@ -38,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("trading-assets: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        if (line := explain_machine(error)) is None:
+            raise
+        print(f"trading-assets: {line}", file=sys.stderr)
+        return 1
 
 
 class _Parser(argparse.ArgumentParser):

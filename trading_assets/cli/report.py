@@ -5,9 +5,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from trading_assets.cli.inspect import warn_of_lost_trials
 from trading_assets.cli.results import print_results
 from trading_assets.config.paths import artifacts_dir
 from trading_assets.errors import ArtifactError
+from trading_assets.market.bars import check_symbol
 from trading_assets.registry.artifacts import ArtifactRef
 from trading_assets.registry.store import ArtifactStore
 
@@ -15,12 +17,14 @@ from trading_assets.registry.store import ArtifactStore
 def show_report(symbol: str, html: Path | None) -> int:
     """Print what the report in force says; write the HTML where it is asked for."""
     store, console = ArtifactStore(artifacts_dir()), Console()
+    check_symbol(symbol)
     report = store.current("reports", "backtest_report", symbol)
     if report is None:
         raise ArtifactError(
             f"{symbol} has no backtest_report. Make it: trading-assets train all --symbols {symbol}"
         )
     print_results(store, [symbol], [symbol], {})
+    warn_of_lost_trials(store, [symbol])
     for picture in report.summary.pictures[1:]:
         console.print(f"{symbol}  picture {report.path / picture}", highlight=False, soft_wrap=True)
     if html is not None:

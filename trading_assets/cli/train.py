@@ -11,13 +11,15 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import IO, Any
 
 import dagster as dg
 
 from trading_assets.cli.display import Display
 from trading_assets.cli.home import open_instance, registered_symbols
+from trading_assets.cli.inspect import warn_of_lost_trials
 from trading_assets.cli.results import print_results
+from trading_assets.cli.workers import explain_end, read_from, start_server
 from trading_assets.config.paths import THREADS, artifacts_dir
 from trading_assets.definitions import build_defs
 from trading_assets.defs.assets import STEPS
@@ -26,6 +28,7 @@ from trading_assets.defs.materialise import REBUILD_TAG, watch
 from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.steps import with_ancestors
+from trading_assets.errors import TradingAssetsError, explain_machine
 from trading_assets.registry.store import ArtifactStore
 
 HEAVY = [
@@ -72,6 +75,7 @@ def train(request: TrainRequest, goals: list[str] | None = None) -> int:
         stale = to_run(plan(workspace.store, workspace.source, settings, symbol), goals)
         selections[symbol] = [n for n in STEPS if n in (goals or STEPS)] if request.rebuild else stale
     instance.add_dynamic_partitions("symbols", request.symbols)
+    warn_of_lost_trials(workspace.store, request.symbols)
     busy = {symbol: names for symbol, names in selections.items() if names}
     failed: dict[str, str] = {}
     if busy:
@@ -91,6 +95,8 @@ def _run_all(
     context = multiprocessing.get_context("forkserver")
     trains = any(name not in REFRESH for names in selections.values() for name in names)
     context.set_forkserver_preload(["trading_assets.definitions", *(HEAVY if trains else [])])
+    said = start_server()
+    position = said.seek(0, os.SEEK_END)
     events: Any = context.Queue()
     waiting, running = list(selections), dict[str, BaseProcess]()
     with Display(selections) as display:
@@ -103,17 +109,37 @@ def _run_all(
                         args=(request, symbol, selections[symbol], goals, events),
                         name=symbol,
                     )
-                    running[symbol].start()
+                    _start(running[symbol], said, position)
                 _drain(events, display, 0.1)
                 for symbol, process in list(running.items()):
                     if not process.is_alive():
                         _drain(events, display, 0.0)
-                        display.finish(symbol, process.exitcode or 0)
+                        display.finish(symbol, _failure(symbol, process, display, said, position))
                         del running[symbol]
         except KeyboardInterrupt:
             _stop(list(running.values()))
             raise
     return display.failures
+
+
+def _start(process: BaseProcess, said: IO[bytes], position: int) -> None:
+    try:
+        process.start()
+    except (EOFError, ConnectionError):
+        words = read_from(said, position)
+        line = explain_machine(ChildProcessError(words)) or f"No worker could be started: {words.strip()}"
+        raise TradingAssetsError(line) from None
+
+
+def _failure(symbol: str, process: BaseProcess, display: Display, said: IO[bytes], position: int) -> str:
+    """Why a worker ended, empty where it did its work or told of it itself."""
+    if not process.exitcode or symbol in display.failures:
+        return ""
+    words = read_from(said, position)
+    line = explain_end(process.exitcode, words)
+    if line is None:
+        sys.stderr.write(words)
+    return line or f"the worker process ended with exit code {process.exitcode}"
 
 
 def _drain(events: Any, display: Display, timeout: float) -> None:
@@ -142,16 +168,27 @@ def _interrupt(process: BaseProcess) -> None:
 def _work(request: TrainRequest, symbol: str, names: list[str], goals: list[str] | None, events: Any) -> None:
     """In a process of its own: run the symbol's steps and report on each."""
     logging.disable(logging.CRITICAL)
+    try:
+        done = _run(request, symbol, names, goals, events)
+    except Exception as error:
+        text = str(error) if isinstance(error, TradingAssetsError) else explain_machine(error)
+        if text is None:
+            raise
+        events.put((symbol, "run", "failed", 0.0, text))
+        done = False
+    if not done:
+        sys.exit(1)
+
+
+def _run(request: TrainRequest, symbol: str, names: list[str], goals: list[str] | None, events: Any) -> bool:
+    """Whether all succeeded."""
     with watch(lambda *event: events.put((symbol, *event))):
         if request.rebuild:
             ancestors = sorted(with_ancestors(goals or []) - set(names), key=list(STEPS).index)
-            done = _run_stale(request, symbol, ancestors) and run_steps(request, symbol, names, rebuild=True)
-        elif request.stale_only:
-            done = _run_stale(request, symbol, goals)
-        else:
-            done = run_steps(request, symbol, names)
-    if not done:
-        sys.exit(1)
+            return _run_stale(request, symbol, ancestors) and run_steps(request, symbol, names, rebuild=True)
+        if request.stale_only:
+            return _run_stale(request, symbol, goals)
+        return run_steps(request, symbol, names)
 
 
 def _run_stale(request: TrainRequest, symbol: str, goals: list[str] | None) -> bool:

@@ -44,9 +44,13 @@ def trace_dir() -> Path | None:
 def threads() -> int:
     """Threads that one step may use for independent work such as folds; results do not depend on it."""
     given = os.environ.get(THREADS, "1")
-    if not given.isdigit() or int(given) < 1:
-        raise SettingsError(f"{THREADS} is '{given}'; expected a whole number from 1 on.")
-    return int(given)
+    try:
+        number = int(given)
+    except ValueError:  # text, or more digits than Python reads
+        number = 0
+    if number < 1:
+        raise SettingsError(f"{THREADS} is '{given[:40]}'; expected a whole number from 1 on.")
+    return number
 
 
 def quarantine_dir() -> Path:

@@ -46,6 +46,10 @@ def read_yaml(text: str, name: str) -> dict[str, Any]:
         raise SettingsError(f"{name} is not valid YAML: {problem}") from None
     except SettingsError as error:
         raise SettingsError(f"{name}: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{name} is nested too deeply to be settings.") from None
+    except ValueError as error:  # a number of thousands of digits, a date that no calendar has
+        raise SettingsError(f"{name} has a value that cannot be read: {error}.") from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):

@@ -14,8 +14,17 @@ from trading_assets import progress
 from trading_assets.config.paths import market_dir
 from trading_assets.defs.metadata import artifact_metadata
 from trading_assets.defs.resources import Workspace
-from trading_assets.defs.steps import SOURCE_FILE, STEPS, TRIALS, Step, Work, trial_count, trials_of
-from trading_assets.errors import ArtifactError, TradingAssetsError
+from trading_assets.defs.steps import (
+    SOURCE_FILE,
+    STEPS,
+    TRIALS,
+    Step,
+    Work,
+    lost_trials,
+    trial_count,
+    trials_of,
+)
+from trading_assets.errors import ArtifactError, TradingAssetsError, explain_machine
 from trading_assets.registry.artifacts import ArtifactRef, Built
 from trading_assets.registry.store import ArtifactStore
 
@@ -92,13 +101,16 @@ def materialise(context: dg.AssetExecutionContext, step: Step) -> dg.Materialize
         tell(step.name, "failed", 0.0, str(error))
         raise dg.Failure(str(error), allow_retries=False) from error
     except BaseException as error:
-        tell(step.name, "failed", 0.0, f"{type(error).__name__}: {error}")
+        tell(step.name, "failed", 0.0, explain_machine(error) or f"{type(error).__name__}: {error}")
         raise
     if obtained.outcome == "not reproduced":
         context.log.warning(
             f"{step.name} of {symbol} was built again from the same recipe and came out different; "
             f"version {obtained.ref.version} is now in force."
         )
+    if step.reads_trials and (warning := lost_trials(workspace.store, [symbol])) is not None:
+        context.log.warning(warning)
+        metadata["trials lost"] = warning
     tell(step.name, obtained.outcome, 1.0, "")
     return dg.MaterializeResult(
         data_version=dg.DataVersion(obtained.ref.data_version),

@@ -6,6 +6,7 @@ agree on what is fresh.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from trading_assets.config.paths import ledger_file
 from trading_assets.registry.artifacts import ArtifactRef, Built, Category, Recipe
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.ledger import TrialCount, TrialLedger, Trials
+from trading_assets.registry.store import ArtifactStore
 
 SOURCE_FILE = "file"
 """Name under which a recipe holds the digest of the market file."""
@@ -95,6 +97,7 @@ class Step:
         )
 
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
 STEPS: dict[str, Step] = {}
 """All steps in the order of the flow."""
 
@@ -113,6 +116,31 @@ def trials_of(step: Step, settings: Settings, symbol: str) -> Trials:
 def trial_count(step: Step, settings: Settings, symbol: str) -> TrialCount:
     """What the step and its ancestors tried on what the settings ask of a symbol."""
     return TrialLedger(ledger_file()).count(symbol, target_of(settings), with_ancestors([step.name]))
+
+
+def lost_trials(store: ArtifactStore, symbols: Iterable[str]) -> str | None:
+    """A warning where fits are stored that were made before the ledger's first trial of their step."""
+    first: dict[tuple[str, str], datetime] = {}
+    for row in TrialLedger(ledger_file()).rows():
+        key = row["symbol"], row["name"].partition(".")[0]
+        first.setdefault(key, datetime.fromisoformat(row["started_at"]))
+    lost = []
+    for symbol in symbols:
+        for step in (step for step in STEPS.values() if step.fits):
+            made = store.oldest(step.category, step.name, symbol)
+            started = first.get((symbol, step.name), _NEVER) - timedelta(
+                seconds=1
+            )  # versions have no fractions
+            if made is not None and made.built_at < started:
+                lost.append(f"{step.name} of {symbol}")
+    if not lost:
+        return None
+    more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+    return (
+        f"WARNING: the ledger of trials {ledger_file()} does not know when {lost[0]}{more} was first fitted: "
+        "it was lost, emptied or left behind. Sharpe ratios are deflated by fewer trials than were made. "
+        "Restore it from a copy."
+    )
 
 
 def target_of(settings: Settings) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +10,12 @@ import numpy as np
 from trading_assets.errors import ArtifactError
 from trading_assets.execution.networks import F32, F64, PolicyNetwork, require_finite
 from trading_assets.execution.policy import Evaluate, Policy
+from trading_assets.execution.schema import check_architecture, check_weights, read_json
 from trading_assets.registry.manifest import verify_manifest
+from trading_assets.registry.tensors import load_tensors
 
 Runtime = Literal["numpy", "onnx", "torchscript", "fastest"]
 RUNTIMES: tuple[Runtime, ...] = ("numpy", "onnx", "torchscript")
-FORMAT = 3
 
 
 def load_bundle(path: str | Path, *, runtime: Runtime = "numpy") -> Policy:
@@ -32,40 +32,62 @@ def load_bundle(path: str | Path, *, runtime: Runtime = "numpy") -> Policy:
     Raises
     ------
     ArtifactError
-        When a file was changed, is missing or is extra, the bundle has another format, or weights that are
-        not finite.
+        When a file was changed, is missing or is extra, the bundle has another format, or what its files
+        hold is not a policy that can decide.
     """
     folder = Path(path).resolve()  # a link such as `current` may point elsewhere in a moment
     if not (folder / "architecture.json").is_file():
         raise ArtifactError(f"There is no bundle at {folder}.")
     verify_manifest(folder)
-    metadata = json.loads((folder / "metadata.json").read_bytes())
-    architecture = json.loads((folder / "architecture.json").read_bytes())
-    if architecture.get("format") != FORMAT:
-        raise ArtifactError(
-            f"{folder} has bundle format {architecture.get('format')}; this version reads {FORMAT}."
-        )
+    metadata = read_json(folder / "metadata.json")
+    architecture = read_json(folder / "architecture.json")
     if runtime == "fastest":
-        latency = metadata["details"]["latency"]["runtimes"]
-        runtime = min(latency, key=lambda name: latency[name]["p50_us"])
+        runtime = _fastest(metadata, folder)
     evaluate, state_size = open_runtime(folder, architecture, runtime)
     return Policy(architecture, evaluate, state_size, metadata)
 
 
 def open_runtime(folder: Path, architecture: dict[str, Any], runtime: str) -> tuple[Evaluate, int]:
     """The network of a verified bundle's folder in one runtime, and the length of its state."""
-    from safetensors.numpy import load_file
-
-    weights = load_file(folder / "weights.safetensors")
-    require_finite(weights)
+    if runtime not in RUNTIMES:
+        raise ArtifactError(f"Unknown runtime '{runtime}'; expected one of {', '.join(RUNTIMES)}.")
+    weights, _ = load_tensors(folder / "weights.safetensors")
+    try:
+        check_architecture(architecture)
+        check_weights(architecture, weights)
+        require_finite(weights)
+    except ArtifactError as error:
+        raise ArtifactError(f"{folder} holds no policy that can decide. {error}") from None
     network = PolicyNetwork(architecture, weights)
     if runtime == "numpy":
         return network, network.state_size
-    if runtime == "onnx":
-        return _onnx(folder / "policy.onnx"), network.state_size
-    if runtime == "torchscript":
-        return _torchscript(folder / "policy.pt"), network.state_size
-    raise ArtifactError(f"Unknown runtime '{runtime}'; expected one of {', '.join(RUNTIMES)}.")
+    name, opened = {"onnx": ("policy.onnx", _onnx), "torchscript": ("policy.pt", _torchscript)}[runtime]
+    evaluate = opened(folder / name)
+    sizes = (len(architecture["features"]), len(architecture["account"]), network.state_size)
+    try:
+        probabilities = evaluate(*(np.zeros(size, dtype=np.float32) for size in sizes))
+    except Exception as error:  # whatever a runtime raises on a graph of other inputs, outputs or sizes
+        raise ArtifactError(f"{folder / name} cannot decide: {_first_line(error)}") from None
+    if probabilities.shape != (len(architecture["targets"]),):
+        raise ArtifactError(
+            f"{folder / name} answers with shape {probabilities.shape}; expected one probability for each of "
+            f"the {len(architecture['targets'])} targets."
+        )
+    return evaluate, network.state_size
+
+
+def _fastest(metadata: dict[str, Any], folder: Path) -> Runtime:
+    try:
+        measured = metadata["details"]["latency"]["runtimes"]
+        return min(RUNTIMES, key=lambda name: float(measured[name]["p50_us"]))
+    except (KeyError, TypeError, ValueError):
+        raise ArtifactError(
+            f"{folder / 'metadata.json'} has no latency of {', '.join(RUNTIMES)}; name the runtime."
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def _onnx(path: Path) -> Evaluate:
@@ -75,7 +97,11 @@ def _onnx(path: Path) -> Evaluate:
         raise ArtifactError("The onnx runtime is missing; pip install onnxruntime.") from None
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 4  # what goes wrong is raised
+    try:
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no base of their own
+        raise ArtifactError(f"{path} cannot be opened: {_first_line(error)}") from None
 
     def evaluate(features: F32, account: F32, state: F32) -> F64:
         probabilities, moved = session.run(None, {"features": features, "account": account, "state": state})
@@ -91,7 +117,10 @@ def _torchscript(path: Path) -> Evaluate:
     except ImportError:
         raise ArtifactError("The torchscript runtime is missing; pip install torch.") from None
     torch.set_num_threads(1)
-    module = torch.jit.load(path)  # type: ignore[no-untyped-call]
+    try:
+        module = torch.jit.load(path)  # type: ignore[no-untyped-call]
+    except Exception as error:
+        raise ArtifactError(f"{path} cannot be opened: {_first_line(error)}") from None
 
     def evaluate(features: F32, account: F32, state: F32) -> F64:
         with torch.inference_mode():

@@ -22,6 +22,7 @@ EDGE = 1e-6
 BLOCK = 512
 """Rows that walk the trees at once: 240,000 rows together took 2 GB."""
 _SUM_TOLERANCE = 1e-3
+_MAY_BE_INFINITE = ("trees.threshold", "scaler.limit")
 _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
 
@@ -33,9 +34,12 @@ def sub(weights: Weights, prefix: str) -> dict[str, NDArray[Any]]:
 
 
 def require_finite(weights: Weights) -> None:
-    """Raise `ArtifactError` for the first weights not finite; thresholds of trees may be infinite."""
+    """Raise `ArtifactError` for the first weights not finite.
+
+    Thresholds of trees may be infinite, and limits of scalers, where nothing is clipped.
+    """
     for name, value in weights.items():
-        finite = ~np.isnan(value) if name.endswith("trees.threshold") else np.isfinite(value)
+        finite = ~np.isnan(value) if name.endswith(_MAY_BE_INFINITE) else np.isfinite(value)
         if not finite.all():
             raise ArtifactError(
                 f"The weights '{name}' are not finite; a policy of them would decide at random."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -12,15 +11,14 @@ from typing import Any, NoReturn
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.numpy import save_file
 
 from trading_assets.config.settings import FeatureSet
-from trading_assets.errors import MarketError
+from trading_assets.errors import ArtifactError, MarketError
 from trading_assets.features.catalogue import Column, timeframe_seconds
 from trading_assets.features.kernels import ANCHOR, KERNELS, advance
 from trading_assets.features.series import N_SERIES
 from trading_assets.features.timeframes import nothing_begun, resample, spread, start_of_buckets
+from trading_assets.registry.tensors import load_tensors, save_tensors
 from trading_assets.representation import one_line
 
 Floats = NDArray[np.float64]
@@ -173,15 +171,16 @@ class FeatureState:
 
     def save(self, path: Path | str) -> None:
         """Write to a safetensors file."""
-        about = {"feature_set": self.feature_set.model_dump_json(), "funding": json.dumps(self.funding)}
-        save_file(self.arrays, path, about)
+        about = {"feature_set": self.feature_set.model_dump(mode="json"), "funding": self.funding}
+        save_tensors(Path(path), self.arrays, about)
 
     @classmethod
     def load(cls, path: Path | str) -> FeatureState:
-        with safe_open(path, "numpy") as file:
-            about = file.metadata()
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return cls(FeatureSet.model_validate_json(about["feature_set"]), json.loads(about["funding"]), arrays)
+        arrays, about = load_tensors(Path(path))
+        try:
+            return cls(FeatureSet.model_validate(about["feature_set"]), bool(about["funding"]), arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"{path} is no state of features ({error}); compute them again.") from None
 
 
 def narrowed(feature_set: FeatureSet, columns: list[Column]) -> FeatureSet:

@@ -11,8 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from trading_assets.config.settings import (
     CNNLSTMSettings,
@@ -25,6 +23,7 @@ from trading_assets.execution.networks import sub
 from trading_assets.forecasters.inputs import Estimator, require_frame, require_rows
 from trading_assets.forecasters.preprocessing_steps import STEPS, RobustScaler, Step
 from trading_assets.registry.digests import digest_arrays, digest_json
+from trading_assets.registry.tensors import load_tensors, save_tensors
 from trading_assets.representation import one_line
 
 __all__ = ["TEMPLATES", "PreprocessorManager", "RobustScaler", "check_columns"]
@@ -208,7 +207,7 @@ class PreprocessorManager(Estimator):
         content, folder = self._content(), Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILES[0]).write_text(json.dumps({**content, "digest": self.digest}, indent=1))
-        save_file(self._arrays(), folder / FILES[1])
+        save_tensors(folder / FILES[1], self._arrays())
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
@@ -222,8 +221,8 @@ class PreprocessorManager(Estimator):
         folder = Path(folder)
         try:
             content = json.loads((folder / FILES[0]).read_bytes())
-            arrays = load_file(folder / FILES[1])
-        except (OSError, ValueError, SafetensorError) as error:
+            arrays, _ = load_tensors(folder / FILES[1])
+        except (OSError, ValueError, ArtifactError) as error:
             raise ArtifactError(f"{folder} has no readable preprocessor ({error}); save it again.") from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             given = content.get("format") if isinstance(content, dict) else None

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from trading_assets.config.settings import SequenceSettings
@@ -20,6 +20,7 @@ from trading_assets.features.catalogue import SEQUENCE_NAMES
 from trading_assets.forecasters.base import F32, Floats, ModelAdapter, Rows, TrainingData
 from trading_assets.forecasters.training import Items, train
 from trading_assets.registry.digests import digest_arrays, digest_json
+from trading_assets.registry.tensors import save_tensors
 
 Spans = list[tuple[int, int]]
 
@@ -126,7 +127,7 @@ class SequenceForecaster(ModelAdapter):
         return {name: value.numpy() for name, value in self.module_.state_dict().items()}
 
     def save_weights(self, folder: Path) -> None:
-        save_file(self.module_.state_dict(), folder / self.file)
+        save_tensors(folder / self.file, self.weights())
 
     def load_weights(self, folder: Path) -> None:
         self.module_ = self._make()

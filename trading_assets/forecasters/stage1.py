@@ -11,7 +11,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 from trading_assets.errors import ArtifactError
 from trading_assets.execution.networks import PROBABILITIES, Forecasters
@@ -19,6 +18,7 @@ from trading_assets.forecasters.base import F32, ModelAdapter
 from trading_assets.forecasters.calibration import Calibrator
 from trading_assets.forecasters.lightgbm import LightGBMForecaster
 from trading_assets.forecasters.sequence import SequenceForecaster
+from trading_assets.registry.tensors import load_tensors, save_tensors
 
 PARITY_TOLERANCE = 1e-5
 
@@ -101,12 +101,13 @@ class Stage1:
 
     def write(self, folder: Path) -> None:
         (folder / "architecture.json").write_text(json.dumps(self.architecture))
-        save_file(self.weights, folder / "weights.safetensors")
+        save_tensors(folder / "weights.safetensors", self.weights)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         architecture = json.loads((folder / "architecture.json").read_bytes())
-        return cls(architecture, load_file(folder / "weights.safetensors"))
+        weights, _ = load_tensors(folder / "weights.safetensors")
+        return cls(architecture, weights)
 
 
 def _calibrator_of(model: ModelAdapter) -> Calibrator:

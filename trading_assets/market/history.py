@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from trading_assets.market.exchange import ExchangeSource
 from trading_assets.market.report import duration
 from trading_assets.market.side_files import side_file
 from trading_assets.market.sources import BarSource
+from trading_assets.registry.files import replacing
 from trading_assets.registry.tables import digest_table, read_table, write_table
 
 OVERLAP = 5
@@ -210,10 +210,5 @@ def _save(bars: pd.DataFrame, path: Path) -> None:
 
 
 def _replace(table: pd.DataFrame, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write_table(table, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as draft:
+        write_table(table, draft)

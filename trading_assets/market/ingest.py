@@ -33,6 +33,7 @@ from trading_assets.market.side_files import (
 )
 from trading_assets.market.times import DAY, read_times
 from trading_assets.registry.digests import sha256_file
+from trading_assets.registry.files import replacing
 from trading_assets.representation import one_line
 
 Floats = NDArray[np.float64]
@@ -570,14 +571,12 @@ def _quarantine(path: Path, folder: Path, report: IngestReport, reason: str) -> 
     if all(finding.message != reason for finding in report.findings):
         report.findings.append(Finding(kind="side file", reaction="rejected", message=reason))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         target = folder / path.name
         digest = sha256_file(path)
         if target.exists() and sha256_file(target) != digest:
             target = folder / f"{digest[:8]}-{path.name}"
-        partial = folder / f".{target.name}.partial"
-        shutil.copyfile(path, partial)
-        partial.replace(target)
+        with replacing(target) as draft:
+            shutil.copyfile(path, draft)
         report.write(folder / f"{target.name}.report.json")
     except OSError as error:
         raise MarketError(f"{reason} The file could not be copied to {folder}: {error}.") from None

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from trading_assets.errors import BarsRejected
+from trading_assets.registry.files import replace_file
 from trading_assets.representation import one_line
 
 Reaction = Literal["repaired", "warned", "rejected"]
@@ -126,7 +127,7 @@ class IngestReport:
 
     def write(self, path: Path | str) -> None:
         """Write everything as JSON."""
-        Path(path).write_text(json.dumps(asdict(self), indent=1) + "\n")
+        replace_file(Path(path), (json.dumps(asdict(self), indent=1) + "\n").encode())
 
     def _add(self, reaction: Reaction, kind: str, message: str, rows: ArrayLike, column: str) -> None:
         numbers = np.atleast_1d(np.asarray(rows, dtype=np.int64))

@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.registry.files import replacing
+
 Design = Literal["price", "memory", "mixed"]
 Floats = NDArray[np.float64]
 
@@ -84,7 +86,6 @@ class SyntheticMarket:
 
     def write(self, folder: Path, symbol: str) -> None:
         """Write the bars to `{symbol}.parquet` and the truth beside them into `truth/`."""
-        (folder / "truth").mkdir(parents=True, exist_ok=True)
         for frame, path in (
             (self.bars, folder / f"{symbol}.parquet"),
             (
@@ -92,9 +93,8 @@ class SyntheticMarket:
                 folder / "truth" / f"{symbol}.parquet",
             ),
         ):
-            temporary = path.with_suffix(".tmp")
-            frame.to_parquet(temporary, index=False)
-            temporary.replace(path)
+            with replacing(path) as draft:
+                frame.to_parquet(draft, index=False)
 
 
 @numba.njit(cache=True)

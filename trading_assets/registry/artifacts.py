@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -76,6 +77,8 @@ class Built:
     """Per bar, net of costs, of what was fitted; for the ledger of trials."""
     alternatives: int = 1
     """How many were looked at, and one kept; for the ledger of trials."""
+    stamp: Callable[[str], object] | None = None
+    """Writes the version that the artifact is going to have into its files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +103,10 @@ class ArtifactRef:
     def metadata(self) -> dict[str, Any]:
         metadata: dict[str, Any] = json.loads((self.path / "metadata.json").read_bytes())
         return metadata
+
+    @property
+    def built_at(self) -> datetime:
+        return datetime.fromisoformat(self.metadata["built_at"])
 
     @property
     def summary(self) -> Summary:

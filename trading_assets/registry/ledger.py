@@ -17,8 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from trading_assets.errors import ArtifactError
 from trading_assets.registry.digests import digest_json
+from trading_assets.registry.files import make_folder
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""What SQLite says of a file that is no database, a broken one, or one with other columns."""
 _TABLE = """
 CREATE TABLE IF NOT EXISTS trials (
     symbol TEXT NOT NULL,
@@ -73,8 +77,8 @@ class TrialLedger:
         self, symbol: str, target: str, name: str, method: str, seed: int, alternatives: int = 1
     ) -> None:
         """Count a trial, unless it was counted before; its alternatives never become fewer."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(self._open()) as database, database:
+        make_folder(self.path.parent)
+        with self._open() as database:
             database.execute(
                 "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, NULL, ?) ON CONFLICT DO UPDATE "
                 "SET alternatives = max(alternatives, excluded.alternatives)",
@@ -85,7 +89,7 @@ class TrialLedger:
         """Note the Sharpe ratio per bar of a trial that was started."""
         if not math.isfinite(sharpe):
             return
-        with closing(self._open()) as database, database:
+        with self._open() as database:
             database.execute(
                 "UPDATE trials SET sharpe = ? WHERE symbol = ? AND target = ? AND name = ? AND method = ? "
                 "AND seed = ?",
@@ -104,7 +108,7 @@ class TrialLedger:
         """The trials, of a symbol or a target only where one is given, in the order they were started."""
         if not self.path.exists():
             return []
-        with closing(self._open()) as database:
+        with self._open() as database:
             database.row_factory = sqlite3.Row
             found = database.execute(
                 "SELECT * FROM trials WHERE symbol = coalesce(?, symbol) AND target = coalesce(?, target) "
@@ -113,10 +117,22 @@ class TrialLedger:
             )
             return [dict(row) for row in found]
 
-    def _open(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self.path, timeout=60)
-        database.execute(_TABLE)  # by whoever comes first; a reader may meet the file before its table
-        return database
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """A transaction; what is committed outlives a loss of power."""
+        try:
+            with closing(sqlite3.connect(self.path, timeout=60)) as database, database:
+                database.execute("PRAGMA synchronous = EXTRA")
+                # By whoever comes first; a reader may meet the file before its table.
+                database.execute(_TABLE)
+                yield database
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+                raise
+            raise ArtifactError(
+                f"The ledger of trials {self.path} is damaged ({error}); restore it from a copy. Without it "
+                "Sharpe ratios would be deflated as if nothing had been tried before."
+            ) from None
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,9 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
         expected = {entry["path"]: (entry["size"], entry["sha256"]) for entry in manifest["files"]}
     except FileNotFoundError:
         raise ArtifactError(f"{folder} has no {NAME}; it is not a finished artifact.") from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except PermissionError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ArtifactError(
             f"{folder / NAME} is damaged; restore it from a copy or delete the folder and build it again."
         ) from None
@@ -53,7 +55,7 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{links[0]} is a symbolic link; a verified folder holds plain files only.")
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     found.pop(NAME, None)
-    for name in sorted(expected.keys() ^ found.keys()):
+    for name in sorted(expected.keys() ^ found.keys(), key=str):
         problem = "is missing from" if name in expected else "is not in the manifest of"
         raise ArtifactError(
             f"{name} {problem} {folder}; restore it from a copy or delete the folder and build it again."

@@ -3,34 +3,39 @@
 {root}/{category}/{kind}/{symbol}/{version}/     an artifact: its files, metadata.json, manifest.json
 {root}/{category}/{kind}/{symbol}/current        link to the version in force
 {root}/{category}/{kind}/{symbol}/recipes/{..}   the version each recipe led to
-{root}/locks/                                    one lock a recipe
+
+Beside them, with a dot before their names, lie drafts, what is being deleted and the locks of those at work.
+A killed process may leave such a thing behind; whoever next obtains something from the shelf deletes it.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock
 from semver import Version
 
 from trading_assets.errors import ArtifactError
 from trading_assets.registry.artifacts import ArtifactRef, Built, Category, Recipe
 from trading_assets.registry.digests import canonical_json, digest_json
-from trading_assets.registry.files import replace_file
+from trading_assets.registry.files import make_folder, rename, replace_file, sync_tree
+from trading_assets.registry.locks import hold
 from trading_assets.registry.manifest import write_manifest
 
 CATEGORIES: tuple[Category, ...] = ("tables", "models", "bundles", "reports")
 TABLE_VERSIONS_KEPT = 3
 """Tables can be made again from bars, and every new bar makes a version; models are never deleted."""
+
+_READ_LATER = {"recipe", "inputs", "summary", "details", "contract", "method_digest", "built_at"}
+"""Of the metadata, besides what names an artifact."""
 
 Inputs = dict[str, ArtifactRef]
 Outcome = Literal["cached", "built", "unchanged", "not reproduced"]
@@ -55,18 +60,15 @@ class ArtifactStore:
 
     def current(self, category: Category, kind: str, symbol: str) -> ArtifactRef | None:
         """The version in force, if there is one."""
-        link = self._shelf(category, kind, symbol) / "current"
-        return self._ref(link.resolve()) if link.is_symlink() and link.exists() else None
+        shelf = self._shelf(category, kind, symbol)
+        version = self._version_in_force(shelf)
+        return self._ref(shelf / version) if version is not None else None
 
     def find(self, recipe: Recipe) -> ArtifactRef | None:
         """The version that `recipe` led to, in force or not."""
         shelf = self._shelf(recipe.category, recipe.kind, recipe.symbol)
-        try:
-            version = (shelf / "recipes" / recipe.digest).read_text()
-        except FileNotFoundError:
-            return None
-        known = Version.is_valid(version) and (shelf / version).is_dir()
-        return self._ref(shelf / version) if known else None
+        version = _noted(shelf / "recipes" / recipe.digest)
+        return self._ref(shelf / version) if version is not None else None
 
     def is_current(self, recipe: Recipe) -> bool:
         """Whether nothing has to be done to have what `recipe` describes in force."""
@@ -79,11 +81,17 @@ class ArtifactStore:
         shelf = self._shelf(category, kind, symbol)
         return [self._ref(shelf / str(version)) for version in self._versions(shelf)]
 
+    def oldest(self, category: Category, kind: str, symbol: str) -> ArtifactRef | None:
+        """The first version that can be read."""
+        refs = list(self._readable(self._shelf(category, kind, symbol)))
+        return refs[-1] if refs else None
+
     def all_current(self, category: Category) -> Iterator[ArtifactRef]:
         """The versions in force of every kind and symbol of a category."""
         for link in sorted((self.root / category).glob("*/*/current")):
-            if link.exists():
-                yield self._ref(link.resolve())
+            kind, symbol = link.parts[-3:-1]
+            if (ref := self.current(category, kind, symbol)) is not None:
+                yield ref
 
     def obtain(
         self,
@@ -109,15 +117,13 @@ class ArtifactStore:
             Build even if the recipe is known, and say whether the same came out.
         """
         shelf = self._shelf(recipe.category, recipe.kind, recipe.symbol)
-        (shelf / "recipes").mkdir(parents=True, exist_ok=True)
-        locks = self.root / "locks"
-        locks.mkdir(exist_ok=True)
-        with FileLock(locks / f"{recipe.digest}.lock"):
-            shelf_lock = FileLock(locks / f"{recipe.kind}@{recipe.symbol}.lock")
-            with shelf_lock:
-                known = self.find(recipe)
+        make_folder(shelf / "recipes")
+        with hold(_building_lock(shelf, recipe.digest)):
+            with hold(shelf / ".lock"):
+                _sweep(shelf)
+                known = self.find(recipe) or self._adopt(shelf, recipe)
                 if known is not None and not rebuild:
-                    _point(shelf / "current", known.version)
+                    _point(shelf, known.version)
                     return Obtained(known, "cached", f"version {known.version} has the same recipe")
                 reason = "asked to build again" if rebuild else self._what_changed(recipe)
             staging = shelf / f".building-{recipe.digest}"
@@ -130,7 +136,7 @@ class ArtifactStore:
                     "build_seconds": round(time.perf_counter() - wall, 3),
                     "build_cpu_seconds": round(time.process_time() - cpu, 3),
                 }
-                with shelf_lock:
+                with hold(shelf / ".lock"):
                     return Obtained(*self._keep(recipe, inputs, built, taken, staging, known), reason)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
@@ -145,8 +151,9 @@ class ArtifactStore:
         known: ArtifactRef | None,
     ) -> tuple[ArtifactRef, Outcome]:
         shelf = staging.parent
+        _forget_deleted(shelf)
         made_from = {name: {"version": ref.version, "identity": ref.identity} for name, ref in inputs.items()}
-        same = known or (self._twin(shelf, built, made_from) if recipe.category == "tables" else None)
+        same = known or (self._twin(shelf, recipe, built, made_from) if recipe.category == "tables" else None)
         outcome: Outcome = "built"
         if same is not None and same.identity == built.identity and _is_whole(same):
             version, outcome = same.version, "unchanged"
@@ -174,16 +181,17 @@ class ArtifactStore:
                 "python": platform.python_version(),
             }
             (staging / "metadata.json").write_text(json.dumps(metadata, indent=1) + "\n")
+            if built.stamp is not None:
+                built.stamp(version)
             write_manifest(staging)
-            _sync(staging)
-            staging.replace(shelf / version)
-            _sync_path(shelf)
+            sync_tree(staging)
+            rename(staging, shelf / version)
         replace_file(shelf / "recipes" / recipe.digest, version.encode())
-        _point(shelf / "current", version)
+        _point(shelf, version)
         if recipe.category == "tables":
             for old in self._versions(shelf)[:-TABLE_VERSIONS_KEPT]:
                 if str(old) != version:
-                    shutil.rmtree(shelf / str(old))
+                    _delete(shelf / str(old))
         return self._ref(shelf / version), outcome
 
     def _what_changed(self, recipe: Recipe) -> str:
@@ -202,16 +210,26 @@ class ArtifactStore:
                 changes += [f"{word}{path} changed" for path in _differences(name, old, new)]
         return f"since version {now.version}: " + (", ".join(changes) or "its recipe is not on record")
 
-    def _twin(self, shelf: Path, built: Built, made_from: Mapping[str, object]) -> ArtifactRef | None:
-        """A version with the same content and findings, made from the same inputs under another recipe."""
+    def _adopt(self, shelf: Path, recipe: Recipe) -> ArtifactRef | None:
+        """What `recipe` led to in a process that was killed before it could note it; noted now."""
+        made = (ref for ref in self._readable(shelf) if ref.recipe == recipe.digest and _is_whole(ref))
+        if (ref := next(made, None)) is not None:
+            replace_file(shelf / "recipes" / recipe.digest, ref.version.encode())
+        return ref
 
-        def told(ref: ArtifactRef) -> list[str]:
-            summary = ref.metadata["summary"]
-            return [ref.identity, json.dumps([ref.metadata["inputs"], summary["numbers"], summary["tables"]])]
+    def _twin(
+        self, shelf: Path, recipe: Recipe, built: Built, made_from: Mapping[str, object]
+    ) -> ArtifactRef | None:
+        """A version with the same content and findings, made by the same method from the same inputs."""
 
-        wanted = [built.identity, json.dumps([made_from, built.summary.numbers, built.summary.tables])]
-        refs = (self._ref(shelf / str(version)) for version in reversed(self._versions(shelf)))
-        return next((ref for ref in refs if told(ref) == wanted), None)
+        def told(ref: ArtifactRef) -> list[object]:
+            summary, method = ref.metadata["summary"], ref.metadata["recipe"]["method"]
+            findings = json.dumps([ref.metadata["inputs"], summary["numbers"], summary["tables"]])
+            return [method, ref.identity, findings]
+
+        findings = json.dumps([made_from, built.summary.numbers, built.summary.tables])
+        wanted = [recipe.method, built.identity, findings]
+        return next((ref for ref in self._readable(shelf) if told(ref) == wanted), None)
 
     def _next_version(self, shelf: Path, recipe: Recipe, built: Built) -> str:
         """Another contract: major. Same contract, other method: minor. Same method, other data: patch."""
@@ -230,12 +248,31 @@ class ArtifactStore:
             return []
         return sorted(Version.parse(path.name) for path in shelf.iterdir() if Version.is_valid(path.name))
 
+    def _readable(self, shelf: Path) -> Iterator[ArtifactRef]:
+        """Versions, newest first; one that is damaged is passed over."""
+        for version in reversed(self._versions(shelf)):
+            with suppress(ArtifactError):
+                yield self._ref(shelf / str(version))
+
+    def _version_in_force(self, shelf: Path) -> str | None:
+        """What `current` names; where a store was copied or unzipped it may be a folder instead of a link."""
+        link = shelf / "current"
+        try:
+            version = link.readlink().name if link.is_symlink() else self._ref(link).version
+        except ArtifactError:
+            return None
+        return version if _is_version(shelf, version) else None
+
     def _shelf(self, category: Category, kind: str, symbol: str) -> Path:
+        if Path(symbol).name != symbol or symbol in {"", ".."}:
+            raise ArtifactError(f"'{symbol}' is no symbol; expected a name such as BTCUSDT.")
         return self.root / category / kind / symbol
 
     def _ref(self, path: Path) -> ArtifactRef:
         try:
             metadata = json.loads((path / "metadata.json").read_bytes())
+            if missing := _READ_LATER - metadata.keys():
+                raise KeyError(*missing)
             return ArtifactRef(
                 kind=metadata["kind"],
                 symbol=metadata["symbol"],
@@ -245,7 +282,9 @@ class ArtifactStore:
                 recipe=metadata["recipe_digest"],
                 path=path,
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except PermissionError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ArtifactError(
                 f"{path} is damaged ({type(error).__name__}: {error}); delete the folder to have it "
                 "built again."
@@ -263,13 +302,65 @@ def _differences(name: str, old: object, new: object) -> list[str]:
     return [] if old == new else [name]
 
 
-def _point(link: Path, version: str) -> None:
-    if link.is_symlink() and link.readlink() == Path(version):
-        return
-    temporary = link.with_name(f".current-{os.getpid()}")
+def _is_version(shelf: Path, name: str) -> bool:
+    return Version.is_valid(name) and (shelf / name).is_dir()
+
+
+def _noted(note: Path) -> str | None:
+    """The version that the note of a recipe names, if it is there."""
+    try:
+        version = note.read_bytes().decode(errors="replace")
+    except FileNotFoundError:
+        return None
+    return version if _is_version(note.parent.parent, version) else None
+
+
+def _point(shelf: Path, version: str) -> None:
+    """Make `version` the current one."""
+    link = shelf / "current"
+    if link.is_symlink():
+        if link.readlink() == Path(version):
+            return
+    elif link.is_dir():
+        _delete(link)
+    temporary = shelf / ".current"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(version)
-    temporary.replace(link)
+    rename(temporary, link)
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder on a shelf; under its name it is there whole or not at all."""
+    aside = folder.with_name(f".deleted-{folder.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    rename(folder, aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _forget_deleted(shelf: Path) -> None:
+    """Delete the notes of recipes whose versions are gone: their numbers may be given again."""
+    for note in (shelf / "recipes").iterdir():
+        if _noted(note) is None:
+            note.unlink(missing_ok=True)
+
+
+def _building_lock(shelf: Path, recipe_digest: str) -> Path:
+    return shelf / f".lock-{recipe_digest}"
+
+
+def _sweep(shelf: Path) -> None:
+    """Delete what killed processes left on a shelf whose lock is held."""
+    digests = {
+        path.name.split("-", 1)[1] for name in ("lock", "building") for path in shelf.glob(f".{name}-*")
+    }
+    for digest in digests:
+        with hold(_building_lock(shelf, digest), wait=False) as unused:
+            if unused:
+                shutil.rmtree(shelf / f".building-{digest}", ignore_errors=True)
+    for folder in shelf.glob(".deleted-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for draft in (shelf / ".current", *(shelf / "recipes").glob(".*")):
+        draft.unlink(missing_ok=True)
 
 
 def _is_whole(ref: ArtifactRef) -> bool:
@@ -278,17 +369,3 @@ def _is_whole(ref: ArtifactRef) -> bool:
     except ArtifactError:
         return False
     return True
-
-
-def _sync(folder: Path) -> None:
-    """Have the disk hold every file before the folder gets its final name."""
-    for path in [*folder.rglob("*"), folder]:
-        _sync_path(path)
-
-
-def _sync_path(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

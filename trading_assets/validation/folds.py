@@ -9,10 +9,10 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 from trading_assets.config.settings import Settings
 from trading_assets.features.dataset import Dataset
+from trading_assets.registry.tensors import load_tensors, save_tensors
 from trading_assets.representation import one_line
 from trading_assets.validation.eras import Eras, make_eras
 from trading_assets.validation.splits import PurgedKFold, assert_no_leakage
@@ -42,13 +42,13 @@ class Folds:
         arrays = {}
         for number, (train, test) in enumerate(self.splits):
             arrays[f"{number:02d}.train"], arrays[f"{number:02d}.test"] = train, test
-        save_file(arrays, folder / "splits.safetensors")
+        save_tensors(folder / "splits.safetensors", arrays)
 
     @classmethod
     def read(cls, folder: Path | str) -> Self:
         """Read what `write` wrote."""
         folder = Path(folder)
-        arrays = load_file(folder / "splits.safetensors")
+        arrays, _ = load_tensors(folder / "splits.safetensors")
         numbers = sorted({name.split(".")[0] for name in arrays})
         splits = [(arrays[f"{n}.train"], arrays[f"{n}.test"]) for n in numbers]
         return cls(Eras.from_json(json.loads((folder / "eras.json").read_bytes())), splits)

@@ -28,7 +28,7 @@ def policy_bundle(
 ) -> Built:
     """The ensemble with all it needs, in three runtimes; shipped only if each decides as was trained."""
     from trading_assets.agents.storage import load_market, load_policies
-    from trading_assets.bundles.export import BUNDLE_FILES, contract_of, write_bundle
+    from trading_assets.bundles.export import BUNDLE_FILES, contract_of, stamp_onnx, write_bundle
     from trading_assets.bundles.latency import measure_latency
     from trading_assets.bundles.parity import require_parity
     from trading_assets.bundles.verification import check_bundle, members_of
@@ -56,6 +56,7 @@ def policy_bundle(
         identity=digest_files(work.folder, BUNDLE_FILES),
         contract=digest_json(contract_of(stage1, market.terms)),
         details={"parity": parity, "latency": latency},
+        stamp=lambda version: stamp_onnx(work.folder, f"policy_bundle of {work.symbol}", version),
         summary=Summary(
             numbers={
                 "fastest runtime": min(p50, key=lambda name: p50[name]),
