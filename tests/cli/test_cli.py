@@ -267,12 +267,11 @@ def test_an_interruption_leaves_nothing_half_written(data_dir: Path) -> None:
         start_new_session=True,
     )
     building = data_dir / "artifacts/models/cnn_lstm_forecaster" / SYMBOL
-    deadline = time.monotonic() + 90
     while not list(building.glob(".building-*")):
-        assert time.monotonic() < deadline and process.poll() is None
+        assert process.poll() is None
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate()
     assert process.returncode == 130, err
     assert "Traceback" not in out + err, out + err
     assert not list((data_dir / "artifacts").rglob(".building-*"))

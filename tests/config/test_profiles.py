@@ -296,9 +296,7 @@ def test_a_section_for_no_symbol_there_is_is_told_but_not_one_of_a_shipped_profi
         tmp_path, "extends: demo\nsymbols: {BTCUSD: {seed: 1}, BTC*: {seed: 2}, 'X?': {seed: 3}}\n"
     )
     near, far = idle_sections(source, ["BTCUSDT", "ETHUSDT"])
-    assert near == (
-        f"Profile '{source}': 'BTCUSD' under symbols matches no symbol; did you mean 'BTCUSDT'?"
-    )
+    assert near == (f"Profile '{source}': 'BTCUSD' under symbols matches no symbol; did you mean 'BTCUSDT'?")
     assert far.endswith("'X?' under symbols matches no symbol; there are BTCUSDT, ETHUSDT.")
     assert idle_sections("demo", ["BTCUSDT"]) == []
     assert "S0, S1, S10" in (last := idle_sections(source, [f"S{i}" for i in range(30)])[-1])
