@@ -220,7 +220,7 @@ def test_numbers_reach_the_settings_as_they_are_meant(tmp_path: Path, text: str,
     assert settings.costs.fee_bps == (0.5 if seed == 0 else 10.0)
 
 
-@pytest.mark.parametrize("written", ["yes", "2024-01-01", "1e-1", "1,000", "4h", ".nan", "１０"])
+@pytest.mark.parametrize("written", ["yes", "2024-01-01", "1e-1", "1,000", "4h", ".nan", "\uff11\uff10"])
 def test_what_is_no_whole_number_is_refused_where_one_is_expected(tmp_path: Path, written: str) -> None:
     assert "Setting 'folds.embargo'" in refusal(profile(tmp_path, f"folds: {{embargo: '{written}'}}\n"))
     assert "folds.embargo" in refusal(profile(tmp_path, f"folds:\n  embargo: {written}\n"))

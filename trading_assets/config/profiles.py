@@ -83,12 +83,13 @@ def _sections(profile: str, tree: Tree) -> dict[str, Tree]:
         # An empty set of characters, such as [Z-A], is translated to what matches nothing.
         if not _PATTERN.fullmatch(pattern) or "(?!)" in translate(pattern):
             raise SettingsError(
-                f"Profile '{profile}': '{pattern}' under symbols can match no symbol; expected A-Z, 0-9, '.', "
-                "'_' and '-', with *, ? and [AB] for any characters, any one, and one of some."
+                f"Profile '{profile}': '{pattern}' under symbols can match no symbol; expected A-Z, 0-9, "
+                "'.', '_' and '-', with *, ? and [AB] for any characters, any one, and one of some."
             )
         if not isinstance(section, dict):
             raise SettingsError(
-                f"Profile '{profile}': '{pattern}' under symbols must be a mapping of settings, not {section!r}."
+                f"Profile '{profile}': '{pattern}' under symbols must be a mapping of settings, not "
+                f"{section!r}."
             )
     return sections
 
@@ -117,7 +118,8 @@ def _read(profile: str) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"Profile '{profile}' cannot be read as UTF-8 text: {error}") from None
     raise SettingsError(
-        f"No profile '{profile}'. Known profiles: {', '.join(profile_names())}; or give the path of a YAML file."
+        f"No profile '{profile}'. Known profiles: {', '.join(profile_names())}; "
+        "or give the path of a YAML file."
     )
 
 

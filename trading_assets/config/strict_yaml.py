@@ -54,6 +54,10 @@ def _refuse(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> NoReturn:
     )
 
 
+def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    return str(node.value)
+
+
 def _strict_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
     mapping: dict[Hashable, Any] = {}
     merged: dict[Hashable, Any] = {}
@@ -80,7 +84,7 @@ def _merged(value: Any, line: int) -> dict[Hashable, Any]:
 
 
 _StrictLoader.add_constructor(f"{_TAG}map", _strict_mapping)
-_StrictLoader.add_constructor(_MERGE, yaml.SafeLoader.construct_yaml_str)  # where it is a value
+_StrictLoader.add_constructor(_MERGE, _text)  # where it is a value and no key
 _StrictLoader.add_constructor(_AMBIGUOUS, _refuse)
 
 

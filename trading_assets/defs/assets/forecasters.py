@@ -27,7 +27,7 @@ def _declare(kind: str) -> dg.AssetsDefinition:
         description=f"{about} Searched where asked for, cross-fitted, fitted on the whole first era.",
         group="04_forecasters",
         category="models",
-        method=2,
+        method=3,
         kinds={"lightgbm" if kind == "lightgbm" else "pytorch"},
         settings=(kind, "seed", "search", "labels.horizon"),
         checks=(alarms.AUC, alarms.SKILL, alarms.GAP, *([alarms.CONTROL] if kind == CONTROL else [])),
