@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from trading_assets.cli.results import print_results
+from trading_assets.config.explain import listed
 from trading_assets.config.paths import artifacts_dir
 from trading_assets.errors import ArtifactError
 from trading_assets.registry.artifacts import ArtifactRef
@@ -16,8 +17,10 @@ def show_report(symbol: str, html: Path | None) -> int:
     store, console = ArtifactStore(artifacts_dir()), Console()
     report = store.current("reports", "backtest_report", symbol)
     if report is None:
+        known = {ref.symbol for ref in store.all_current("reports") if ref.kind == "backtest_report"}
         raise ArtifactError(
-            f"{symbol} has no backtest_report. Make it: trading-assets train all --symbols {symbol}"
+            f"{symbol} has no backtest_report. There is one of: {listed(known)}. "
+            f"Make it: trading-assets train all --symbols {symbol}"
         )
     print_results(store, [symbol], [symbol], {})
     for picture in report.summary.pictures[1:]:

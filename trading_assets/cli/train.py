@@ -93,7 +93,7 @@ def _run_all(
     context.set_forkserver_preload(["trading_assets.definitions", *(HEAVY if trains else [])])
     events: Any = context.Queue()
     waiting, running = list(selections), dict[str, BaseProcess]()
-    with Display(selections) as display:
+    with Display(selections, at_once) as display:
         try:
             while waiting or running:
                 while waiting and len(running) < request.max_workers:

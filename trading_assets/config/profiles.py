@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trading_assets.config.explain import explain
+from trading_assets.config.explain import explain, listed
 from trading_assets.config.settings import Settings
 from trading_assets.config.strict_yaml import read_yaml
 from trading_assets.errors import SettingsError
@@ -62,14 +62,9 @@ def idle_sections(profile: str, symbols: Collection[str]) -> list[str]:
         for pattern in _sections(name, tree) if name not in profile_names() else ():
             if not any(fnmatchcase(symbol, pattern) for symbol in symbols):
                 close = difflib.get_close_matches(pattern, symbols, n=1)
-                hint = f"did you mean '{close[0]}'?" if close else f"there are {_some(symbols)}."
+                hint = f"did you mean '{close[0]}'?" if close else f"there are {listed(symbols)}."
                 sentences.append(f"Profile '{name}': '{pattern}' under symbols matches no symbol; {hint}")
     return sentences
-
-
-def _some(symbols: Collection[str], n: int = 10) -> str:
-    shown = ", ".join(sorted(symbols)[:n]) or "none"
-    return f"{shown} and {len(symbols) - n:,} more" if len(symbols) > n else shown
 
 
 def _sections(profile: str, tree: Tree) -> dict[str, Tree]:
