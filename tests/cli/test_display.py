@@ -72,7 +72,19 @@ def test_states_are_told_in_words_where_there_is_room_and_else_in_marks(
     heads, row = out.splitlines()[:2]
     if width:
         assert max(map(len, out.splitlines())) <= width
-        assert heads.split() == "symbol mark feat fold fore cali embe agen hybr ense depl".split()
+        assert heads.split() == [
+            "symbol",
+            "mark",
+            "feat",
+            "fold",
+            "fore",
+            "cali",
+            "embe",
+            "agen",
+            "hybr",
+            "ense",
+            "depl",
+        ]
         assert row.split() == [SYMBOL, "✓", "✗", *"????????"]
         assert out.splitlines()[2].split() == ["✓", "fresh", "✗", "stale", "?", "unknown"]
     else:

@@ -18,7 +18,6 @@ from trading_assets.registry.artifacts import ArtifactRef
 from trading_assets.registry.ledger import TrialLedger
 from trading_assets.registry.store import CATEGORIES, ArtifactStore
 
-
 _MARKS = {"fresh": "✓", "stale": "✗", "unknown": "?"}
 _COLOURS = {"stale": "yellow", "unknown": "dim", "fresh": "green"}
 
@@ -61,7 +60,7 @@ def _print_states(states: dict[str, list[str]], console: Console) -> None:
 
 
 def show_models(*, every_version: bool) -> int:
-    """Versions in force (or all) of models, bundles and reports, with as many columns as there is room for."""
+    """Versions in force (or all) of models, bundles and reports; as many columns as there is room for."""
     store, console = ArtifactStore(artifacts_dir()), Console()
     columns = ["kind", "symbol", "version", "built (UTC)", "says", "seconds", "identity"]
     rows = []

@@ -23,7 +23,7 @@ TYPICAL: Mapping[str, float] = {
     "forecast_report": 1.2,
     "backtest_report": 2.6,
 }
-"""Seconds of each step in the demo; only their proportions count, and only until a step was measured."""
+"""Rough seconds of each step in the demo. Only their proportions count, until a step itself was measured."""
 _PACE_FROM = 0.1
 """Share of a step from which on its own pace tells best what is left of it."""
 

@@ -1,7 +1,6 @@
 """Which symbols are registered, and which could be."""
 
 import sys
-
 from collections.abc import Iterable
 
 from rich.table import Table
@@ -31,7 +30,7 @@ def show() -> int:
 
 
 def tell_idle_sections(profile: str, symbols: Iterable[str]) -> None:
-    """Say of each section of the profile that it matches none of these, the registered and the found symbols."""
+    """Say which sections of a profile match neither these nor the registered or the found symbols."""
     source = Workspace().source
     files = source.files() if source.folder.is_dir() else {}
     for sentence in idle_sections(profile, {*symbols, *registered_symbols(open_instance()), *files}):

@@ -5,7 +5,7 @@ from rich.table import Table
 
 
 def print_whole(table: Table) -> None:
-    """Print a table as wide as it is; where a terminal is narrower, it goes on with a line in the next one."""
+    """Print a table as wide as it is; a narrower terminal wraps its lines."""
     console = Console()
     Console(width=max(console.width, _width(table, console))).print(table)
 
