@@ -60,19 +60,19 @@ def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
 
 def _strict_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
     mapping: dict[Hashable, Any] = {}
-    merged: dict[Hashable, Any] = {}
+    merged: dict[Hashable, Any] | None = None
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode):
             raise SettingsError(f"Line {line}: a key must be plain text.")
         key, value = key_node.value, loader.construct_object(value_node, deep=True)
-        if key_node.tag == _MERGE and not merged:
+        if key_node.tag == _MERGE and merged is None:
             merged = _merged(value, line)
         elif key in mapping or key_node.tag == _MERGE:
             raise SettingsError(f"The key '{key}' stands twice (line {line}); keep one.")
         else:
             mapping[key] = value
-    return merged | mapping
+    return (merged or {}) | mapping
 
 
 def _merged(value: Any, line: int) -> dict[Hashable, Any]:

@@ -94,8 +94,9 @@ class _JournalLock(JournalFileOpenLock):
         self._path, self._gate = Path(storage), gate(storage)
 
     def acquire(self) -> bool:
-        self._gate.acquire()
-        _cut_torn_end(self._path)
+        with self._gate:
+            _cut_torn_end(self._path)
+            self._gate.acquire()
         return True
 
     def release(self) -> None:
