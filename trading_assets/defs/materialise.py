@@ -119,7 +119,7 @@ def materialise(context: dg.AssetExecutionContext, step: Step) -> dg.Materialize
 
 def _symbol(context: dg.AssetExecutionContext, step: Step) -> str:
     if context.has_partition_key:
-        return context.partition_key
+        return str(context.partition_key)
     known = context.instance.get_dynamic_partitions("symbols")
     raise dg.Failure(
         f"{step.name} is made for one symbol at a time, and this run has no partition. Choose one, under "
