@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import pipeline
 from trading_assets.config import Settings, load_settings
@@ -21,6 +22,10 @@ from trading_assets.validation.folds import make_folds
 
 # A shell starts background jobs with interruptions ignored, and what the tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test depends on the speed of the machine, nor on what compiles in its first example.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 
 @pytest.fixture(scope="session")

@@ -101,7 +101,11 @@ def test_an_altered_future_keeps_the_contract(history: pd.DataFrame, tmp_path: o
     check_bars(altered(history, 1_000, 0), tmp_path)  # type: ignore[arg-type]
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=6,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(t=st.integers(600, N_BARS - 2), seed=st.integers(0, 2**16))
 def test_features_labels_and_folds_up_to_t_do_not_know_the_future(
     history: pd.DataFrame, trained: Trained, t: int, seed: int
@@ -148,7 +152,11 @@ def test_models_and_calibrators_fitted_by_t_do_not_know_the_future(
         assert not np.array_equal(before[t + 1 :, column], after[t + 1 :, column])
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=6,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(t=st.integers(900, N_BARS - 2), seed=st.integers(0, 2**16))
 @pytest.mark.parametrize("kind", FORECASTERS)
 def test_what_a_fitted_forecaster_says_up_to_t_does_not_know_the_future(
@@ -177,7 +185,11 @@ def test_an_agent_trained_by_t_differs_only_through_what_validation_chose(
     assert all(np.array_equal(value, again[name]) for name, value in weights.items())
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(share=st.floats(0.05, 0.95), seed=st.integers(0, 2**16))
 def test_observations_and_trades_up_to_t_do_not_know_the_future(
     history: pd.DataFrame, trained: Trained, share: float, seed: int

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from trading_assets.config import Settings, load_settings, profile_names
+from trading_assets.config.profiles import idle_sections
 from trading_assets.config.strict_yaml import read_yaml
+from trading_assets.defs.resources import Workspace
 from trading_assets.errors import SettingsError
 
 
@@ -165,6 +167,178 @@ def test_a_symbol_that_looks_like_another_type_stays_a_string(tmp_path: Path, sy
 @pytest.mark.parametrize("word", ["ON", "NO", "yes", "off", "true"])
 def test_words_that_yaml_takes_for_booleans_stay_words(word: str) -> None:
     assert read_yaml(f"a: {word}\nb: [{word}]\n", "x") == {"a": word, "b": [word]}
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("10", 10),
+        ("-3", -3),
+        ("+5", 5),
+        ("0", 0),
+        ("1_000", 1_000),
+        ("1_000.5", 1_000.5),
+        (".5", 0.5),
+        ("-.5", -0.5),
+        ("5.", 5.0),
+        ("1e3", 1_000.0),
+        ("1E3", 1_000.0),
+        ("1.5e-3", 0.0015),
+        (".inf", float("inf")),
+        ("~", None),
+        ("null", None),
+        ("", None),
+        ("2024-01-01", "2024-01-01"),
+        ("2024-01-01T10:00:00Z", "2024-01-01T10:00:00Z"),
+        ("4h", "4h"),
+        ("24/5", "24/5"),
+        ("1__000", "1__000"),
+        ("1,000", "1,000"),
+        ("=", "="),
+        ("<<", "<<"),
+        ("'010'", "010"),
+        ("'1:30'", "1:30"),
+    ],
+)
+def test_a_plain_value_is_a_decimal_number_nothing_or_text(written: str, value: object) -> None:
+    read = read_yaml(f"a: {written}", "x")["a"]
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["010", "-010", "08", "00", "0_1", "007.5", "010e2", "0o10", "0x1F", "0b11", "1:30", "-1:30", "190:20:30"]
+    + ["1:30.5", "+10:00", "00:30"],
+)
+def test_a_number_that_yaml_s_versions_read_differently_is_refused_with_its_line(
+    tmp_path: Path, written: str
+) -> None:
+    message = refusal(profile(tmp_path, f"seed: 1\nfolds:\n  embargo: {written}\n"))
+    assert f"Line 3: '{written}' is a number that readers of YAML take differently" in message
+    assert "in decimal without leading zeros" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "seed"), [("seed: 1_000", 1_000), ("seed: 1e3", 1_000), ("costs: {fee_bps: .5}", 0)]
+)
+def test_numbers_reach_the_settings_as_they_are_meant(tmp_path: Path, text: str, seed: int) -> None:
+    settings = load_settings(profile(tmp_path, text), "A")
+    assert settings.seed == seed
+    assert settings.costs.fee_bps == (0.5 if seed == 0 else 10.0)
+
+
+@pytest.mark.parametrize("written", ["yes", "2024-01-01", "1e-1", "1,000", "4h", ".nan", "\uff11\uff10"])
+def test_what_is_no_whole_number_is_refused_where_one_is_expected(tmp_path: Path, written: str) -> None:
+    assert "Setting 'folds.embargo'" in refusal(profile(tmp_path, f"folds: {{embargo: '{written}'}}\n"))
+    assert "folds.embargo" in refusal(profile(tmp_path, f"folds:\n  embargo: {written}\n"))
+
+
+@pytest.mark.parametrize(("word", "meant"), [("yes", True), ("on", True), ("No", False), ("false", False)])
+def test_a_switch_understands_the_words_for_yes_and_no(tmp_path: Path, word: str, meant: bool) -> None:
+    settings = load_settings(profile(tmp_path, f"market: {{accept_jumps: {word}}}"), "A")
+    assert settings.market.accept_jumps is meant
+
+
+def test_a_merge_key_adds_what_a_mapping_does_not_have_itself(tmp_path: Path) -> None:
+    source = profile(
+        tmp_path,
+        "symbols:\n"
+        "  A: &a {seed: 1, costs: {fee_bps: 2, slippage_bps: 3}}\n"
+        "  B: &b {seed: 4, folds: {embargo: 7}}\n"
+        "  C: {seed: 5, <<: *a}\n"
+        "  D: {<<: [*a, *b]}\n",
+    )
+    c, d = (load_settings(source, symbol) for symbol in "CD")
+    assert (c.seed, c.costs.fee_bps, c.costs.slippage_bps) == (5, 2, 3)
+    assert (d.seed, d.costs.fee_bps, d.folds.embargo) == (1, 2, 7)
+
+
+@pytest.mark.parametrize("value", ["3", "[1]", "[]", "text", ""])
+def test_a_merge_key_of_what_is_no_mapping_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match="'<<' expects a mapping, such as"):
+        read_yaml(f"a:\n  <<: {value}\n", "x")
+
+
+def test_two_merge_keys_are_refused_as_any_key_that_stands_twice() -> None:
+    with pytest.raises(SettingsError, match="'<<' stands twice"):
+        read_yaml("a: &a {}\nc: {<<: *a, <<: *a}\n", "x")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["btc*", "BTC/USDT", "BTC USDT", "[BTC", "BTC]", "[]", "[Z-A]*", "{A,B}", "BTC\u0130", "'<<'"]
+)
+def test_a_pattern_that_no_symbol_can_match_is_refused_whatever_the_symbol(
+    tmp_path: Path, pattern: str
+) -> None:
+    key = pattern if pattern.startswith("'") else f"'{pattern}'"
+    source = profile(tmp_path, f"symbols:\n  {key}: {{seed: 1}}\n")
+    assert f"{key} under symbols can match no symbol" in refusal(source, "ETHUSDT")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matched"),
+    [
+        ("*", ["AB", "CB", "X-1.Y_2"]),
+        ("?B", ["AB", "CB"]),
+        ("[A-C]B", ["AB", "CB"]),
+        ("[!A]*", ["CB", "X-1.Y_2"]),
+        ("X-1.Y_2", ["X-1.Y_2"]),
+    ],
+)
+def test_patterns_of_symbols_are_those_of_file_names(
+    tmp_path: Path, pattern: str, matched: list[str]
+) -> None:
+    source = profile(tmp_path, f"symbols:\n  '{pattern}': {{seed: 1}}\n")
+    symbols = ["AB", "CB", "X-1.Y_2"]
+    assert [symbol for symbol in symbols if load_settings(source, symbol).seed == 1] == matched
+
+
+def test_a_section_that_is_no_mapping_is_refused_whatever_the_symbol(tmp_path: Path) -> None:
+    message = refusal(profile(tmp_path, "symbols: {A: 3}"), "B")
+    assert "'A' under symbols must be a mapping of settings, not 3" in message
+
+
+def test_a_section_for_no_symbol_there_is_is_told_but_not_one_of_a_shipped_profile(tmp_path: Path) -> None:
+    source = profile(
+        tmp_path, "extends: demo\nsymbols: {BTCUSD: {seed: 1}, BTC*: {seed: 2}, 'X?': {seed: 3}}\n"
+    )
+    near, far = idle_sections(source, ["BTCUSDT", "ETHUSDT"])
+    assert near == (f"Profile '{source}': 'BTCUSD' under symbols matches no symbol; did you mean 'BTCUSDT'?")
+    assert far.endswith("'X?' under symbols matches no symbol; there are BTCUSDT, ETHUSDT.")
+    assert idle_sections("demo", ["BTCUSDT"]) == []
+    assert "S0, S1, S10" in (last := idle_sections(source, [f"S{i}" for i in range(30)])[-1])
+    assert last.endswith("and 20 more.")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"market": {"time_zone": "Europe/Berln"}}, "no known zone. Did you mean 'Europe/Berlin'?"),
+        ({"market": {"time_zone": "../etc"}}, "market.time_zone is '../etc'"),
+        ({"market": {"time_zone": "Europe"}}, "market.time_zone is 'Europe'"),
+        ({"market": {"calendar": "Wall Street"}}, "no such calendar"),
+        ({"features": {"names": ["rsi_14", "rsi_41"]}}, "Did you mean rsi_14"),
+        ({"features": {"parameters": {"rsy": [[7]]}}}, "features.parameters names 'rsy'"),
+        ({"features": {"timeframe_names": ["retrun_1"]}}, "features.timeframe_names has 'retrun_1'"),
+    ],
+)
+def test_a_zone_calendar_or_feature_that_there_is_not_is_found_before_anything_runs(
+    overrides: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Workspace(profile="demo", overrides=overrides).settings("A")
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_zones_calendars_their_aliases_and_features_that_there_are_pass() -> None:
+    chosen = {
+        "market": {"time_zone": "Europe/Berlin", "calendar": "NYSE"},
+        "features": {"names": ["volatility", "rsi*"], "parameters": {"rsi": [[7], [28]]}},
+    }
+    settings = Workspace(profile="demo", overrides=chosen).settings("A")
+    assert settings.market.calendar == "NYSE"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tests import pipeline
 from tests.pipeline import SYMBOL, current
 from trading_assets.cli.home import open_instance
 from trading_assets.config import load_settings
+from trading_assets.definitions import build_defs
 from trading_assets.defs.assets import STEPS
 from trading_assets.defs.jobs import REFRESH
 from trading_assets.defs.planning import plan, to_run
@@ -211,10 +212,33 @@ def test_definitions_load_without_the_training_stack() -> None:
 
 
 def test_groups_are_in_the_order_of_the_flow() -> None:
-    numbers = [int(step.group.split("_")[0]) for step in STEPS.values()]
-    assert numbers == sorted(numbers)
+    groups = [step.group for step in STEPS.values()]
+    assert groups == sorted(groups)
     position = {name: i for i, name in enumerate(STEPS)}
     assert all(position[p] < position[n] for n, step in STEPS.items() for p in step.inputs)
+
+
+def test_groups_are_selected_without_quotes() -> None:
+    graph = build_defs().resolve_asset_graph()
+    found: set[str] = set()
+    for group in {step.group for step in STEPS.values()}:
+        keys = {
+            key.to_user_string() for key in dg.AssetSelection.from_string(f"group:{group}").resolve(graph)
+        }
+        assert keys - {"leaderboard"} == {name for name, step in STEPS.items() if step.group == group}
+        found |= keys
+    assert found == {*STEPS, "leaderboard"}
+
+
+def test_a_run_without_a_partition_is_told_the_symbols_to_choose_from(data_dir: Path) -> None:
+    instance = open_instance()
+    instance.add_dynamic_partitions("symbols", [SYMBOL, "SYN-OTHER"])
+    job = build_defs().resolve_job_def("train_all")
+    assert not job.execute_in_process(instance=instance, raise_on_error=False).success
+    run = instance.get_run_records(limit=1)[0].dagster_run
+    failure = str(instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)[0].dagster_event)
+    assert "this run has no partition. Choose one, under Materialize, in the launchpad or by" in failure
+    assert f"--partition: SYN-OTHER, {SYMBOL}." in failure
 
 
 GOLDEN = Path(__file__).parent / "golden.json"

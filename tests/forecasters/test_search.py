@@ -19,7 +19,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from trading_assets.cli.main import _parser, overrides_of
 from trading_assets.config import load_settings
 from trading_assets.config.settings import ForecasterSettings
-from trading_assets.errors import SettingsError
+from trading_assets.errors import ArtifactError, DivergedError, SettingsError
 from trading_assets.execution.networks import sigmoid
 from trading_assets.forecasters import FORECASTERS, forecaster_class
 from trading_assets.forecasters.base import TrainingData
@@ -427,11 +427,158 @@ def test_two_workers_share_one_storage_and_one_ledger(
 ) -> None:
     storage = f"sqlite:///{tmp_path}/s.db" if url else tmp_path / "s.journal"
     result = task.search(storage, 8, n_workers=2, trials=counted(ledger), sharpe=mean_forecast)
-    assert 8 <= len(tried(result)) <= 9  # both may see the last place free
+    assert len(tried(result)) == 8
     assert len(result.trials) == len(tried(result))
     rows = ledger.rows("A", "up")
     assert sorted(row["sharpe"] for row in rows) == sorted(row["sharpe per bar"] for row in result.trials)
     assert result.trials[0]["shift"] == 0.0
+
+
+def sets(result: SearchResult) -> list[tuple[float, ...]]:
+    return [tuple(row[name] for name in ("slope", "shift")) for row in result.trials]
+
+
+def test_a_search_that_was_interrupted_tries_what_it_would_have_tried(task: Task, tmp_path: Path) -> None:
+    for n_trials in (2, 5, 9):
+        result = task.search(tmp_path / "s.journal", n_trials)
+    assert result == task.search(tmp_path / "other.journal", 9)
+
+
+@pytest.mark.parametrize("url", [False, True], ids=["journal", "sqlite"])
+def test_no_set_is_drawn_twice_however_often_two_workers_go_on(task: Task, tmp_path: Path, url: bool) -> None:
+    storage = f"sqlite:///{tmp_path}/s.db" if url else tmp_path / "s.journal"
+    for n_trials in (3, 5, 8):
+        result = task.search(storage, n_trials, n_workers=2)
+    assert len(result.trials) == 8
+    assert len(set(sets(result))) == 8
+
+
+@pytest.mark.parametrize("url", [False, True], ids=["journal", "sqlite"])
+def test_a_search_leaves_alone_what_another_is_trying(task: Task, tmp_path: Path, url: bool) -> None:
+    """The other begins, and ends, while the first is in the midst of a set."""
+    storage = f"sqlite:///{tmp_path}/s.db" if url else tmp_path / "s.journal"
+    others = []
+
+    def begin_another(fraction: float, text: str) -> None:
+        if text == "line" and len(FITTED) == N_FOLDS + 3 and not others:
+            others.append(None)
+            others.append(task.search(storage, 6))
+
+    FITTED.clear()
+    with listen(begin_another):
+        first = task.search(storage, 5)
+    other = others[1]
+    assert isinstance(other, SearchResult)
+    assert len(tried(other)) == 5, "the sixth was under way"
+    assert len(tried(first)) == 6 == len(first.trials)
+    assert {row["state"] for row in first.trials} <= {"complete", "pruned"}
+    assert len(set(sets(first))) == 6
+    assert not list(tmp_path.glob("*.alive"))
+
+
+def test_two_searches_of_one_study_at_once_end_well(task: Task, tmp_path: Path) -> None:
+    code = (
+        "from tests.forecasters.test_search import make_task\nimport sys\n"
+        f"make_task().search({str(tmp_path / 's.journal')!r}, int(sys.argv[1]))\n"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-c", code, n], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        for n in ("10", "14")
+    ]
+    for process in both:
+        _, problem = process.communicate()
+        assert process.returncode == 0, problem
+    result = task.search(tmp_path / "s.journal", 1)
+    assert len(result.trials) == 14
+    assert {row["state"] for row in result.trials} <= {"complete", "pruned"}
+
+
+@pytest.mark.parametrize(
+    "end", ['{"op_code":8,"wor', "{", "\0" * 100, '{"op_code":8,{"op_code":4}\n', "12\n"]
+)
+def test_a_torn_last_line_of_the_journal_is_cut_off(task: Task, tmp_path: Path, end: str) -> None:
+    path = tmp_path / "s.journal"
+    before = task.search(path, 3)
+    whole = path.read_bytes()
+    path.write_bytes(whole + end.encode())
+    assert task.search(path, 3) == before
+    assert path.read_bytes().startswith(whole)
+    assert task.search(path, 5).trials[:3] == before.trials
+    assert task.search(path, 5) == task.search(tmp_path / "other.journal", 5)
+
+
+def test_what_a_full_disk_tore_while_the_search_ran_is_cut_off_too(task: Task, tmp_path: Path) -> None:
+    path = tmp_path / "s.journal"
+
+    def tear(fraction: float, text: str) -> None:
+        if text == "line" and len(FITTED) == N_FOLDS + 2:
+            with path.open("a") as journal:
+                journal.write('{"op_code":8,"wor')
+
+    FITTED.clear()
+    with listen(tear):
+        result = task.search(path, 4)
+    assert result == task.search(tmp_path / "other.journal", 4) == task.search(path, 4)
+
+
+def test_a_journal_that_was_torn_in_its_first_record_is_begun_anew(task: Task, tmp_path: Path) -> None:
+    path = tmp_path / "s.journal"
+    path.write_text('{"op_c')
+    assert task.search(path, 2) == task.search(tmp_path / "other.journal", 2)
+
+
+def test_a_damaged_journal_is_said_in_one_line_and_left_as_it_is(task: Task, tmp_path: Path) -> None:
+    path = tmp_path / "s.journal"
+    task.search(path, 2)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:5], b"x" + lines[5], *lines[6:]]))
+    damaged = path.read_bytes()
+    with pytest.raises(ArtifactError, match=r"is damaged .* move it away to search anew"):
+        task.search(path, 3)
+    assert path.read_bytes() == damaged
+
+
+def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(task: Task, tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text("timestamp,open\n1,2")
+    with pytest.raises(SettingsError, match="is no journal of Optuna's"):
+        task.search(path, 3)
+    assert path.read_text() == "timestamp,open\n1,2"
+
+
+def test_a_set_that_nobody_owns_is_marked_failed(task: Task, tmp_path: Path) -> None:
+    """Left by a process that died before it could say who it was."""
+    storage = f"sqlite:///{tmp_path}/s.db"
+    task.search(storage, 2)
+    optuna.load_study(study_name="search", storage=storage).ask(SPACE)
+    assert [row["state"] for row in task.search(storage, 1).trials][-1] == "fail"
+
+
+def test_a_set_that_another_host_tries_is_neither_failed_nor_waited_for(task: Task, tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path}/s.db"
+    task.search(storage, 2)
+    study = optuna.load_study(study_name="search", storage=storage)
+    trial = study.ask(SPACE)
+    trial.set_user_attr("owner", "elsewhere-0123")
+    assert len(task.search(storage, 4).trials) == 4
+    study.tell(trial, 9.0)
+    assert len(task.search(storage, 4).trials) == 5
+
+
+def test_a_search_in_which_nothing_could_be_fitted_says_so(task: Task, tmp_path: Path) -> None:
+    how = {"channels": 4, "hidden_size": 4, "chunk": 32, "burn_in": 8, "steps": 6, "clip_norm": 1e30}
+    model = GRUForecaster(0, learning_rate=1e30, **how)
+    space = {"learning_rate": CategoricalDistribution([1e30])}
+    with pytest.raises(DivergedError, match="None of the 1 sets tried could be fitted"):
+        replace(task, splits=task.splits[:2]).search(tmp_path / "s.journal", 1, model=model, space=space)
+
+
+@pytest.mark.parametrize("given", [{"n_trials": 0}, {"n_trials": 2, "n_workers": 0}])
+def test_a_search_of_nothing_or_by_nobody_is_refused(
+    task: Task, tmp_path: Path, given: dict[str, int]
+) -> None:
+    with pytest.raises(SettingsError, match="expected 1 or more of both"):
+        task.search(tmp_path / "s.journal", **given)
 
 
 def mean_forecast(frame: pd.DataFrame) -> float:

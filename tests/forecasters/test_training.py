@@ -468,7 +468,6 @@ def test_two_processes_train_as_one_does(tmp_path: Path, monkeypatch):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr

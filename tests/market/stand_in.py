@@ -49,13 +49,15 @@ class StandIn:
         Requests of it that are answered first.
     seconds : float
         How long it thinks about bars.
+    answered : int, optional
+        Requests for bars that are answered; later ones are kept waiting until `released`.
     span_only : bool
         Answers with what opens within `limit` intervals of the start, as many exchanges do; Binance looks
         for the next `limit` bars there are.
     deaf : bool
         Ignores where bars shall start.
     requests : list
-        Path, query and time of each.
+        Path and query of each.
     """
 
     bars: dict[str, pd.DataFrame]
@@ -65,10 +67,12 @@ class StandIn:
     troubled: str = "/klines"
     troubled_after: int = 0
     seconds: float = 0.0
+    answered: int | None = None
+    released: threading.Event = field(default_factory=threading.Event)
     span_only: bool = False
     deaf: bool = False
     url: str = ""
-    requests: list[tuple[str, dict[str, str], float]] = field(default_factory=list)
+    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -78,18 +82,18 @@ class StandIn:
             "urls": {"api": urls},
             "options": {"fetchMarkets": {"types": ["spot", "linear"]}},
             "enableRateLimit": False,
-            "timeout": 5_000,
+            "timeout": 60_000,
         }
 
     @property
     def asked(self) -> list[dict[str, str]]:
         """Queries for bars, in order."""
-        return [query for path, query, _ in self.requests if path.endswith("/klines")]
+        return [query for path, query in self.requests if path.endswith("/klines")]
 
     def next_trouble(self, path: str) -> Trouble | None:
         if not (self.troubles and path.endswith(self.troubled)):
             return None
-        asked = sum(path.endswith(self.troubled) for path, _, _ in self.requests)
+        asked = sum(path.endswith(self.troubled) for path, _ in self.requests)
         return self.troubles.popleft() if asked > self.troubled_after else None
 
     def closed(self, symbol: str = "BTCUSDT", length: int = LENGTHS["1h"]) -> pd.DataFrame:
@@ -110,6 +114,8 @@ class StandIn:
         if path.endswith("/klines"):
             if self.seconds:
                 time.sleep(self.seconds)
+            if self.answered is not None and len(self.asked) > self.answered:
+                self.released.wait()
             return self._klines(query)
         raise KeyError(path)
 
@@ -150,7 +156,7 @@ def stand_in(n_bars: int = 1_000, seed: int = 3) -> Iterator[StandIn]:
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(url.query).items()}
-            exchange.requests.append((url.path, query, time.monotonic()))
+            exchange.requests.append((url.path, query))
             if (trouble := exchange.next_trouble(url.path)) is not None:
                 if not trouble.drop:
                     self._send(trouble.status, trouble.body, trouble.retry_after)

@@ -174,7 +174,7 @@ def test_two_processes_at_once_lose_nothing(ledger: TrialLedger) -> None:
         assert worker.stdout is not None
         worker.stdout.readline()
     for worker in workers:
-        worker.communicate("go\n", timeout=120)
+        worker.communicate("go\n")
         assert worker.returncode == 0
     found = ledger.count("A", TARGET)
     assert found.n_trials == 300

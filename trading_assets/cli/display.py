@@ -4,16 +4,22 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from trading_assets.cli.remaining import clock, seconds_left
 from trading_assets.defs.assets import STEPS
 
 GROUPS = list(dict.fromkeys(step.group for step in STEPS.values()))
 _MARKS = {"cached": "=", "built": "✓", "unchanged": "✓", "not reproduced": "≠", "failed": "✗"}
 _STYLES = {"✓": "green", "=": "cyan", "≠": "yellow", "✗": "bold red"}
+
+
+def floor_of(group: str) -> str:
+    """The name of a group without the letter that keeps groups in the order of the flow."""
+    return group.partition("_")[2]
 
 
 class Display:
@@ -23,17 +29,21 @@ class Display:
     ----------
     selections : dict of str to list of str
         The steps each symbol is going to run.
+    at_once : int
+        Symbols that run at the same time.
     """
 
-    def __init__(self, selections: dict[str, list[str]]) -> None:
-        self.selections = selections
+    def __init__(self, selections: dict[str, list[str]], at_once: int) -> None:
+        self.selections, self.at_once = selections, at_once
         self.failures: dict[str, str] = {}
         self._outcomes: dict[tuple[str, str], str] = {}
         self._now: dict[str, str] = dict.fromkeys(selections, "waiting")
-        self._running: dict[str, str] = {}
-        self._started: dict[tuple[str, str], float] = {}
+        self._running: dict[str, tuple[str, float, float]] = {}
+        self._seconds: dict[tuple[str, str], float] = {}
+        self._ended: set[str] = set()
+        self._began = time.monotonic()
         self._console = Console()
-        self._live = Live(self._table(), console=self._console, auto_refresh=False)
+        self._live = Live(get_renderable=self._picture, console=self._console)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -47,47 +57,58 @@ class Display:
         trace: TracebackType | None,
     ) -> None:
         if self._console.is_terminal:
-            self._live.update(self._table(), refresh=True)
             self._live.stop()
 
     def show(self, symbol: str, step: str, event: str, fraction: float, text: str) -> None:
         """Take up one event of a worker."""
-        key = (symbol, step)
+        now = time.monotonic()
+        name, began, _ = self._running.get(symbol, (step, now, 0.0))
         if event == "started":
-            self._started[key] = time.monotonic()
-            self._running[symbol] = self._now[symbol] = step
+            self._running[symbol], self._now[symbol] = (step, now, 0.0), step
         elif event == "running":
+            self._running[symbol] = (name, began, fraction)
             self._now[symbol] = f"{fraction:.0%} {step} {text}"
         else:
-            self._outcomes[key] = event
-            now = time.monotonic()
-            seconds = now - self._started.get(key, now)
+            self._running.pop(symbol, None)
+            self._outcomes[symbol, step] = event
+            self._seconds[symbol, step] = 0.0 if event == "cached" else now - began
             if event == "failed":
                 self.failures.setdefault(symbol, text)
                 self._now[symbol] = f"{step} failed"
-            if not self._console.is_terminal:
-                self._console.print(f"{symbol}  {step}  {event}  {seconds:.1f} s  {text}".rstrip())
-        self._refresh()
+            self._say(f"{symbol}  {step}  {event}  {now - began:.1f} s")
 
     def finish(self, symbol: str, failure: str) -> None:
         """The worker of `symbol` has ended, with a failure where it is not empty."""
         if failure:
             self.failures.setdefault(symbol, failure)
         self._now[symbol] = "failed" if symbol in self.failures else "done"
-        self._refresh()
+        self._ended.add(symbol)
+        self._running.pop(symbol, None)
+        self._say(f"{symbol}  {self._now[symbol]}  {self._times()}")
 
-    def _refresh(self) -> None:
-        if self._console.is_terminal:
-            self._live.update(self._table(), refresh=True)
+    def _say(self, line: str) -> None:
+        if not self._console.is_terminal:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _times(self) -> str:
+        now = time.monotonic()
+        elapsed = f"{clock(now - self._began)} elapsed"
+        selections = {s: names for s, names in self.selections.items() if s not in self._ended}
+        running = {s: (step, now - began, share) for s, (step, began, share) in self._running.copy().items()}
+        left = seconds_left(selections, self._seconds.copy(), running, self.at_once) if selections else None
+        return elapsed if left is None else f"{elapsed}, about {clock(left)} left"
+
+    def _picture(self) -> Group:
+        return Group(self._table(), Text(self._times(), "dim"))
 
     def _table(self) -> Table:
         table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column("symbol", no_wrap=True, min_width=max(map(len, self.selections), default=0))
         for group in GROUPS:
-            table.add_column(group.split("_")[1][:4], justify="center", no_wrap=True, min_width=4)
+            table.add_column(floor_of(group)[:4], justify="center", no_wrap=True, min_width=4)
         table.add_column("now", no_wrap=True)
         for symbol, now in self._now.items():
-            table.add_row(symbol, *(self._cell(symbol, group) for group in GROUPS), now)
+            table.add_row(symbol, *(self._cell(symbol, group) for group in GROUPS), Text(now))
         return table
 
     def _cell(self, symbol: str, group: str) -> Text:
@@ -98,7 +119,7 @@ class Display:
         outcomes = [self._outcomes.get((symbol, name)) for name in names]
         if "failed" in outcomes:
             mark = "✗"
-        elif self._running.get(symbol) in names and None in outcomes:
+        elif self._running.get(symbol, ("",))[0] in names:
             mark = "…"
         elif None in outcomes:
             mark = "·"

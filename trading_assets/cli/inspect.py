@@ -4,25 +4,30 @@ import sys
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from trading_assets.cli.display import GROUPS
+from trading_assets.cli.display import GROUPS, floor_of
 from trading_assets.cli.home import open_instance, registered_symbols
+from trading_assets.cli.tables import fits, print_whole
+from trading_assets.config.explain import listed
 from trading_assets.config.paths import artifacts_dir, ledger_file
 from trading_assets.defs.planning import plan
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.steps import lost_trials
-from trading_assets.errors import TradingAssetsError
+from trading_assets.errors import MarketError, TradingAssetsError
 from trading_assets.registry.artifacts import ArtifactRef
 from trading_assets.registry.ledger import TrialLedger
 from trading_assets.registry.store import CATEGORIES, ArtifactStore
 
+_MARKS = {"fresh": "✓", "stale": "✗", "unknown": "?"}
+_COLOURS = {"stale": "yellow", "unknown": "dim", "fresh": "green"}
+
 
 def show_status(profile: str, overrides: dict[str, Any]) -> int:
     """Of every symbol and floor: fresh, stale, or not known before a table is built."""
-    workspace = Workspace(profile=profile, overrides=overrides)
-    table = Table("symbol", *(group.split("_")[1] for group in GROUPS), box=None, pad_edge=False)
-    problems = []
+    workspace, console = Workspace(profile=profile, overrides=overrides), Console()
+    states, problems = dict[str, list[str]](), []
     registered = registered_symbols(open_instance())
     warn_of_lost_trials(workspace.store, registered)
     for symbol in registered:
@@ -32,27 +37,36 @@ def show_status(profile: str, overrides: dict[str, Any]) -> int:
         except TradingAssetsError as error:
             problems.append(str(error))
             continue
-        cells = []
-        for group in GROUPS:
-            states = {p.state for p in planned if p.step.group == group}
-            worst = next(state for state in ("stale", "unknown", "fresh") if state in states)
-            colour = {"stale": "yellow", "unknown": "dim", "fresh": "green"}[worst]
-            cells.append(f"[{colour}]{worst}[/]")
-        table.add_row(symbol, *cells)
-    console = Console()
-    if registered:
-        console.print(table)
-    else:
+        found = [{p.state for p in planned if p.step.group == group} for group in GROUPS]
+        states[symbol] = [next(s for s in ("stale", "unknown", "fresh") if s in floor) for floor in found]
+    if not registered:
         console.print("No symbols are registered; see 'trading-assets symbols add' or 'demo'.")
+    if states:
+        _print_states(states, console)
     for problem in dict.fromkeys(problems):
-        console.print(f"[red]{problem}[/]", soft_wrap=True)
+        console.print(f"[red]{escape(problem)}[/]", soft_wrap=True)
     return 1 if problems else 0
 
 
+def _print_states(states: dict[str, list[str]], console: Console) -> None:
+    """In words, or in marks where the terminal is too narrow for them."""
+    words = Table("symbol", *map(floor_of, GROUPS), box=None, pad_edge=False)
+    marks = Table("symbol", *(floor_of(group)[:4] for group in GROUPS), box=None, pad_edge=False)
+    for symbol, row in states.items():
+        words.add_row(symbol, *(f"[{_COLOURS[state]}]{state}[/]" for state in row))
+        marks.add_row(symbol, *(f"[{_COLOURS[state]}]{_MARKS[state]}[/]" for state in row))
+    if fits(words):
+        print_whole(words)
+    else:
+        print_whole(marks)
+        console.print(*(f"{mark} {state}" for state, mark in _MARKS.items()), sep="   ", style="dim")
+
+
 def show_models(*, every_version: bool) -> int:
-    """Versions in force (or all) of models, bundles and reports."""
-    store = ArtifactStore(artifacts_dir())
-    table = Table("kind", "symbol", "version", "built (UTC)", "seconds", "identity", "says")
+    """Versions in force (or all) of models, bundles and reports; as many columns as there is room for."""
+    store, console = ArtifactStore(artifacts_dir()), Console()
+    columns = ["kind", "symbol", "version", "built (UTC)", "says", "seconds", "identity"]
+    rows = []
     for category in CATEGORIES[1:]:
         for current in store.all_current(category):
             versions = [current]
@@ -60,32 +74,45 @@ def show_models(*, every_version: bool) -> int:
                 versions = store.history(category, current.kind, current.symbol)
             for ref in versions:
                 mark = "*" if every_version and ref.version == current.version else ""
-                table.add_row(
-                    ref.kind,
-                    ref.symbol,
-                    ref.version + mark,
-                    ref.metadata["built_at"].removesuffix("+00:00"),
-                    f"{ref.metadata['build_seconds']:.1f}",
-                    ref.identity[:10],
-                    _headline(ref),
+                rows.append(
+                    (
+                        ref.kind,
+                        ref.symbol,
+                        ref.version + mark,
+                        ref.metadata["built_at"].removesuffix("+00:00"),
+                        _headline(ref),
+                        f"{ref.metadata['build_seconds']:.1f}",
+                        ref.identity[:10],
+                    )
                 )
-    Console().print(table if table.row_count else "Nothing is trained yet; see 'trading-assets demo'.")
+    if not rows:
+        console.print("Nothing is trained yet; see 'trading-assets demo'.")
+        return 0
+    for n_columns in range(len(columns), 3, -1):
+        table = Table(*columns[:n_columns], box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*row[:n_columns])
+        if fits(table):
+            break
+    print_whole(table)
     return 0
 
 
 def show_trials(symbols: list[str]) -> int:
     """Everything that was tried on symbols (all without names): what their Sharpe ratios are deflated by."""
     console, ledger = Console(), TrialLedger(ledger_file())
-    store = ArtifactStore(artifacts_dir())
-    warn_of_lost_trials(store, symbols or registered_symbols(open_instance()))
-    rows = [row for row in ledger.rows() if row["symbol"] in symbols or not symbols]
+    warn_of_lost_trials(ArtifactStore(artifacts_dir()), symbols or registered_symbols(open_instance()))
+    rows = ledger.rows()
+    known = {row["symbol"] for row in rows}
+    if unknown := [symbol for symbol in symbols if symbol not in known]:
+        raise MarketError(f"Nothing was tried on '{unknown[0]}'. Something was on: {listed(known)}.")
     if not rows:
         console.print("Nothing was tried yet.")
-    for symbol, target in dict.fromkeys((row["symbol"], row["target"]) for row in rows):
+    wanted = [row for row in rows if row["symbol"] in symbols or not symbols]
+    for symbol, target in dict.fromkeys((row["symbol"], row["target"]) for row in wanted):
         tried = ledger.count(symbol, target).n_trials
-        title = f"{symbol}, {target}: {tried} tried"
-        table = Table("step", "method", "seed", "tried", "Sharpe/bar", "started (UTC)", title=title)
-        table.title_justify, table.box = "left", None
+        console.print(f"{symbol}, {target}: {tried} tried", style="italic", highlight=False, soft_wrap=True)
+        table = Table("step", "method", "seed", "tried", "Sharpe/bar", "started (UTC)", box=None)
         for row in ledger.rows(symbol, target):
             table.add_row(
                 row["name"],
@@ -95,7 +122,7 @@ def show_trials(symbols: list[str]) -> int:
                 "-" if row["sharpe"] is None else f"{row['sharpe']:+.4f}",
                 row["started_at"][:16].replace("T", " "),
             )
-        console.print(table)
+        print_whole(table)
     return 0
 
 

@@ -201,6 +201,8 @@ def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    # Before anything heavy is loaded, which takes seconds.
+    print(f"{options.bars:,} bars of three synthetic symbols go through the whole hierarchy.", flush=True)
     from trading_assets.cli.demo import run_demo
 
     return run_demo(options.bars, _request(options, []))
@@ -208,6 +210,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from trading_assets.cli.home import open_instance, registered_symbols
+    from trading_assets.cli.symbols import tell_idle_sections
     from trading_assets.cli.train import train
     from trading_assets.defs.assets import STEPS
     from trading_assets.errors import MarketError
@@ -221,6 +224,7 @@ def _train(options: argparse.Namespace) -> int:
         raise MarketError(
             "No symbols are registered; name some with --symbols, or 'trading-assets symbols add'."
         )
+    tell_idle_sections(options.profile, symbols)
     return train(_request(options, symbols), None if goal == "all" else [goal])
 
 
@@ -263,7 +267,9 @@ def _check(options: argparse.Namespace) -> int:
 
 def _status(options: argparse.Namespace) -> int:
     from trading_assets.cli.inspect import show_status
+    from trading_assets.cli.symbols import tell_idle_sections
 
+    tell_idle_sections(options.profile, [])
     return show_status(options.profile, overrides_of(options))
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from trading_assets.cli.inspect import warn_of_lost_trials
 from trading_assets.cli.results import print_results
+from trading_assets.config.explain import listed
 from trading_assets.config.paths import artifacts_dir
 from trading_assets.errors import ArtifactError
 from trading_assets.market.bars import check_symbol
@@ -20,8 +21,10 @@ def show_report(symbol: str, html: Path | None) -> int:
     check_symbol(symbol)
     report = store.current("reports", "backtest_report", symbol)
     if report is None:
+        known = {ref.symbol for ref in store.all_current("reports") if ref.kind == "backtest_report"}
         raise ArtifactError(
-            f"{symbol} has no backtest_report. Make it: trading-assets train all --symbols {symbol}"
+            f"{symbol} has no backtest_report. There is one of: {listed(known)}. "
+            f"Make it: trading-assets train all --symbols {symbol}"
         )
     print_results(store, [symbol], [symbol], {})
     warn_of_lost_trials(store, [symbol])

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from trading_assets.cli.tables import print_whole
 from trading_assets.registry.store import ArtifactStore
 
 
@@ -41,7 +42,7 @@ def print_results(store: ArtifactStore, symbols: list[str], ran: list[str], fail
             f"{policy['orders']:.0f}",
         )
     if table.row_count:
-        console.print(table)
+        print_whole(table)
     for symbol, message in failed.items():
         console.print(f"[red]{symbol} failed:[/] {escape(message)}", highlight=False, soft_wrap=True)
     for symbol, report in reports.items():

@@ -1,9 +1,13 @@
 """Which symbols are registered, and which could be."""
 
-from rich.console import Console
+import sys
+from collections.abc import Iterable
+
 from rich.table import Table
 
 from trading_assets.cli.home import open_instance, registered_symbols
+from trading_assets.cli.tables import print_whole
+from trading_assets.config.profiles import idle_sections
 from trading_assets.defs.resources import Workspace
 from trading_assets.errors import MarketError
 from trading_assets.market.bars import check_symbol
@@ -18,8 +22,19 @@ def show() -> int:
     for symbol in sorted({*registered, *files}):
         path = files.get(symbol)
         table.add_row(symbol, "yes" if symbol in registered else "no", path.name if path else "missing")
-    Console().print(table if table.row_count else "No symbols yet; see 'trading-assets demo'.")
+    if table.row_count:
+        print_whole(table)
+    else:
+        print("No symbols yet; see 'trading-assets demo'.")
     return 0
+
+
+def tell_idle_sections(profile: str, symbols: Iterable[str]) -> None:
+    """Say which sections of a profile match neither these nor the registered or the found symbols."""
+    source = Workspace().source
+    files = source.files() if source.folder.is_dir() else {}
+    for sentence in idle_sections(profile, {*symbols, *registered_symbols(open_instance()), *files}):
+        print(f"trading-assets: {sentence}", file=sys.stderr)
 
 
 def add(symbols: list[str]) -> int:

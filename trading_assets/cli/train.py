@@ -99,7 +99,7 @@ def _run_all(
     position = said.seek(0, os.SEEK_END)
     events: Any = context.Queue()
     waiting, running = list(selections), dict[str, BaseProcess]()
-    with Display(selections) as display:
+    with Display(selections, at_once) as display:
         try:
             while waiting or running:
                 while waiting and len(running) < request.max_workers:

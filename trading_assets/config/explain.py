@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -32,6 +32,12 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     if bounds and first["type"].startswith(("greater_than", "less_than", "finite_number")):
         message = f"expected a number {bounds}"
     return f"Setting '{location}' ({source}) is {first['input']!r}: {message}."
+
+
+def listed(names: Collection[str], n: int = 10) -> str:
+    """The first names in order, and how many more there are."""
+    shown = ", ".join(sorted(names)[:n]) or "none"
+    return f"{shown} and {len(names) - n:,} more" if len(names) > n else shown
 
 
 def _range(field: FieldInfo) -> str:

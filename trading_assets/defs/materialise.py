@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from trading_assets import progress
+from trading_assets.config.explain import listed
 from trading_assets.config.paths import market_dir
 from trading_assets.defs.metadata import artifact_metadata
 from trading_assets.defs.resources import Workspace
@@ -53,7 +54,7 @@ def materialise(context: dg.AssetExecutionContext, step: Step) -> dg.Materialize
     A mistake of the user's (settings, bars) fails the step without retries and with its own text.
     """
     workspace: Workspace = context.resources.workspace
-    symbol = context.partition_key
+    symbol = _symbol(context, step)
     tell = _watcher.get() or _log_watcher(context)
     tell(step.name, "started", 0.0, "")
     try:
@@ -125,6 +126,17 @@ def materialise(context: dg.AssetExecutionContext, step: Step) -> dg.Materialize
             )
             for name, check in obtained.ref.summary.checks.items()
         ],
+    )
+
+
+def _symbol(context: dg.AssetExecutionContext, step: Step) -> str:
+    if context.has_partition_key:
+        return str(context.partition_key)
+    known = context.instance.get_dynamic_partitions("symbols")
+    raise dg.Failure(
+        f"{step.name} is made for one symbol at a time, and this run has no partition. Choose one, under "
+        f"Materialize, in the launchpad or by --partition: {listed(known)}.",
+        allow_retries=False,
     )
 
 

@@ -6,6 +6,8 @@ import dagster as dg
 
 from trading_assets.config import Settings, load_settings
 from trading_assets.config.paths import artifacts_dir, default_profile, market_dir
+from trading_assets.config.settings import FeatureSet
+from trading_assets.market.policies import check_policy
 from trading_assets.market.sources import FolderSource
 from trading_assets.registry.store import ArtifactStore
 
@@ -30,4 +32,17 @@ class Workspace(dg.ConfigurableResource[Any]):
         return FolderSource(market_dir())
 
     def settings(self, symbol: str) -> Settings:
-        return load_settings(self.profile or default_profile(), symbol, self.overrides)
+        """Settings of a symbol, whose zone, calendar and features exist.
+
+        Raises
+        ------
+        SettingsError
+            As `load_settings`, and where something is named that there is not.
+        """
+        settings = load_settings(self.profile or default_profile(), symbol, self.overrides)
+        check_policy(settings.market)
+        if settings.features != FeatureSet():
+            from trading_assets.features.catalogue import select
+
+            select(settings.features)
+        return settings

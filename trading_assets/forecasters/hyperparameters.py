@@ -16,18 +16,21 @@ import numpy as np
 import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from trading_assets.errors import DivergedError, SettingsError
 from trading_assets.forecasters.base import Floats, ModelAdapter, Rows
 from trading_assets.forecasters.crossfit import Splits, fit_fold, loss
+from trading_assets.forecasters.studies import gate, is_alive, is_dead, open_storage, owner
 from trading_assets.progress import report
 from trading_assets.registry.ledger import Trials
 
 Space = Mapping[str, BaseDistribution]
 Sharpe = Callable[[pd.DataFrame], float]
 """From out-of-fold rows to the Sharpe ratio per bar of trading them."""
+
+OWNER = "owner"
+"""Attribute of a trial: which process tries it; see `studies.owner`."""
 
 _SEQUENCE: Space = {
     "hidden_size": IntDistribution(16, 64, log=True),
@@ -69,7 +72,8 @@ class SearchResult:
     parameters : dict
         The best set found, of the settings that were searched.
     trials : list of dict
-        Of every set: number, state, median loss, loss of each fold, Sharpe ratio per bar, parameters.
+        Of every set that is finished: number, state, median loss, loss of each fold, Sharpe ratio per bar,
+        parameters.
     importance : dict of str to float
         Share of each parameter in what the losses differ by; empty where too few were tried.
     """
@@ -100,31 +104,69 @@ class _Search:
     trials: Trials | None
     sharpe: Sharpe | None
 
-    def study(self, seed: int = 0) -> optuna.Study:
+    def study(self) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             # Compares with the best set fold by fold: folds differ from each other more than sets do.
             pruner = optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=2)
         return optuna.create_study(
-            storage=_open_storage(self.storage),
+            storage=open_storage(self.storage),
             study_name=self.name,
             load_if_exists=True,
             direction="minimize",
-            sampler=optuna.samplers.TPESampler(seed=seed),
             pruner=pruner,
         )
 
-    def work(self, seed: int) -> None:
-        """Try sets until enough were tried by all workers together."""
-        study = self.study(seed)
-        while (done := _tried(study, TrialState.RUNNING)) < self.n_trials:
-            report(done / self.n_trials, f"search: {done} of {self.n_trials} tried")
-            self.attempt(study)
+    def prepare(self, study: optuna.Study) -> None:
+        """Give up what dead processes were trying, and have the model's own settings tried first."""
+        with gate(self.storage):
+            for trial in study.get_trials(states=(TrialState.RUNNING,)):
+                by = trial.user_attrs.get(OWNER)
+                if by is None or is_dead(self.storage, by):
+                    study.tell(trial.number, state=TrialState.FAIL)
+            parameters = self.model.get_params()
+            own = {parameter: parameters[parameter] for parameter in self.space}
+            states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+            tried = any(trial.params == own for trial in study.get_trials(deepcopy=False, states=states))
+            waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            if not tried and not waiting and self._under_way(study) < self.n_trials:
+                study.enqueue_trial(own)
 
-    def attempt(self, study: optuna.Study) -> None:
+    def work(self) -> None:
+        """Try sets until enough were tried by all processes together."""
+        study = self.study()
+        with owner(self.storage) as name:
+            while (trial := self._next(study, name)) is not None:
+                self.attempt(study, trial)
+
+    def _next(self, study: optuna.Study, name: str) -> optuna.Trial | None:
+        """A set that nobody else tries, or None where enough are tried.
+
+        The sampler's seed follows from the model's and from how many sets were asked for before: no two are
+        drawn alike, whoever draws them, and a search that goes on draws as one that was never interrupted.
+        """
+        with gate(self.storage):
+            done = self._under_way(study)
+            report(done / self.n_trials, f"search: {done} of {self.n_trials} tried")
+            if done >= self.n_trials:
+                return None
+            entropy = [self.model.seed, len(study.get_trials(deepcopy=False))]
+            seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+            study.sampler = optuna.samplers.TPESampler(seed=seed)
+            trial = study.ask(dict(self.space))
+            trial.set_user_attr(OWNER, name)
+        return trial
+
+    def _under_way(self, study: optuna.Study) -> int:
+        """Sets that were tried, or are being tried by somebody alive."""
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        alive = sum(is_alive(self.storage, trial.user_attrs.get(OWNER, "")) for trial in running)
+        tried = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        return len(tried) + alive
+
+    def attempt(self, study: optuna.Study, trial: optuna.Trial) -> None:
         """Try one set."""
-        trial = study.ask(dict(self.space))
         counted = self.trials.trial("search", trial.params) if self.trials is not None else nullcontext(None)
         with counted as entry:
             parts = []
@@ -176,7 +218,7 @@ def search(
 
     The model's own settings are tried first. A set is given up when it is worse than the best one on the
     same folds (Wilcoxon's signed-rank test). Interrupted, it goes on where it was; asked for more trials, it
-    only adds them.
+    only adds them. Searches that share a study at the same time share its trials.
 
     Parameters
     ----------
@@ -202,8 +244,12 @@ def search(
     Raises
     ------
     SettingsError
-        When the space names what is no setting of the model.
+        When the space names what is no setting of the model, or nothing is to be tried.
+    DivergedError
+        When no set could be fitted on every fold.
     """
+    if n_trials < 1 or n_workers < 1:
+        raise SettingsError(f"n_trials is {n_trials} and n_workers {n_workers}; expected 1 or more of both.")
     space, own = space or define_search_space(model.kind), model.get_params()
     if unknown := set(space) - set(own):
         raise SettingsError(
@@ -218,19 +264,13 @@ def search(
 
 
 def _run(work: _Search, n_workers: int) -> SearchResult:
-    study, own = work.study(), work.model.get_params()
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)  # left behind by a process that died
-    seed = work.model.seed + _tried(study)
-    if not study.get_trials(states=(TrialState.COMPLETE,)) and _tried(study) < work.n_trials:
-        if not study.get_trials(states=(TrialState.WAITING,)):
-            study.enqueue_trial({parameter: own[parameter] for parameter in work.space})
-        work.attempt(study)  # here: an SQLite storage can give two workers the same waiting trial
+    study = work.study()
+    work.prepare(study)
     if n_workers == 1:
-        work.work(seed)
+        work.work()
     else:
         context = multiprocessing.get_context("spawn")
-        workers = [context.Process(target=work.work, args=(seed + i,)) for i in range(n_workers)]
+        workers = [context.Process(target=work.work) for _ in range(n_workers)]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -239,8 +279,12 @@ def _run(work: _Search, n_workers: int) -> SearchResult:
             raise RuntimeError(
                 "A worker of the search failed; its error stands above. Run it again to go on."
             )
-    study = work.study()
-    return SearchResult(study.best_params, [_row(trial) for trial in study.trials], _importance(study))
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        raise DivergedError(
+            f"None of the {work.n_trials} sets tried could be fitted on every fold; lower the learning rate."
+        )
+    finished = [trial for trial in study.get_trials() if trial.state.is_finished()]
+    return SearchResult(study.best_params, [_row(trial) for trial in finished], _importance(study))
 
 
 def _reaching(distribution: BaseDistribution, own: Any) -> BaseDistribution:
@@ -250,18 +294,6 @@ def _reaching(distribution: BaseDistribution, own: Any) -> BaseDistribution:
         if not (distribution.log and own <= 0):
             return type(distribution)(low, high, log=distribution.log)
     return distribution
-
-
-def _open_storage(storage: str) -> optuna.storages.BaseStorage:
-    if "://" in storage:
-        return optuna.storages.RDBStorage(storage)
-    Path(storage).parent.mkdir(parents=True, exist_ok=True)
-    return optuna.storages.JournalStorage(JournalFileBackend(storage))
-
-
-def _tried(study: optuna.Study, *besides: TrialState) -> int:
-    states = (TrialState.COMPLETE, TrialState.PRUNED, *besides)
-    return len(study.get_trials(deepcopy=False, states=states))
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:

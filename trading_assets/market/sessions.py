@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trading_assets.errors import SettingsError
 from trading_assets.market.bars import bar_seconds
+from trading_assets.market.policies import check_calendar
 from trading_assets.market.times import DAY, Times
 
 Nanoseconds = NDArray[np.int64]
@@ -108,17 +109,12 @@ def _usual_number(groups: NDArray[np.int64]) -> float:
 def _sessions(name: str, times: Times) -> Any:
     import exchange_calendars
 
+    check_calendar(name)
     first, last = (pd.Timestamp(int(time)).normalize() for time in (times[0], times[-1]))
     try:
         return exchange_calendars.get_calendar(
             name, start=first - pd.Timedelta(days=10), end=last + pd.Timedelta(days=10)
         )
-    except exchange_calendars.errors.InvalidCalendarName:
-        known = exchange_calendars.get_calendar_names(include_aliases=False)
-        raise SettingsError(
-            f"market.calendar is '{name}'; exchange-calendars has no such calendar. "
-            f"There are, for instance, XNYS, 24/5, 24/7 ({len(known)} in all)."
-        ) from None
     except ValueError as error:
         raise SettingsError(
             f"market.calendar '{name}' does not cover {first.date()} to {last.date()}: {error}"

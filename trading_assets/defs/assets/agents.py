@@ -7,7 +7,7 @@ from trading_assets.registry.digests import digest_files
 
 
 @step(
-    group="07_agents",
+    group="g_agents",
     category="models",
     method=4,
     kinds={"pytorch"},

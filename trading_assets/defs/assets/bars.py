@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @step(
-    group="01_market", category="tables", method=3, kinds={"parquet"}, settings=("market",), reads_source=True
+    group="a_market", category="tables", method=3, kinds={"parquet"}, settings=("market",), reads_source=True
 )
 def bars(work: Work) -> Built:
     """Validated OHLCV bars of one symbol (with funding where there is), and a report on their quality."""

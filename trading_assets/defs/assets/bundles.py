@@ -7,7 +7,7 @@ from trading_assets.defs.steps import Work
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.digests import digest_files, digest_json
 
-GROUP = "10_deploy"
+GROUP = "j_deploy"
 
 
 @step(

@@ -14,7 +14,7 @@ from trading_assets.registry.digests import digest_files
 def _declare(kind: str) -> dg.AssetsDefinition:
     @step(
         name=f"{kind}_calibrator",
-        group="05_calibration",
+        group="e_calibration",
         category="models",
         method=3,
         kinds={"scikitlearn"},

@@ -7,7 +7,7 @@ from trading_assets.registry.digests import digest_files, digest_json
 from trading_assets.registry.tables import digest_table, write_table
 
 
-@step(group="06_embeddings", category="models", method=2, kinds={"numpy", "parquet"}, fits=False)
+@step(group="f_embeddings", category="models", method=2, kinds={"numpy", "parquet"}, fits=False)
 def market_embeddings(
     work: Work,
     dataset: ArtifactRef,

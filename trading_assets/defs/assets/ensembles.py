@@ -9,7 +9,7 @@ from trading_assets.registry.digests import digest_files
 
 
 @step(
-    group="09_ensemble",
+    group="i_ensemble",
     category="models",
     method=4,
     kinds={"numpy"},

@@ -7,7 +7,7 @@ from trading_assets.defs.steps import Work
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.tables import digest_table, read_table, write_table
 
-GROUP = "02_features"
+GROUP = "b_features"
 
 
 METHOD = 3

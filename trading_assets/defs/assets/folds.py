@@ -7,7 +7,7 @@ from trading_assets.registry.digests import digest_files
 
 
 @step(
-    group="03_folds",
+    group="c_folds",
     category="models",
     method=1,
     kinds={"numpy"},

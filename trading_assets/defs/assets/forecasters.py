@@ -25,7 +25,7 @@ def _declare(kind: str) -> dg.AssetsDefinition:
     @step(
         name=f"{kind}_forecaster",
         description=f"{about} Searched where asked for, cross-fitted, fitted on the whole first era.",
-        group="04_forecasters",
+        group="d_forecasters",
         category="models",
         method=3,
         kinds={"lightgbm" if kind == "lightgbm" else "pytorch"},

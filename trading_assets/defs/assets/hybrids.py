@@ -7,7 +7,7 @@ from trading_assets.registry.digests import digest_files
 
 
 @step(
-    group="08_hybrids",
+    group="h_hybrids",
     category="models",
     method=4,
     kinds={"pytorch"},

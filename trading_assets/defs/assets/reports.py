@@ -14,7 +14,7 @@ from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summar
 from trading_assets.registry.digests import digest_files, digest_json
 from trading_assets.registry.store import ArtifactStore
 
-GROUP = "10_deploy"
+GROUP = "j_deploy"
 
 
 @step(

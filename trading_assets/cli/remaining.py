@@ -1,0 +1,73 @@
+"""How long the steps that are left will take, judged by those that are done."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+TYPICAL: Mapping[str, float] = {
+    "bars": 3.5,
+    "features": 3.0,
+    "labels": 0.7,
+    "dataset": 1.5,
+    "cv_folds": 0.2,
+    "lightgbm_forecaster": 8.0,
+    "gru_forecaster": 8.0,
+    "cnn_lstm_forecaster": 10.0,
+    "lightgbm_calibrator": 0.4,
+    "gru_calibrator": 0.4,
+    "cnn_lstm_calibrator": 0.4,
+    "market_embeddings": 0.8,
+    "ppo_agent": 12.0,
+    "ppo_hybrid": 8.0,
+    "policy_ensemble": 0.7,
+    "policy_bundle": 3.0,
+    "forecast_report": 1.2,
+    "backtest_report": 2.6,
+}
+"""Rough seconds of each step in the demo. Only their proportions count, until a step itself was measured."""
+_PACE_FROM = 0.1
+"""Share of a step from which on its own pace tells best what is left of it."""
+
+
+def seconds_left(
+    selections: Mapping[str, Sequence[str]],
+    measured: Mapping[tuple[str, str], float],
+    running: Mapping[str, tuple[str, float, float]],
+    at_once: int,
+) -> float | None:
+    """An estimate for all symbols; None before any step was measured.
+
+    Parameters
+    ----------
+    selections : mapping of str to sequence of str
+        The steps of each symbol that has not ended.
+    measured : mapping of (str, str) to float
+        Seconds that a symbol's step took; 0 where it was found and not built.
+    running : mapping of str to (str, float, float)
+        The step that a symbol is at, seconds since it began, and the share of it that is done.
+    at_once : int
+        Symbols that run at the same time.
+    """
+    built = {key: seconds for key, seconds in measured.items() if seconds > 0}
+    if not built:
+        return None
+    usual = fmean(TYPICAL.values())
+    scale = sum(built.values()) / sum(TYPICAL.get(step, usual) for _, step in built)
+
+    def expected(step: str) -> float:
+        known = [seconds for (_, name), seconds in built.items() if name == step]
+        return fmean(known) if known else TYPICAL.get(step, usual) * scale
+
+    left = []
+    for symbol, steps in selections.items():
+        now, elapsed, share = running.get(symbol, ("", 0.0, 0.0))
+        waiting = [step for step in steps if (symbol, step) not in measured and step != now]
+        rest = elapsed / share - elapsed if share >= _PACE_FROM else max(expected(now) - elapsed, 0.0)
+        left.append(sum(map(expected, waiting)) + (rest if now else 0.0))
+    return max([*left, sum(left) / at_once])
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, with hours where there are any: `2:05`, `1:00:00`."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
