@@ -56,6 +56,10 @@ class Display:
         if event == "started":
             self._started[key] = time.monotonic()
             self._running[symbol] = self._now[symbol] = step
+        elif event == "waiting":
+            self._now[symbol] = text
+            if not self._console.is_terminal:
+                self._console.print(f"{symbol}  {text}", highlight=False, soft_wrap=True)
         elif event == "running":
             self._now[symbol] = f"{fraction:.0%} {step} {text}"
         else:

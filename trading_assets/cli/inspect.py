@@ -22,10 +22,11 @@ def show_status(profile: str, overrides: dict[str, Any]) -> int:
     table = Table("symbol", *(group.split("_")[1] for group in GROUPS), box=None, pad_edge=False)
     problems = []
     registered = registered_symbols(open_instance())
+    source = workspace.source.snapshot() if registered else workspace.source
     for symbol in registered:
         settings = workspace.settings(symbol)
         try:
-            planned = plan(workspace.store, workspace.source, settings, symbol)
+            planned = plan(workspace.store, source, settings, symbol)
         except TradingAssetsError as error:
             problems.append(str(error))
             continue

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from trading_assets import __version__
+from trading_assets.cli.interruption import exit_code, interruptible
 from trading_assets.errors import SettingsError, TradingAssetsError
 
 SHORT_NAMES = {
@@ -32,13 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        with interruptible():
+            return int(options.run(options))
     except TradingAssetsError as error:
         print(f"trading-assets: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("trading-assets: interrupted", file=sys.stderr)
-        return 130
+        return exit_code(interrupt)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ from trading_assets.config.strict_yaml import read_yaml
 from trading_assets.errors import SettingsError
 
 Tree = dict[str, Any]
+
+
+_parsed = lru_cache(maxsize=16)(read_yaml)
+"""Parsing costs 100 times what the rest does, and sensors ask for the settings of thousands of symbols."""
 
 
 def profile_names() -> list[str]:
@@ -49,6 +54,11 @@ def load_settings(profile: str, symbol: str, overrides: Mapping[str, Any] | None
         raise SettingsError(explain(error, Settings, f"profile '{profile}'")) from None
 
 
+def profile_tree(profile: str) -> Tree:
+    """All that a profile says, with what it extends and with its section of symbols."""
+    return _read_profile(profile)
+
+
 def _read_profile(profile: str, seen: tuple[str, ...] = ()) -> Tree:
     if profile in seen:
         raise SettingsError(f"Profiles extend each other in a circle: {' -> '.join(seen)}.")
@@ -65,7 +75,7 @@ def _read_profile(profile: str, seen: tuple[str, ...] = ()) -> Tree:
             f"No profile '{profile}'. Known profiles: {', '.join(profile_names())}; "
             "or give the path of a YAML file."
         )
-    tree = read_yaml(text, f"Profile '{profile}'")
+    tree = dict(_parsed(text, f"Profile '{profile}'"))
     parent = tree.pop("extends", None)
     return tree if parent is None else _merge(_read_profile(str(parent), (*seen, profile)), tree)
 
