@@ -201,11 +201,11 @@ def test_a_restart_neither_misses_nor_doubles(own_trained: Path) -> None:
     assert keys(tick(retrain_sensor, None)) == [SYMBOL]
     job, instance = build_defs().resolve_job_def("retrain"), open_instance()
     run = instance.create_run_for_job(
-        job, status=dg.DagsterRunStatus.QUEUED, tags={"dagster/partition": SYMBOL}
+        job, status=dg.DagsterRunStatus.STARTING, tags={"dagster/partition": SYMBOL}
     )
     waiting = tick(retrain_sensor, None)
     assert keys(waiting) == []
-    assert f"Waiting for run {run.run_id[:8]} of {SYMBOL} (retrain, queued)" in str(waiting.skip_reason)
+    assert f"Waiting for run {run.run_id[:8]} of {SYMBOL} (retrain, starting)" in str(waiting.skip_reason)
 
 
 @pytest.mark.parametrize("cursor", ["", "{", "[1]", '{"SYN-PRICE": {"look": null}}', "null"])

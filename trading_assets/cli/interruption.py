@@ -16,7 +16,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Have both signals raise `KeyboardInterrupt(number)` inside the block, unless they are ignored (nohup)."""
+    """Have both signals raise `KeyboardInterrupt(number)` inside the block; ignored ones (nohup) stay so."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

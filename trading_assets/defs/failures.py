@@ -22,10 +22,11 @@ def failure_sensor(context: dg.RunFailureSensorContext) -> None:
     A webhook that does not answer is noted in the log; the failure itself is never lost.
     """
     run = context.dagster_run
+    symbol = run.tags.get("dagster/partition")
     failure = {
-        "text": f"{run.job_name} of {context.partition_key or 'all symbols'} failed: {_message(context)}",
+        "text": f"{run.job_name} of {symbol or 'all symbols'} failed: {_message(context)}",
         "job": run.job_name,
-        "symbol": context.partition_key,
+        "symbol": symbol,
         "run": run.run_id,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
