@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from trading_assets.defs import assets
+from trading_assets.defs.failures import failure_sensor
 from trading_assets.defs.jobs import rank, refresh, retrain, train_all
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.schedules import weekly_schedule
@@ -38,7 +39,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     return dg.Definitions(
         assets=ASSETS,
         jobs=[train_all, refresh, retrain, rank],
-        sensors=[new_bars_sensor, retrain_sensor],
+        sensors=[new_bars_sensor, retrain_sensor, failure_sensor],
         schedules=[weekly_schedule],
         resources={"workspace": Workspace(), **(resource_overrides or {})},
         executor=dg.in_process_executor,

@@ -15,7 +15,9 @@ from tests.pipeline import SYMBOL, current
 from trading_assets.cli.home import open_instance
 from trading_assets.cli.main import main
 from trading_assets.config.paths import ledger_file
+from trading_assets.definitions import build_defs
 from trading_assets.defs.assets import STEPS
+from trading_assets.defs.locks import locked
 from trading_assets.registry.ledger import TrialLedger
 
 
@@ -216,9 +218,10 @@ def test_automation_is_switched_on_and_off_in_the_instance(
         lines = [line.split() for line in capsys.readouterr().out.splitlines()]
         return {words[0] for words in lines if words[1:] == ["on"]}
 
-    assert switched_on("status") == {"new_bars_sensor"}
-    assert switched_on("on") == {"new_bars_sensor", "retrain_sensor", "weekly_schedule"}
-    assert switched_on("off") == {"new_bars_sensor"}
+    always = {"new_bars_sensor", "failure_sensor"}
+    assert switched_on("status") == always
+    assert switched_on("on") == always | {"retrain_sensor", "weekly_schedule"}
+    assert switched_on("off") == always
 
 
 def run_cli(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -292,7 +295,8 @@ def test_an_artifact_that_lost_a_picture_is_mended_too(own_trained: Path) -> Non
 
 
 @pytest.mark.slow
-def test_an_interruption_leaves_nothing_half_written(data_dir: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_leaves_nothing_half_written(data_dir: Path, number: signal.Signals) -> None:
     pipeline.write_bars(data_dir)
     process = subprocess.Popen(
         [sys.executable, "-m", "trading_assets.cli.main", "train", "all"]
@@ -306,9 +310,9 @@ def test_an_interruption_leaves_nothing_half_written(data_dir: Path) -> None:
     while not list(building.glob(".building-*")):
         assert process.poll() is None
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate()
-    assert process.returncode == 130, err
+    assert process.returncode == 128 + number, err
     assert "Traceback" not in out + err, out + err
     assert not list((data_dir / "artifacts").rglob(".building-*"))
     instance = open_instance()
@@ -317,3 +321,62 @@ def test_an_interruption_leaves_nothing_half_written(data_dir: Path) -> None:
         dg.DagsterRunStatus.FAILURE,
     }
     assert run_cli("train", "lightgbm", "--symbols", SYMBOL).returncode == 0
+
+
+def test_a_second_training_of_a_symbol_says_whom_it_waits_for(data_dir: Path) -> None:
+    pipeline.write_bars(data_dir)
+    with locked(data_dir / "dagster_home" / "running" / f"train-{SYMBOL}.lock", lambda _: None):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trading_assets.cli.main", "train", "bars", "--symbols", SYMBOL],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert process.stdout is not None
+        assert f"{SYMBOL}  waits for another training: process {os.getpid()} on" in process.stdout.readline()
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and f"{SYMBOL}  bars  built" in out
+
+
+def test_a_missing_or_doubled_file_fails_alone(data_dir: Path) -> None:
+    pipeline.write_bars(data_dir)
+    for name in ("TWICE.csv", "TWICE.parquet"):
+        (data_dir / "market" / name).touch()
+    done = run_cli("train", "bars", "--symbols", "GONE", "TWICE", SYMBOL)
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    assert f"{SYMBOL}  bars  built" in done.stdout
+    assert "GONE failed: No bars for 'GONE'" in done.stdout and "keep one of them" in done.stdout
+    assert open_instance().get_dynamic_partitions("symbols") == [SYMBOL]
+
+
+def test_several_first_starts_at_once_all_succeed(data_dir: Path) -> None:
+    command = [sys.executable, "-m", "trading_assets.cli.main", "automation", "status"]
+    starts = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    said = {process.communicate(timeout=300)[0] for process in starts}
+    assert [process.returncode for process in starts] == [0] * 4 and len(said) == 1
+
+
+def test_automation_that_nobody_switched_is_as_the_definitions_say(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    definitions = build_defs()
+    declared = {
+        one.name: one.default_status.value == "RUNNING"
+        for one in [*(definitions.sensors or []), *(definitions.schedules or [])]
+    }
+    assert main(["automation", "status"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[:-1]]
+    assert {name: state == "on" for name, state in rows} == declared
+
+
+@pytest.mark.parametrize("length", [0, 30])
+def test_a_dagster_yaml_that_was_cut_short_is_written_again(data_dir: Path, length: int) -> None:
+    open_instance()
+    path = data_dir / "dagster_home" / "dagster.yaml"
+    whole = path.read_text()
+    path.write_text(whole[:length])
+    open_instance()
+    assert path.read_text() == whole
+    path.write_text("telemetry: {enabled: false}\nnux: {enabled: true}\n")
+    open_instance()
+    assert path.read_text().endswith("nux: {enabled: true}\n")

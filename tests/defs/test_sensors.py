@@ -1,21 +1,26 @@
 """Automation, with a real instance: nothing missed, nothing twice."""
 
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from tests import pipeline
 from tests.pipeline import SYMBOL
 from trading_assets.cli.home import open_instance
 from trading_assets.definitions import build_defs
+from trading_assets.defs import memory, sensors
 from trading_assets.defs.jobs import REFRESH, RETRAIN
 from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.schedules import weekly_schedule
 from trading_assets.defs.sensors import new_bars_sensor, retrain_sensor
+from trading_assets.market import sources
+from trading_assets.market.synthetic import SyntheticMarket
 
 
 def tick(sensor: dg.SensorDefinition, cursor: str | None) -> dg.SensorResult:
@@ -82,16 +87,17 @@ def test_a_file_that_is_only_touched_is_not_refreshed(data_dir: Path) -> None:
         cursor = result.cursor
 
 
-def test_a_reverted_file_is_refreshed_again_under_another_run_key(data_dir: Path) -> None:
-    run_keys, cursor = [], None
+def test_a_reverted_file_is_refreshed_again(data_dir: Path) -> None:
+    """Without a run key, which would have Dagster pass over the request as known."""
+    requests, cursor = list[dg.RunRequest](), None
     for n_bars in (1_000, 2_000, 1_000):
         pipeline.write_bars(data_dir, n_bars=n_bars)
         touch(data_dir / "market" / f"{SYMBOL}.parquet")
         cursor = tick(new_bars_sensor, cursor).cursor
         result = tick(new_bars_sensor, cursor)
         cursor = result.cursor
-        run_keys += [request.run_key for request in result.run_requests or []]
-    assert len(set(run_keys)) == 3
+        requests += result.run_requests or []
+    assert [(request.partition_key, request.run_key) for request in requests] == [(SYMBOL, None)] * 3
 
 
 def test_a_folder_that_is_missing_is_said_and_nothing_is_forgotten(
@@ -189,14 +195,111 @@ def test_the_weekly_schedule_says_what_is_wrong(own_trained: Path, monkeypatch: 
 
 
 def test_a_restart_neither_misses_nor_doubles(own_trained: Path) -> None:
-    """The daemon keeps the cursor; an evaluation whose cursor was lost repeats the same run keys."""
-    cursor = tick(retrain_sensor, None).cursor
+    """An evaluation whose cursor was lost finds the runs of the one before under way."""
     pipeline.write_bars(own_trained, n_bars=pipeline.N_BARS + 168)
     assert pipeline.train(names=list(REFRESH))
-    before = tick(retrain_sensor, cursor)
-    after = tick(retrain_sensor, cursor)
-    assert [r.run_key for r in before.run_requests or []] == [r.run_key for r in after.run_requests or []]
-    assert keys(tick(retrain_sensor, after.cursor)) == []
+    assert keys(tick(retrain_sensor, None)) == [SYMBOL]
+    job, instance = build_defs().resolve_job_def("retrain"), open_instance()
+    run = instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTING, tags={"dagster/partition": SYMBOL}
+    )
+    waiting = tick(retrain_sensor, None)
+    assert keys(waiting) == []
+    assert f"Waiting for run {run.run_id[:8]} of {SYMBOL} (retrain, starting)" in str(waiting.skip_reason)
+
+
+@pytest.mark.parametrize("cursor", ["", "{", "[1]", '{"SYN-PRICE": {"look": null}}', "null"])
+def test_a_cursor_that_was_reset_or_is_broken_runs_nothing_that_is_in_force(
+    trained: Path, cursor: str
+) -> None:
+    first = tick(new_bars_sensor, cursor)
+    assert keys(first) == keys(tick(new_bars_sensor, first.cursor)) == []
+    assert keys(tick(retrain_sensor, cursor)) == []
+
+
+def test_a_run_that_never_began_is_asked_for_again_later_each_time_and_not_for_ever(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.write_bars(data_dir)
+    now = time.time()
+    monkeypatch.setattr(memory.time, "time", lambda: now)
+    cursor = tick(new_bars_sensor, None).cursor
+    asked = []
+    for minute in range(0, 24 * 60, 5):
+        monkeypatch.setattr(memory.time, "time", lambda minute=minute: now + 60 * minute)
+        result = tick(new_bars_sensor, cursor)
+        cursor = result.cursor
+        asked += [minute] * len(keys(result))
+    assert asked == [0, 5, 35, 155]
+    assert f"{SYMBOL}: given up after 4 runs" in str(result.skip_reason)
+
+
+def test_a_rejected_file_is_tried_again_under_other_settings(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pd.DataFrame(SyntheticMarket("price", 1.0, n_bars=2_000, seed=5).bars)
+    frame["timestamp"] = frame["timestamp"].dt.tz_localize(None)
+    frame.to_csv(data_dir / "market" / f"{SYMBOL}.csv", index=False)
+    cursor = tick(new_bars_sensor, tick(new_bars_sensor, None).cursor).cursor
+    assert not pipeline.train(names=list(REFRESH))
+    assert keys(tick(new_bars_sensor, cursor)) == []
+    profile = data_dir / "mine.yaml"
+    profile.write_text("extends: smoke\nmarket: {time_zone: UTC}\n")
+    monkeypatch.setenv("TRADING_ASSETS_PROFILE", str(profile))
+    assert keys(tick(new_bars_sensor, cursor)) == [SYMBOL]
+
+
+def test_other_content_of_the_same_size_and_time_is_refreshed(own_trained: Path) -> None:
+    cursor = tick(new_bars_sensor, tick(new_bars_sensor, None).cursor).cursor
+    assert keys(tick(new_bars_sensor, cursor)) == []
+    path = own_trained / "market" / f"{SYMBOL}.parquet"
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[1_000] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    cursor = tick(new_bars_sensor, cursor).cursor
+    assert keys(tick(new_bars_sensor, cursor)) == [SYMBOL]
+
+
+def test_one_bad_symbol_fails_alone(data_dir: Path) -> None:
+    market = data_dir / "market"
+    pipeline.write_bars(data_dir)
+    (market / "DOUBLED.csv").touch()
+    (market / "DOUBLED.parquet").touch()
+    (market / "UNREADABLE.csv").symlink_to("/proc/self/mem")
+    cursor = tick(new_bars_sensor, None).cursor
+    result = tick(new_bars_sensor, cursor)
+    assert keys(result) == [SYMBOL]
+    said = str(tick(new_bars_sensor, result.cursor).skip_reason)
+    assert "DOUBLED.csv and DOUBLED.parquet" in said and "bars of UNREADABLE cannot be read" in said
+
+
+def test_a_look_at_many_symbols_lists_the_folder_once(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(200):
+        (data_dir / "market" / f"S{number}.csv").write_text(f"{number}")
+    listed, scandir = list[object](), os.scandir
+    monkeypatch.setattr(sources.os, "scandir", lambda path: listed.append(path) or scandir(path))
+    first = tick(new_bars_sensor, None)
+    assert listed.count(data_dir / "market") == 1
+    assert len(keys(tick(new_bars_sensor, first.cursor))) == 200
+    assert listed.count(data_dir / "market") == 2
+
+
+def test_what_does_not_fit_into_a_tick_is_found_in_the_next(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.write_bars(data_dir)
+    cursor = tick(new_bars_sensor, None).cursor
+    monkeypatch.setattr(sensors, "TICK_SECONDS", -1.0)
+    full = tick(new_bars_sensor, cursor)
+    assert keys(full) == [] and "Left for the next look" in str(full.skip_reason)
+    monkeypatch.undo()
+    pipeline.use(data_dir, monkeypatch)
+    assert keys(tick(new_bars_sensor, full.cursor)) == [SYMBOL]
 
 
 def test_a_broken_profile_is_said_and_stops_no_other_symbol(

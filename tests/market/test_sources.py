@@ -155,10 +155,17 @@ def test_an_impossible_symbol_is_refused_before_the_folder_is_read(tmp_path: Pat
         FolderSource(tmp_path / "nowhere").file("../A")
 
 
-def test_two_files_of_one_symbol_are_both_named(tmp_path: Path) -> None:
+def test_two_files_of_one_symbol_are_both_named_and_disturb_no_other(tmp_path: Path) -> None:
     source = fill(tmp_path, "A.csv", "A.parquet", "B.csv")
     with pytest.raises(MarketError, match=r"A\.csv and A\.parquet .* both hold A; keep one"):
-        source.file("B")
+        source.file("A")
+    assert source.file("B") == tmp_path / "B.csv" and source.symbols() == ["B"]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "A.csv").symlink_to("/proc/self/mem")
+    with pytest.raises(MarketError, match=r"bars of A cannot be read: .*A\.csv"):
+        fill(tmp_path).digest("A")
 
 
 def test_a_file_that_is_rejected_gives_no_page(tmp_path: Path) -> None:

@@ -65,6 +65,9 @@ class Display:
         name, began, _ = self._running.get(symbol, (step, now, 0.0))
         if event == "started":
             self._running[symbol], self._now[symbol] = (step, now, 0.0), step
+        elif event == "waiting":
+            self._now[symbol] = text
+            self._say(f"{symbol}  {text}")
         elif event == "running":
             self._running[symbol] = (name, began, fraction)
             self._now[symbol] = f"{fraction:.0%} {step} {text}"

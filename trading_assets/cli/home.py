@@ -6,9 +6,12 @@ from typing import Any
 
 import dagster as dg
 import yaml
+from filelock import FileLock
 
 from trading_assets.config.paths import dagster_home
+from trading_assets.defs.liveness import fail_dead_runs
 from trading_assets.errors import SettingsError, explain_machine
+from trading_assets.registry.files import replace_file
 
 _DAGSTER_YAML = """\
 telemetry: {enabled: false}
@@ -16,6 +19,8 @@ nux: {enabled: false}
 concurrency:
   runs: {max_concurrent_runs: 2}
   pools: {default_limit: 1}
+# A run whose process died is started again; one whose step failed is left to the sensors.
+run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}
 """
 _MEND = "Mend it, or delete it to have it written anew."
 _NO_COMPUTE_LOGS = {
@@ -27,24 +32,30 @@ _NO_COMPUTE_LOGS = {
 def open_instance() -> dg.DagsterInstance:
     """The instance at DAGSTER_HOME, created with quiet settings where there is none.
 
-    Opening it here also lays out its database, which a webserver and a daemon that start together on
-    a fresh one would do twice. The command line's own runs keep no copy of stdout: capturing it costs
-    two processes a step.
+    Opening it here also lays out its database, one process at a time: of several that start together on
+    a fresh home all but one would fail. Runs whose process was killed are marked failed. The command
+    line's own runs keep no copy of stdout: capturing it costs two processes a step.
     """
     home = dagster_home()
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(home)
-    settings = home / "dagster.yaml"
-    if not settings.exists():
-        settings.write_text(_DAGSTER_YAML)
-    ours = {**_read(settings), "compute_logs": _NO_COMPUTE_LOGS}
-    text, path = yaml.safe_dump(ours), home / "command_line.yaml"
-    if not path.exists() or path.read_text() != text:
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(text)
-        temporary.replace(path)
+    with FileLock(home / ".opening.lock"):
+        settings = home / "dagster.yaml"
+        written = _text_of(settings) if settings.exists() else ""
+        if written != _DAGSTER_YAML and _DAGSTER_YAML.startswith(written):  # missing, or cut short
+            replace_file(settings, _DAGSTER_YAML.encode())
+        ours = {**_read(settings), "compute_logs": _NO_COMPUTE_LOGS}
+        text, path = yaml.safe_dump(ours), home / "command_line.yaml"
+        if not path.exists() or path.read_text() != text:
+            replace_file(path, text.encode())
+        instance = _open(home, path.name)
+    fail_dead_runs(instance)
+    return instance
+
+
+def _open(home: Path, settings: str) -> dg.DagsterInstance:
     try:
-        return dg.DagsterInstance.from_config(str(home), path.name)
+        return dg.DagsterInstance.from_config(str(home), settings)
     except Exception as error:  # Dagster checks little of its settings before it uses them
         if explain_machine(error) is not None:
             raise
@@ -54,12 +65,21 @@ def open_instance() -> dg.DagsterInstance:
                 f"Dagster's databases in {home} are damaged: {problem}. Restore them, or move their folders "
                 "history and schedules away; that loses the list of runs, no bars and no artifacts."
             ) from None
-        raise SettingsError(f"Dagster refuses what {settings} says: {problem}. {_MEND}") from None
+        raise SettingsError(
+            f"Dagster refuses what {home / 'dagster.yaml'} says: {problem}. {_MEND}"
+        ) from None
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text()
+    except ValueError as error:
+        raise SettingsError(f"{path} is not text: {error}. {_MEND}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = yaml.safe_load(_text_of(path))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
         raise SettingsError(f"{path} is not valid YAML: {problem[:300]}. {_MEND}") from None

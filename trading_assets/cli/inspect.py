@@ -30,10 +30,11 @@ def show_status(profile: str, overrides: dict[str, Any]) -> int:
     states, problems = dict[str, list[str]](), []
     registered = registered_symbols(open_instance())
     warn_of_lost_trials(workspace.store, registered)
+    source = workspace.source.snapshot() if registered else workspace.source
     for symbol in registered:
         settings = workspace.settings(symbol)
         try:
-            planned = plan(workspace.store, workspace.source, settings, symbol)
+            planned = plan(workspace.store, source, settings, symbol)
         except TradingAssetsError as error:
             problems.append(str(error))
             continue

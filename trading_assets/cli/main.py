@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from trading_assets import __version__
+from trading_assets.cli.interruption import exit_code, interruptible
 from trading_assets.errors import SettingsError, TradingAssetsError, explain_machine
 from trading_assets.processes import prepare_openmp
 
@@ -31,13 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_openmp()
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        with interruptible():
+            return int(options.run(options))
     except TradingAssetsError as error:
         print(f"trading-assets: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("trading-assets: interrupted", file=sys.stderr)
-        return 130
+        return exit_code(interrupt)
     except Exception as error:
         if (line := explain_machine(error)) is None:
             raise

@@ -18,17 +18,21 @@ import dagster as dg
 from trading_assets.cli.display import Display
 from trading_assets.cli.home import open_instance, registered_symbols
 from trading_assets.cli.inspect import warn_of_lost_trials
+from trading_assets.cli.interruption import GRACE_SECONDS, follow_parent
 from trading_assets.cli.results import print_results
 from trading_assets.cli.workers import explain_end, read_from, start_server
-from trading_assets.config.paths import THREADS, artifacts_dir
+from trading_assets.config.paths import THREADS, artifacts_dir, dagster_home
 from trading_assets.definitions import build_defs
 from trading_assets.defs.assets import STEPS
 from trading_assets.defs.jobs import REFRESH
+from trading_assets.defs.liveness import fail_dead_runs
+from trading_assets.defs.locks import Holder, locked
 from trading_assets.defs.materialise import REBUILD_TAG, watch
 from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.steps import with_ancestors
-from trading_assets.errors import TradingAssetsError, explain_machine
+from trading_assets.errors import ArtifactError, MarketError, TradingAssetsError, explain_machine
+from trading_assets.market.bars import check_symbol
 from trading_assets.registry.store import ArtifactStore
 
 HEAVY = [
@@ -43,8 +47,6 @@ HEAVY = [
     "torch._dynamo",
 ]
 """Loaded once by the server that workers are forked from."""
-GRACE_SECONDS = 10.0
-"""What a worker gets to put things away after Ctrl-C."""
 _SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -65,24 +67,31 @@ class TrainRequest:
 def train(request: TrainRequest, goals: list[str] | None = None) -> int:
     """Bring the goals (all steps without them) of every symbol up to date; return the exit code.
 
-    Mistakes in settings or symbols are raised before anything runs. A symbol that fails does not
-    stop the others.
+    Mistakes in settings are raised before anything runs. A symbol that fails, or whose bars are missing
+    or cannot be read, does not stop the others.
     """
     instance, workspace = open_instance(), request.workspace
+    source = workspace.source.snapshot()
     selections: dict[str, list[str]] = {}
-    for symbol in request.symbols:
-        settings = workspace.settings(symbol)
-        stale = to_run(plan(workspace.store, workspace.source, settings, symbol), goals)
-        selections[symbol] = [n for n in STEPS if n in (goals or STEPS)] if request.rebuild else stale
-    instance.add_dynamic_partitions("symbols", request.symbols)
     warn_of_lost_trials(workspace.store, request.symbols)
-    busy = {symbol: names for symbol, names in selections.items() if names}
     failed: dict[str, str] = {}
+    for symbol in request.symbols:
+        settings = workspace.settings(check_symbol(symbol))
+        try:
+            stale = to_run(plan(workspace.store, source, settings, symbol), goals)
+        except (MarketError, ArtifactError) as error:
+            failed[symbol] = str(error)
+            continue
+        selections[symbol] = [n for n in STEPS if n in (goals or STEPS)] if request.rebuild else stale
+    if not selections:
+        raise MarketError(" ".join(dict.fromkeys(failed.values())))
+    instance.add_dynamic_partitions("symbols", list(selections))
+    busy = {symbol: names for symbol, names in selections.items() if names}
     if busy:
-        failed = _run_all(request, busy, goals)
+        failed |= _run_all(request, busy, goals)
     if goals is None and not _rank(instance):
         failed["leaderboard"] = "see its run in the user interface"
-    print_results(ArtifactStore(artifacts_dir()), request.symbols, list(busy), failed)
+    print_results(ArtifactStore(artifacts_dir()), request.symbols, [*busy, *failed], failed)
     return 1 if failed else 0
 
 
@@ -150,14 +159,15 @@ def _drain(events: Any, display: Display, timeout: float) -> None:
 
 
 def _stop(processes: Iterable[BaseProcess]) -> None:
-    """A terminal interrupts the workers too; others do not. Wait, ask, and only then end what is left."""
-    for ask in (lambda _: None, _interrupt, BaseProcess.terminate):
+    """Interrupt the workers, which hear of no signal themselves; end what is left after a while."""
+    for ask in (_interrupt, BaseProcess.kill):
         deadline = time.monotonic() + GRACE_SECONDS
         for process in processes:
             if process.is_alive():
                 ask(process)
         for process in processes:
             process.join(max(deadline - time.monotonic(), 0.0))
+    fail_dead_runs(open_instance())
 
 
 def _interrupt(process: BaseProcess) -> None:
@@ -167,6 +177,7 @@ def _interrupt(process: BaseProcess) -> None:
 
 def _work(request: TrainRequest, symbol: str, names: list[str], goals: list[str] | None, events: Any) -> None:
     """In a process of its own: run the symbol's steps and report on each."""
+    follow_parent()
     logging.disable(logging.CRITICAL)
     try:
         done = _run(request, symbol, names, goals, events)
@@ -181,8 +192,13 @@ def _work(request: TrainRequest, symbol: str, names: list[str], goals: list[str]
 
 
 def _run(request: TrainRequest, symbol: str, names: list[str], goals: list[str] | None, events: Any) -> bool:
-    """Whether all succeeded."""
-    with watch(lambda *event: events.put((symbol, *event))):
+    """In turn with other trainings of the symbol; whether all succeeded."""
+
+    def wait(holder: Holder | None) -> None:
+        events.put((symbol, names[0], "waiting", 0.0, f"waits for another training: {holder or 'starting'}"))
+
+    turn = dagster_home() / "running" / f"train-{symbol}.lock"
+    with locked(turn, wait), watch(lambda *event: events.put((symbol, *event))):
         if request.rebuild:
             ancestors = sorted(with_ancestors(goals or []) - set(names), key=list(STEPS).index)
             return _run_stale(request, symbol, ancestors) and run_steps(request, symbol, names, rebuild=True)

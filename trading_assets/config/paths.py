@@ -14,6 +14,8 @@ DEVICE = "TRADING_ASSETS_DEVICE"
 """Where torch computes: auto, cpu, mps, cuda, cuda:N."""
 THREADS = "TRADING_ASSETS_THREADS"
 TRACE_DIR = "TRADING_ASSETS_TRACE_DIR"
+FAILURE_WEBHOOK = "TRADING_ASSETS_FAILURE_WEBHOOK"
+"""Where failed runs of the automation are posted to, as JSON whose `text` is a sentence."""
 
 
 def data_dir() -> Path:
@@ -56,6 +58,16 @@ def threads() -> int:
 def quarantine_dir() -> Path:
     """Folder that rejected files are copied to, with the reason beside them."""
     return data_dir() / "quarantine"
+
+
+def failures_log() -> Path:
+    """Failed runs of the automation, a line of JSON each."""
+    return data_dir() / "failures.jsonl"
+
+
+def failures_webhook() -> str | None:
+    """The address that failed runs are posted to, if there is one."""
+    return os.environ.get(FAILURE_WEBHOOK)
 
 
 def dagster_home() -> Path:

@@ -55,6 +55,11 @@ def load_settings(profile: str, symbol: str, overrides: Mapping[str, Any] | None
         raise SettingsError(explain(error, Settings, f"profile '{profile}'")) from None
 
 
+def profile_tree(profile: str) -> Tree:
+    """All that a profile and those it extends say, by name, with their sections of symbols."""
+    return dict(_lineage(profile))
+
+
 def idle_sections(profile: str, symbols: Collection[str]) -> list[str]:
     """A sentence for each section of a user's own profile that holds for none of the symbols there are."""
     sentences = []

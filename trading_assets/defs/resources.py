@@ -6,9 +6,11 @@ import dagster as dg
 
 from trading_assets.config import Settings, load_settings
 from trading_assets.config.paths import artifacts_dir, default_profile, market_dir
+from trading_assets.config.profiles import profile_tree
 from trading_assets.config.settings import FeatureSet
 from trading_assets.market.policies import check_policy
 from trading_assets.market.sources import FolderSource
+from trading_assets.registry.digests import digest_json
 from trading_assets.registry.store import ArtifactStore
 
 
@@ -30,6 +32,10 @@ class Workspace(dg.ConfigurableResource[Any]):
     @property
     def source(self) -> FolderSource:
         return FolderSource(market_dir())
+
+    def settings_basis(self) -> str:
+        """Digest of all that the settings of any symbol are made from; costs one reading of the profile."""
+        return digest_json(repr([profile_tree(self.profile or default_profile()), self.overrides]))
 
     def settings(self, symbol: str) -> Settings:
         """Settings of a symbol, whose zone, calendar and features exist.

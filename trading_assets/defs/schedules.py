@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from trading_assets.defs.jobs import train_all
+from trading_assets.defs.liveness import unfinished_runs
 from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace
 from trading_assets.errors import TradingAssetsError
@@ -21,13 +22,22 @@ def weekly_schedule(
     context: dg.ScheduleEvaluationContext, workspace: Workspace
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """One run for each symbol that has anything stale."""
+    try:
+        source = workspace.source.snapshot()
+    except TradingAssetsError as error:
+        yield dg.SkipReason(str(error))
+        return
     problems, found = [], False
+    busy = unfinished_runs(context.instance)
     for symbol in context.instance.get_dynamic_partitions("symbols"):
+        if symbol in busy:
+            problems.append(f"{symbol} is left to {busy[symbol]}.")
+            continue
         try:
             settings = workspace.settings(symbol)
-            stale = to_run(plan(workspace.store, workspace.source, settings, symbol))
-        except TradingAssetsError as error:
-            problems.append(str(error))
+            stale = to_run(plan(workspace.store, source, settings, symbol))
+        except (TradingAssetsError, OSError) as error:
+            problems.append(f"{symbol}: {error}")
             continue
         if stale:
             found = True

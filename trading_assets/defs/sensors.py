@@ -1,66 +1,78 @@
 """When things run by themselves: on new bars, and on anything that makes a symbol's training stale."""
 
-import json
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trading_assets.config import Settings
 from trading_assets.defs.jobs import refresh, retrain
+from trading_assets.defs.liveness import unfinished_runs
+from trading_assets.defs.memory import Memory, read_cursor, write_cursor
 from trading_assets.defs.partitions import symbols
 from trading_assets.defs.planning import plan, settings_digest, to_run
 from trading_assets.defs.resources import Workspace
+from trading_assets.defs.steps import SOURCE_FILE, STEPS
 from trading_assets.errors import TradingAssetsError
+from trading_assets.registry.digests import digest_json
+from trading_assets.registry.store import ArtifactStore
+
+TICK_SECONDS = 20.0
+"""Work on symbols that need more than a look; the rest waits for the next tick (Dagster ends one at 60 s)."""
+_TOLD = 5
+"""Symbols named of each kind in the reason of a tick."""
 
 
 @dg.sensor(
     job=refresh,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Registers symbols and refreshes them when the content of their file has changed.",
+    description="Registers symbols and refreshes them when their file is not what is in force.",
 )
 def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -> dg.SensorResult:
-    """A file counts once two looks in a row see the same size and time of change; then its content decides.
+    """A file counts once two looks in a row see the same; then its content is compared with what is in force.
 
-    The cursor holds, per symbol, the last look, the digest last refreshed and how often: a file that
-    is put back to older content is refreshed again, one that is only touched is not.
+    A run that failed or never began is asked for again, later each time, see `memory.WAITS`; another
+    content or other settings start anew.
     """
-    seen: dict[str, dict[str, object]] = json.loads(context.cursor or "{}")
+    memories = read_cursor(context.cursor)
     try:
-        files = workspace.source.files()
+        listing, basis = workspace.source.listing(), _basis(workspace)
     except TradingAssetsError as error:
         return dg.SensorResult(skip_reason=str(error))
-    requests, added, waiting = [], [], []
-    for symbol, path in files.items():
-        if not path.is_file():
-            continue
-        entry = seen.setdefault(symbol, {"look": None, "digest": None, "count": 0})
-        status = [one.stat() for one in workspace.source.parts(symbol)]
-        look = [number for one in status for number in (one.st_size, one.st_mtime_ns)]
-        if entry["look"] != look:
-            entry["look"] = look
-            waiting.append(symbol)
-            continue
-        if entry.get("settled") == look:
-            continue
-        if not _is_whole(path):
-            waiting.append(symbol)
-            continue
-        entry["settled"] = look
-        digest = workspace.source.digest(symbol)
-        if digest == entry["digest"]:
-            continue
-        count = int(str(entry["count"])) + 1
-        entry |= {"digest": digest, "count": count}
-        added.append(symbol)
-        requests.append(dg.RunRequest(run_key=f"{symbol}:{digest}:{count}", partition_key=symbol))
-    return dg.SensorResult(
-        run_requests=requests,
-        dynamic_partitions_requests=[symbols.build_add_request(added)] if added else [],
-        cursor=json.dumps(seen),
-        skip_reason=None if requests else f"No settled change; watching {', '.join(waiting) or 'on'}.",
-    )
+    store, busy, until = workspace.store, unfinished_runs(context.instance), time.monotonic() + TICK_SECONDS
+    asked, told = [], dict[str, list[str]]()
+    for symbol, files in listing.items():
+        memory = memories.setdefault(symbol, Memory())
+        try:
+            look = _look(files.parts())
+            state = f"{look} {store.version_in_force('tables', 'bars', symbol)} {basis}"
+            if memory.done == state:
+                continue
+            if memory.look != look or not _is_whole(files.file):
+                memory.look, memory.digest = look, ""
+                told.setdefault("watching", []).append(symbol)
+                continue
+            if symbol in busy:
+                told.setdefault("waiting for", []).append(busy[symbol])
+                continue
+            if time.monotonic() > until:
+                told.setdefault("left for the next look", []).append(symbol)
+                continue
+            memory.digest = memory.digest or files.digest()
+            settings = workspace.settings(symbol)
+            if _is_refreshed(store, settings, symbol, memory.digest):
+                memory.done = state
+            elif why := memory.ask(f"{memory.digest}:{settings_digest(settings)}"):
+                told.setdefault("failed", []).append(f"{symbol}: {why}")
+            else:
+                asked.append(symbol)
+        except (TradingAssetsError, OSError) as error:
+            told.setdefault("unusable", []).append(f"{symbol}: {error}")
+    return _result(asked, memories, told, "Nothing has changed.", new=asked)
 
 
 @dg.sensor(
@@ -70,35 +82,84 @@ def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -
     description="Retrains a symbol when its dataset or its settings have changed.",
 )
 def retrain_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -> dg.SensorResult:
-    """One run for each new pair of dataset and settings whose training is not fresh already.
+    """A run for each symbol whose training is not made from the dataset and the settings in force.
 
-    The cursor holds the pair last dealt with per symbol. It starts empty, so that what waited before
-    the sensor was switched on is found, and what was trained by hand is not trained again.
+    What waited before the sensor was switched on is found, and what was trained by hand is not trained
+    again. A run that failed or never began is asked for again, see `new_bars_sensor`.
     """
-    dealt_with: dict[str, dict[str, object]] = json.loads(context.cursor or "{}")
-    requests, problems = [], []
+    memories = read_cursor(context.cursor)
+    try:
+        basis = _basis(workspace)
+    except TradingAssetsError as error:
+        return dg.SensorResult(skip_reason=str(error))
+    store, busy, until = workspace.store, unfinished_runs(context.instance), time.monotonic() + TICK_SECONDS
+    asked, told = [], dict[str, list[str]]()
     for symbol in context.instance.get_dynamic_partitions("symbols"):
-        dataset = workspace.store.current("tables", "dataset", symbol)
-        if dataset is None:
+        version = store.version_in_force("tables", "dataset", symbol)
+        memory = memories.setdefault(symbol, Memory())
+        state = f"{version} {basis}"
+        if not version or memory.done == state:
+            continue
+        if symbol in busy:
+            told.setdefault("waiting for", []).append(busy[symbol])
+            continue
+        if time.monotonic() > until:
+            told.setdefault("left for the next look", []).append(symbol)
             continue
         try:
-            settings = workspace.settings(symbol)
-        except TradingAssetsError as error:
-            problems.append(str(error))
-            continue
-        pair = f"{dataset.data_version}:{settings_digest(settings)}"
-        entry = dealt_with.get(symbol, {"pair": None, "count": 0})
-        if entry["pair"] == pair or _is_running(context.instance, symbol):
-            continue
-        count = int(str(entry["count"])) + 1
-        dealt_with[symbol] = {"pair": pair, "count": count}
-        if to_run(plan(workspace.store, None, settings, symbol)):
-            requests.append(dg.RunRequest(run_key=f"{symbol}:{pair}:{count}", partition_key=symbol))
+            dataset, settings = store.current("tables", "dataset", symbol), workspace.settings(symbol)
+            if dataset is None or not to_run(plan(store, None, settings, symbol)):
+                memory.done = state
+            elif why := memory.ask(f"{dataset.data_version}:{settings_digest(settings)}"):
+                told.setdefault("failed", []).append(f"{symbol}: {why}")
+            else:
+                asked.append(symbol)
+        except (TradingAssetsError, OSError) as error:
+            told.setdefault("unusable", []).append(f"{symbol}: {error}")
+    return _result(asked, memories, told, "Nothing is stale.")
+
+
+def _result(
+    asked: list[str],
+    memories: dict[str, Memory],
+    told: dict[str, list[str]],
+    nothing: str,
+    new: Sequence[str] = (),
+) -> dg.SensorResult:
+    """Runs without a run key: Dagster would pass over a request whose key an earlier, failed run had."""
+    parts = []
+    for kind, cases in told.items():
+        more = f" and {len(cases) - _TOLD} more" if len(cases) > _TOLD else ""
+        parts.append(f"{kind} {', '.join(cases[:_TOLD])}{more}")
+    said = "; ".join(parts)
     return dg.SensorResult(
-        run_requests=requests,
-        cursor=json.dumps(dealt_with),
-        skip_reason=None if requests else "; ".join(problems) or "Nothing is stale.",
+        run_requests=[dg.RunRequest(partition_key=symbol) for symbol in asked],
+        dynamic_partitions_requests=[symbols.build_add_request(new)] if new else [],
+        cursor=write_cursor(memories),
+        skip_reason=None if asked else f"{said[0].upper()}{said[1:]}" if said else nothing,
     )
+
+
+def _basis(workspace: Workspace) -> str:
+    """Digest of the settings of all symbols and of the methods; a change anywhere has all looked at again."""
+    methods = {name: step.method for name, step in STEPS.items()}
+    return digest_json([workspace.settings_basis(), methods])[:12]
+
+
+def _look(paths: Iterable[Path]) -> str:
+    """What changes with a file's content: also its inode and its time of change, which no tool sets back."""
+    status = [path.stat() for path in paths]
+    return digest_json([[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in status])[:16]
+
+
+def _is_refreshed(store: ArtifactStore, settings: Settings, symbol: str, digest: str) -> bool:
+    """Whether the bars in force were made from these files and settings, and the dataset from these bars."""
+    recipe = STEPS["bars"].recipe(settings, symbol, {SOURCE_FILE: digest})
+    bars = store.current("tables", "bars", symbol)
+    dataset = store.current("tables", "dataset", symbol)
+    if bars is None or dataset is None or not store.is_current(recipe):
+        return False
+    return bool(dataset.metadata["inputs"]["bars"]["identity"] == bars.identity)
 
 
 def _is_whole(path: Path) -> bool:
@@ -110,17 +171,3 @@ def _is_whole(path: Path) -> bool:
     except (OSError, pa.ArrowInvalid):
         return False
     return True
-
-
-def _is_running(instance: dg.DagsterInstance, symbol: str) -> bool:
-    """Whether a run of the symbol is under way; what it leaves stale is found at a later look."""
-    unfinished = dg.RunsFilter(
-        tags={"dagster/partition": symbol},
-        statuses=[
-            dg.DagsterRunStatus.QUEUED,
-            dg.DagsterRunStatus.NOT_STARTED,
-            dg.DagsterRunStatus.STARTING,
-            dg.DagsterRunStatus.STARTED,
-        ],
-    )
-    return bool(instance.get_runs(unfinished, limit=1))

@@ -7,7 +7,7 @@ beside the bars of their symbol. Binance's dumps of rates and yfinance's actions
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -52,6 +52,15 @@ def side_file(bars: Path, symbol: str, kind: Kind) -> Path | None:
     """The file of that kind beside `bars`, if there is one."""
     candidates = (bars.with_name(f"{symbol}.{kind}{suffix}") for suffix in _READERS)
     return next((path for path in candidates if path.is_file()), None)
+
+
+def side_names(symbol: str, names: Collection[str]) -> list[str]:
+    """Which of the `names` in a folder are side files of the symbol, at most one of each kind."""
+    found = (
+        next((name for suffix in _READERS if (name := f"{symbol}.{kind}{suffix}") in names), None)
+        for kind in KINDS
+    )
+    return [name for name in found if name is not None]
 
 
 def read_side_file(path: Path, kind: Kind, zone: str | None) -> tuple[Times, NDArray[np.float64]]:

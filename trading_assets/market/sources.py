@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -47,68 +48,134 @@ def fetch_bars(source: BarSource, symbol: str, since: pd.Timestamp | None = None
 
 
 @dataclass(frozen=True)
+class SymbolFiles:
+    """The files that a folder has of one symbol."""
+
+    symbol: str
+    bars: tuple[Path, ...]
+    """One, or all that claim the symbol."""
+    beside: tuple[Path, ...]
+    """Side files: funding rates, split factors."""
+
+    @property
+    def file(self) -> Path:
+        """The one file of bars; raises `MarketError` where there are several."""
+        if len(self.bars) > 1:
+            names = " and ".join(path.name for path in self.bars)
+            raise MarketError(f"{names} in {self.bars[0].parent} both hold {self.symbol}; keep one of them.")
+        return self.bars[0]
+
+    def parts(self) -> list[Path]:
+        """The file of bars, then the side files."""
+        return [self.file, *self.beside]
+
+    def digest(self) -> str:
+        """Digest of the content of all; raises `MarketError` where one cannot be read."""
+        bars, *beside = self.parts()
+        try:
+            digest = sha256_file(bars)
+            for file in beside:
+                digest = hashlib.sha256(f"{digest} {file.name} {sha256_file(file)}".encode()).hexdigest()
+        except OSError as error:
+            raise MarketError(
+                f"The bars of {self.symbol} cannot be read: {error.filename or bars}: {error.strerror}. "
+                "Mend the file or its permissions."
+            ) from None
+        return digest
+
+
+@dataclass(frozen=True)
 class FolderSource:
     """A folder with one file of bars a symbol, named after it (`BTCUSDT.parquet`, `ETHUSDT.csv`)."""
 
     folder: Path
     policy: IngestPolicy = field(default_factory=IngestPolicy)
+    known: Mapping[str, SymbolFiles] | None = None
+    """The listing to go by instead of looking again."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", as_path("folder", self.folder))
 
-    def files(self) -> dict[str, Path]:
-        """The file of every symbol in the folder.
+    def snapshot(self) -> FolderSource:
+        """The same source with the folder as it is now: many questions then cost one look."""
+        return replace(self, known=self.listing())
+
+    def listing(self) -> Mapping[str, SymbolFiles]:
+        """What the folder has of every symbol, looked at once.
 
         Raises
         ------
         MarketError
-            When the folder does not exist or two files claim one symbol.
+            When the folder does not exist or cannot be read.
         """
+        from trading_assets.market.side_files import side_names
+
+        if self.known is not None:
+            return self.known
         if not self.folder.is_dir():
             raise MarketError(
                 f"The market folder {self.folder} does not exist. Create it, or set "
                 "TRADING_ASSETS_MARKET_DIR to a folder with files such as BTCUSDT.parquet."
             )
-        files: dict[str, Path] = {}
-        for path in sorted(self.folder.iterdir()):
+        try:
+            with os.scandir(self.folder) as entries:
+                names = {entry.name for entry in entries if entry.is_file()}
+        except OSError as error:
+            raise MarketError(
+                f"The market folder {self.folder} cannot be read: {error.strerror}. Mend its permissions."
+            ) from None
+        bars: dict[str, list[Path]] = {}
+        for name in sorted(names):
+            path = self.folder / name
             symbol = symbol_of(path)
-            if symbol is None or not path.is_file():
-                continue
-            if symbol in files:
-                raise MarketError(
-                    f"{files[symbol].name} and {path.name} in {self.folder} both hold {symbol}; "
-                    "keep one of them."
-                )
-            files[symbol] = path
-        return files
+            if symbol is not None:
+                bars.setdefault(symbol, []).append(path)
+        return {
+            symbol: SymbolFiles(
+                symbol, tuple(paths), tuple(self.folder / name for name in side_names(symbol, names))
+            )
+            for symbol, paths in bars.items()
+        }
+
+    def files(self) -> dict[str, Path]:
+        """The file of every symbol in the folder; a symbol that two files claim is left out.
+
+        Raises
+        ------
+        MarketError
+            When the folder does not exist or cannot be read.
+        """
+        return {symbol: found.bars[0] for symbol, found in self.listing().items() if len(found.bars) == 1}
 
     def file(self, symbol: str) -> Path:
-        """The file of one symbol; raises `MarketError` and names the symbols there are."""
+        """The file of one symbol.
+
+        Raises
+        ------
+        MarketError
+            When there is none, naming the symbols there are, or two files claim the symbol.
+        """
+        return self._of(symbol).file
+
+    def digest(self, symbol: str) -> str:
+        """Digest of the symbol's file and of the side files beside it."""
+        return self._of(symbol).digest()
+
+    def parts(self, symbol: str) -> list[Path]:
+        """The symbol's file, then the side files there are."""
+        return self._of(symbol).parts()
+
+    def _of(self, symbol: str) -> SymbolFiles:
         check_symbol(symbol)
-        files = self.files()
-        if not files:
+        listing = self.listing()
+        if not listing:
             raise MarketError(
                 f"The market folder {self.folder} holds no bars. Put files such as "
                 "BTCUSDT.parquet or BTCUSDT.csv into it, or run 'trading-assets demo'."
             )
-        if symbol not in files:
-            raise MarketError(f"No bars for '{symbol}' in {self.folder}. There are: {', '.join(files)}.")
-        return files[symbol]
-
-    def digest(self, symbol: str) -> str:
-        """Digest of the symbol's file and of the side files beside it."""
-        bars, *beside = self.parts(symbol)
-        digest = sha256_file(bars)
-        for file in beside:
-            digest = hashlib.sha256(f"{digest} {file.name} {sha256_file(file)}".encode()).hexdigest()
-        return digest
-
-    def parts(self, symbol: str) -> list[Path]:
-        """The symbol's file, then the side files there are."""
-        from trading_assets.market.side_files import KINDS, side_file
-
-        path = self.file(symbol)
-        return [path, *(found for kind in KINDS if (found := side_file(path, symbol, kind)) is not None)]
+        if symbol not in listing:
+            raise MarketError(f"No bars for '{symbol}' in {self.folder}. There are: {', '.join(listing)}.")
+        return listing[symbol]
 
     def symbols(self) -> list[str]:
         return sorted(self.files())

@@ -64,6 +64,13 @@ class ArtifactStore:
         version = self._version_in_force(shelf)
         return self._ref(shelf / version) if version is not None else None
 
+    def version_in_force(self, category: Category, kind: str, symbol: str) -> str:
+        """Its name, empty where there is none; one system call, nothing is read."""
+        try:
+            return str((self._shelf(category, kind, symbol) / "current").readlink())
+        except OSError:
+            return ""
+
     def find(self, recipe: Recipe) -> ArtifactRef | None:
         """The version that `recipe` led to, in force or not."""
         shelf = self._shelf(recipe.category, recipe.kind, recipe.symbol)
