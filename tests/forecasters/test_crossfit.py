@@ -332,7 +332,7 @@ def auc_of(directions: list[np.ndarray], X: list[pd.DataFrame]) -> float:
 
 def test_knowing_when_nothing_will_happen_is_no_forecast_of_the_direction():
     """Called a fall, a price that stands still makes an edge of knowing that it will."""
-    chosen = LabelSettings(horizon=1, variance_horizon=1, variance_lookback=24)
+    chosen = LabelSettings(horizon=1, variance_horizon=1, variance_lookback="1d", variance_lookback_bars=24)
     X, bars = zip(*(walk_with_coarse_ticks(3_000, seed) for seed in range(4)), strict=True)
     labels = [make_labels(matrix, chosen) for matrix in bars]
     falls = [np.where(np.isnan(one.forward_return), np.nan, one.forward_return > 0) for one in labels]

@@ -174,7 +174,7 @@ def test_bars_whose_price_did_not_move_are_neither_fitted_nor_scored(
     """Every seventh of them: no stretch of labels is as long as a sequence."""
     frame = dataset.frame.copy()
     frame.loc[::7, ["direction", "weight"]] = np.nan
-    still = Dataset(frame, dataset.feature_names, dataset.warm_up)
+    still = Dataset(frame, dataset.feature_names, dataset.warm_up, dataset.periods_per_year)
     still.write(tmp_path)
     model = forecaster_class(kind)(0, **getattr(stage1_settings, kind).model_dump())
     made = fit_forecaster(model, tmp_path, stage1_folders[1], stage1_settings)
