@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from trading_assets.registry.locks import hold
+
 BEAT_SECONDS = 15.0
 SILENT_SECONDS = 120.0
 """Without a beat for so long, a holder on another host is dead: locks need not reach across hosts."""
@@ -39,25 +41,19 @@ def locked(path: Path, wait: Callable[[Holder | None], None]) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     told: Holder | None = None
-    while (descriptor := _take(path)) is None:
+    while True:
+        with hold(path, wait=False) as held:
+            if held:
+                me = Holder(socket.gethostname(), os.getpid(), time.time())
+                path.write_text(json.dumps(asdict(me)))
+                with _beating(path):
+                    yield
+                return
         holder = holder_of(path)
         if told is None or holder != told:
             told = holder
             wait(holder)
         time.sleep(POLL_SECONDS)
-    ended = threading.Event()
-    beat = threading.Thread(target=_beat, args=(path, ended), daemon=True)
-    try:
-        os.truncate(descriptor, 0)
-        os.write(
-            descriptor, json.dumps(asdict(Holder(socket.gethostname(), os.getpid(), time.time()))).encode()
-        )
-        beat.start()
-        yield
-    finally:
-        ended.set()
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
 
 
 def holder_of(path: Path) -> Holder | None:
@@ -86,17 +82,15 @@ def is_abandoned(path: Path) -> bool:
         os.close(descriptor)
 
 
-def _take(path: Path) -> int | None:
-    """A descriptor that holds the lock, None while another has it or took the file away meanwhile."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+@contextmanager
+def _beating(path: Path) -> Iterator[None]:
+    """Touch the file now and then for as long as the block lasts."""
+    ended = threading.Event()
+    threading.Thread(target=_beat, args=(path, ended), daemon=True).start()
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(descriptor).st_nlink:
-            return descriptor
-    except BlockingIOError:
-        pass
-    os.close(descriptor)
-    return None
+        yield
+    finally:
+        ended.set()
 
 
 def _beat(path: Path, ended: threading.Event) -> None:
