@@ -26,7 +26,7 @@ ROOT = PACKAGE.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = sorted(module.name for module in pkgutil.walk_packages([str(PACKAGE)], "trading_assets."))
 PACKAGES = [f"trading_assets.{path.parent.name}" for path in sorted(PACKAGE.glob("*/__init__.py"))]
-FOREIGN = {"DummyVecEnv"}
+FOREIGN = {"DummyVecEnv", "DataConversionWarning", "GridSearchCV"} | set(dir(builtins))
 SUFFIXES = {"json", "csv", "parquet", "safetensors", "pt", "onnx"}
 
 
@@ -123,7 +123,7 @@ def test_a_dotted_name_or_a_class_in_a_docstring_is_there(module: str) -> None:
     """From the package, from the module's own or from the module; arguments and fields by their names."""
     tree = ast.parse(Path(str(importlib.import_module(module).__file__)).read_text())
     bases = ("trading_assets", "trading_assets.errors", module.rpartition(".")[0], module)
-    exported = {name for _, name, _ in EXPORTED} | FOREIGN | set(dir(builtins))
+    exported = {name for _, name, _ in EXPORTED} | FOREIGN
     for node in ast.walk(tree):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
             continue
@@ -167,7 +167,8 @@ def given(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dic
     Path("limits.yaml").write_text(page.split("```yaml\n# limits.yaml")[1].split("```")[0].partition("\n")[2])
     dataset, _ = DatasetBuilder().build(bars)
     features = dataset.features.iloc[dataset.warm_up :]
-    policy = load_bundle(f"data/artifacts/bundles/policy_bundle/{SYMBOL}/current")
+    bundle = Path(f"data/artifacts/bundles/policy_bundle/{SYMBOL}/current")
+    policy = load_bundle(bundle)
     seen = features[policy.observation_names[:-4]].to_numpy()
     last = bars["timestamp"].iloc[-1] + pd.Timedelta(hours=1)
     price = float(bars["close"].iloc[-1])
@@ -175,6 +176,7 @@ def given(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dic
         "bars": bars, "new_bars": bars.iloc[-24:], "table": compute_features(bars), "dataset": dataset,
         "features": features, "past_features": seen, "observation": np.append(seen[-1], np.zeros(4)),
         "X": dataset.features.bfill(), "y": dataset.target("direction"), "weight": np.ones(len(dataset)),
+        "bundle": bundle, "live_bars": [(row, np.zeros(4)) for row in seen[-3:]],
         "folder": tmp_path / "folder", "past_closes": bars["close"].to_numpy(),
         "time": last, "seen": last.timestamp(),
         "price": price, "equity": 1_000.0, "quantity": 0.0, "traded": 0.0, "orders": 0, "closed_pnl": 0.0,

@@ -131,6 +131,8 @@ def test_policies() -> None:
         "features": ["a", "b"],
         "account": ["c"],
         "targets": [-1.0, 0.0, 1.0],
+        "max_leverage": 1.0,
+        "window": 1,
         "warm_up_bars": 1_200,
     }
     policy = Policy(architecture, lambda f, a, s: np.ones(3) / 3, 4, {})

@@ -107,8 +107,8 @@ def test_a_pipe_gets_a_line_an_event_and_no_failure_text_twice(capsys: pytest.Ca
         display.show(LONGEST, "bars", "built", 1.0, "")
         display.show("B", "bars", "started", 0.0, "")
         display.show("B", "bars", "failed", 0.0, "has [no] column high")
-        display.finish("B", 1)
-        display.finish(LONGEST, -9)
+        display.finish("B", "")
+        display.finish(LONGEST, "the worker process ended with exit code -9")
     lines = [line.rstrip("0123456789.s ") for line in capsys.readouterr().out.splitlines()]
     assert lines[:2] == [f"{LONGEST}  bars  built", "B  bars  failed"]
     assert lines[2].startswith("B  failed  0:00 elapsed, about 0:00 left")

@@ -183,14 +183,19 @@ def test_odd_entries_in_the_market_folder_disturb_nobody(data_dir: Path) -> None
     assert keys(tick(new_bars_sensor, tick(new_bars_sensor, None).cursor)) == [SYMBOL]
 
 
-def test_the_weekly_schedule_says_what_is_wrong(own_trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRADING_ASSETS_MARKET_DIR", str(own_trained / "nowhere"))
-    context = dg.build_schedule_context(
+def weekly_round() -> list[dg.RunRequest | dg.SkipReason]:
+    # A context that is not closed leaves Dagster's instance behind as that of all later loading.
+    with dg.build_schedule_context(
         instance=open_instance(),
         scheduled_execution_time=datetime(2026, 1, 4, 3, tzinfo=UTC),
         resources={"workspace": Workspace()},
-    )
-    (skipped,) = list(weekly_schedule(context))
+    ) as context:
+        return list(weekly_schedule(context))
+
+
+def test_the_weekly_schedule_says_what_is_wrong(own_trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADING_ASSETS_MARKET_DIR", str(own_trained / "nowhere"))
+    (skipped,) = weekly_round()
     assert isinstance(skipped, dg.SkipReason) and "does not exist" in str(skipped.skip_message)
 
 
@@ -313,17 +318,9 @@ def test_a_broken_profile_is_said_and_stops_no_other_symbol(
 
 
 def test_the_weekly_schedule_runs_what_changed_and_skips_what_is_fresh(own_trained: Path) -> None:
-    def evaluate() -> list[dg.RunRequest | dg.SkipReason]:
-        context = dg.build_schedule_context(
-            instance=open_instance(),
-            scheduled_execution_time=datetime(2026, 1, 4, 3, tzinfo=UTC),
-            resources={"workspace": Workspace()},
-        )
-        return list(weekly_schedule(context))
-
-    assert isinstance(evaluate()[0], dg.SkipReason)
+    assert isinstance(weekly_round()[0], dg.SkipReason)
     pipeline.write_bars(own_trained, n_bars=pipeline.N_BARS + 1)
-    requests = evaluate()
+    requests = weekly_round()
     assert [r.partition_key for r in requests if isinstance(r, dg.RunRequest)] == [SYMBOL]
 
 

@@ -104,7 +104,7 @@ def test_frames_and_feature_tables_are_taken_as_they_are(market, table, bars):
             np.testing.assert_array_equal(getattr(made, name), getattr(plain, name))
         assert made.showing(table.frame[["return_1"]]).table.shape == (len(bars), 1)
     written = market.bars.set_index("timestamp").rename(columns=str.capitalize)
-    np.testing.assert_array_equal(Market.make(written).bars, bars)
+    np.testing.assert_array_equal(Market.make(written).bars[:, :7], bars)
     with pytest.raises(MarketError, match=r"A bar needs the fields .* \(missing: close\)"):
         Market.make(market.bars.drop(columns="close"))
     with pytest.raises(ValueError, match=r"a row for each of the 100 bars"):

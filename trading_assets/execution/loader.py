@@ -54,8 +54,8 @@ def open_runtime(folder: Path, architecture: dict[str, Any], runtime: str) -> tu
     weights, _ = load_tensors(folder / "weights.safetensors")
     try:
         check_architecture(architecture)
-        check_weights(architecture, weights)
         require_finite(weights)
+        check_weights(architecture, weights)
     except ArtifactError as error:
         raise ArtifactError(f"{folder} holds no policy that can decide. {error}") from None
     network = PolicyNetwork(architecture, weights)

@@ -272,7 +272,7 @@ class ArtifactStore:
 
     def _shelf(self, category: Category, kind: str, symbol: str) -> Path:
         if Path(symbol).name != symbol or symbol in {"", ".."}:
-            raise ArtifactError(f"'{symbol}' is no symbol; expected a name such as BTCUSDT.")
+            raise ArtifactError(f"'{symbol}' cannot be a symbol; expected a name such as BTCUSDT.")
         return self.root / category / kind / symbol
 
     def _ref(self, path: Path) -> ArtifactRef:

@@ -22,7 +22,7 @@ def draw_episode(market: Market, story: Sequence[tuple[int, float, float]]) -> N
     ----------
     market : Market
     story : sequence of (int, float, float)
-        Bar, equity and target, as `Simulator.story` has them.
+        Bar, equity and target, as the simulator keeps them while it records.
 
     Returns
     -------
