@@ -207,13 +207,17 @@ def test_bars_whose_price_did_not_move_are_neither_fitted_nor_scored(
 
 
 def test_a_validation_era_in_which_no_price_moved_is_named(
-    dataset: Dataset, folder: Path, stage1_folders: tuple[Path, Path], stage1_settings: Settings, tmp_path: Path
+    dataset: Dataset,
+    folder: Path,
+    stage1_folders: tuple[Path, Path],
+    stage1_settings: Settings,
+    tmp_path: Path,
 ) -> None:
     frame = dataset.frame.copy()
     era = Folds.read(stage1_folders[1]).eras.validation
     frame.loc[era.start : era.stop - 1, ["direction", "weight"]] = np.nan
     Dataset(frame, dataset.feature_names, dataset.warm_up, dataset.periods_per_year).write(tmp_path)
-    with pytest.raises(NotReadyError, match=f"validation era, bars {era.start} to {era.stop - 1}: no"):
+    with pytest.raises(NotReadyError, match=f"validation era, bars {era.start} to {era.stop - 1}: the"):
         calibrate(folder, (tmp_path, stage1_folders[1]), stage1_settings)
 
 

@@ -54,8 +54,8 @@ def permutation_importance(
 ) -> Importance:
     """Rise of the mean squared error of a probability (Brier score) when a feature is shuffled.
 
-    Asked of every fold's model on the first answered rows of its own test block, which it did not learn from; mean of
-    the folds. A feature whose rise is not above 0 can be left out.
+    Asked of every fold's model on the first answered rows of its own test block, which it did not learn from;
+    mean of the folds. A feature whose rise is not above 0 can be left out.
 
     Parameters
     ----------

@@ -206,8 +206,8 @@ def calibrate_forecaster(
     rows = rows[np.isfinite(data.target("direction")[rows])]
     if not len(rows):
         raise NotReadyError(
-            f"The price did not move over {settings.labels.horizon} bars anywhere in the validation era, bars "
-            f"{eras.validation.start} to {eras.validation.stop - 1}: no forecast can be scored there. Bring "
+            f"There is no answer anywhere in the validation era, bars {eras.validation.start} to "
+            f"{eras.validation.stop - 1}: the price did not move over {settings.labels.horizon} bars. Bring "
             "more bars, or change labels.horizon."
         )
     answers = data.target("direction")[rows]
