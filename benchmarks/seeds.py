@@ -24,7 +24,7 @@ from trading_assets.features.dataset import Dataset, DatasetBuilder
 from trading_assets.forecasters import FORECASTERS, choose_calibrator, forecaster_class
 from trading_assets.forecasters.calibration import with_mirror_image
 from trading_assets.forecasters.calibration_error import calibration_scores
-from trading_assets.forecasters.crossfit import cross_fit, predict_block, score
+from trading_assets.forecasters.crossfit import answered, cross_fit, predict_block, score
 from trading_assets.forecasters.trading import choose_threshold, net_returns
 from trading_assets.market.ingest import read_bars
 from trading_assets.validation.eras import border
@@ -49,9 +49,10 @@ def evaluate(job: tuple[Path, str, int]) -> dict[str, float | int | str]:
     given = {"sample_weight": np.nan_to_num(data.frame["weight"].to_numpy()), "label_end": data.label_end}
     model = forecaster_class(kind)(seed, **getattr(settings, kind).model_dump())
     frame = cross_fit(model.clone, X, y, folds.splits, **given).frame
-    p, answers, fold, weight = (frame[name].to_numpy() for name in ("p", "y", "fold", "weight"))
+    p, answers, fold, weight = (answered(frame)[name].to_numpy() for name in ("p", "y", "fold", "weight"))
     calibrator, _ = choose_calibrator(**with_mirror_image(p, answers, fold, weight))
-    chosen = choose_threshold(data, frame["row"].to_numpy(), calibrator.transform(p), settings.costs)
+    calibrated_p = calibrator.transform(frame["p"])
+    chosen = choose_threshold(data, frame["row"].to_numpy(), calibrated_p, settings.costs)
     era = folds.eras.forecaster_train
     model.fit(X, y, rows=np.arange(era.start, era.stop), **given)
     rows = np.arange(folds.eras.validation.start, folds.eras.validation.stop)

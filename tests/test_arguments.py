@@ -40,9 +40,18 @@ from trading_assets.simulation import (
     choose_band,
     no_trade_band,
 )
-from trading_assets.validation import Era, Eras, Folds
+from trading_assets.validation import (
+    Era,
+    Eras,
+    Folds,
+    TradingMetrics,
+    bootstrap_interval,
+    optimal_threshold,
+    probability_of_backtest_overfitting,
+)
 
 TIME = 1.7e9
+FREE = TradingMetrics(fee_bps=0, slippage_bps=0, periods_per_year=1)
 GOOD = AccountState(TIME, 100.0, 1_000.0, 1.0)
 SECONDS = "expected seconds since 1970 as a number, for instance timestamp.timestamp()"
 
@@ -111,6 +120,10 @@ def test_an_advisor_refuses_what_is_no_account() -> None:
 NO_POLICY = "expected targets from -1 to 1, a function of bar and account, or an agent with predict()."
 CALLS: dict[str, tuple[Callable[[Market, FeatureTable, pd.DataFrame], object], str]] = {
     "text for a policy": (lambda m, t, b: backtest("buy", m), f"policy is 'buy'; {NO_POLICY}"),
+    "a class for an agent": (
+        lambda m, t, b: backtest(LightGBMForecaster, m),  # type: ignore[arg-type]
+        "policy is the class LightGBMForecaster; expected an agent that was made of it.",
+    ),
     "texts for targets": (lambda m, t, b: backtest(["long"] * m.n_decisions, m), "policy is <list of 199>; expected targets"),
     "unequal rows": (lambda m, t, b: backtest([[1.0], [1.0, 0.0]], m), "policy is [[1.0], [1.0, 0.0]]; "),
     "times for targets": (lambda m, t, b: backtest(b["timestamp"], m), NO_POLICY),
@@ -143,6 +156,15 @@ CALLS: dict[str, tuple[Callable[[Market, FeatureTable, pd.DataFrame], object], s
         lambda m, t, b: read_bars("BTC.csv", policy="strict"), "policy is 'strict'; expected an IngestPolicy."
     ),
     "a number for a symbol": (lambda m, t, b: check_symbol(700), "symbol is 700; expected a str."),
+    "a number for a cache": (lambda m, t, b: DatasetBuilder(cache=3), "cache is 3; expected a path."),  # type: ignore[arg-type]
+    "text for positions": (lambda m, t, b: FREE.evaluate("long", [0.1]), "positions is 'long'; expected numbers."),
+    "text for probabilities": (
+        lambda m, t, b: optimal_threshold("up", [0.1], fee_bps=1, slippage_bps=1), "probabilities is 'up'; expected numbers."
+    ),
+    "text for strategies": (
+        lambda m, t, b: probability_of_backtest_overfitting("all"), "returns is 'all'; expected numbers."
+    ),
+    "text to draw again from": (lambda m, t, b: bootstrap_interval("all", np.mean), "returns is 'all'; expected numbers."),
     "a number for a path": (lambda m, t, b: read_bars(3), "path is 3; expected a path."),
 }  # fmt: skip
 

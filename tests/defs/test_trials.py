@@ -16,6 +16,7 @@ from trading_assets.cli.home import open_instance
 from trading_assets.cli.train import TrainRequest, run_steps
 from trading_assets.config import load_settings
 from trading_assets.config.paths import ledger_file
+from trading_assets.definitions import build_defs
 from trading_assets.defs.assets import STEPS
 from trading_assets.defs.materialise import watch
 from trading_assets.defs.planning import plan, to_run
@@ -23,6 +24,7 @@ from trading_assets.defs.resources import Workspace
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import FORECASTERS, alarms, load_forecaster
 from trading_assets.forecasters.trading import N_THRESHOLDS, net_returns, read_threshold
+from trading_assets.registry.artifacts import Built, Recipe, Summary
 from trading_assets.registry.ledger import TrialCount, TrialLedger
 from trading_assets.registry.tables import read_table
 from trading_assets.simulation.backtesting import backtest
@@ -395,3 +397,22 @@ def test_an_interrupted_forecaster_goes_on_and_is_what_it_would_have_been(own_tr
 def test_checkpoints_are_removed_after_success(trained: Path) -> None:
     checkpoints = trained / "artifacts" / "checkpoints"
     assert not checkpoints.exists() or list(checkpoints.iterdir()) == []
+
+
+def test_a_report_whose_interval_is_not_known_is_ranked_like_all_others(data_dir: Path) -> None:
+    """As after fewer orders than an interval needs."""
+    instance, store = open_instance(), Workspace().store
+    alphas = {"FEW": 1.5, "MANY": 0.5, "MORE": 2.5}
+    of: dict[str, Any] = {"category": "reports", "kind": "backtest_report"}
+    instance.add_dynamic_partitions("symbols", list(alphas))
+    for symbol, alpha in alphas.items():
+        low = float("nan") if symbol == "FEW" else -1.0
+        numbers = {"verdict": "no edge after costs", "alpha t": alpha, "Sharpe, low": low}
+        recipe = Recipe(**of, symbol=symbol, method=1, settings={}, inputs={})
+        store.obtain(recipe, {}, lambda folder, n=numbers: Built(identity="0", summary=Summary(numbers=n)))
+    assert build_defs().resolve_job_def("rank").execute_in_process(instance=instance).success
+    ref = store.current("reports", "leaderboard", "ALL")
+    assert ref is not None
+    ranked = json.loads((ref.path / "leaderboard.json").read_text())
+    assert [row["symbol"] for row in ranked] == ["MORE", "FEW", "MANY"]
+    assert np.isnan(ranked[1]["Sharpe, low"])

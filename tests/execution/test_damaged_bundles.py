@@ -164,6 +164,23 @@ def test_an_index_out_of_range_is_refused(
         check_weights(architecture, weights | {name: array})
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"form": "logistic", "method": "platt", "a": -1.05, "b": -1.05, "c": 0.0},
+        {"form": "logistic", "method": "beta", "a": 1.0, "b": -0.1, "c": 0.0},
+        {"form": "isotonic", "method": "isotonic", "x": [0.2, 0.8], "y": [0.9, 0.1]},
+    ],
+)
+def test_a_calibrator_that_turns_forecasts_round_is_refused(
+    architecture: dict[str, Any], spec: dict[str, Any]
+) -> None:
+    tree = copy.deepcopy(architecture)
+    tree["lightgbm"]["calibrator"] = spec
+    with pytest.raises(ArtifactError, match=r"calibrator' of the bundle's architecture is .* expected"):
+        check_architecture(tree)
+
+
 def test_trees_that_run_in_a_circle_are_refused(
     architecture: dict[str, Any], weights: dict[str, np.ndarray]
 ) -> None:

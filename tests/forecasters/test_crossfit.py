@@ -18,7 +18,15 @@ from trading_assets.features.labels import make_labels
 from trading_assets.features.table import FeatureTable
 from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
-from trading_assets.forecasters.crossfit import WARM_UP, cross_fit, fit_fold, loss, predict_block, score
+from trading_assets.forecasters.crossfit import (
+    WARM_UP,
+    answered,
+    cross_fit,
+    fit_fold,
+    loss,
+    predict_block,
+    score,
+)
 from trading_assets.forecasters.gru import GRUForecaster
 from trading_assets.forecasters.lightgbm import LightGBMForecaster
 from trading_assets.progress import listen
@@ -111,17 +119,21 @@ def folds_of(n: int, k: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
 # Which bars are predicted, and by whom
 
 
-def test_every_bar_whose_answer_is_known_is_predicted_once(data, table):
+def test_every_bar_is_predicted_once_with_its_answer_where_it_is_known(data, table):
     X, y, splits = data
-    frame = cross_fit(small_trees, X, y, splits).frame
-    known = np.arange(table.warm_up, STOP)[np.isfinite(y[table.warm_up :])]
-    assert len(known) == STOP - table.warm_up - HORIZON - 1
-    assert set(frame) == {"row", "y", "weight", "fold", "p"}
-    np.testing.assert_array_equal(frame["row"], known)
-    np.testing.assert_array_equal(frame["y"], y[known])
-    np.testing.assert_array_equal(frame["weight"], 1)
+    out = cross_fit(small_trees, X, y, splits)
+    bars = np.arange(table.warm_up, STOP)
+    assert set(out.frame) == {"row", "y", "weight", "fold", "p"}
+    np.testing.assert_array_equal(out.frame["row"], bars)
+    np.testing.assert_array_equal(out.frame["y"], y[bars])
+    np.testing.assert_array_equal(out.frame["weight"], 1)
+    assert out.frame["p"].between(0, 1).all()
     for number, (_, test) in enumerate(splits):
-        assert set(frame.loc[frame["fold"] == number, "row"]) <= set(test)
+        np.testing.assert_array_equal(out.frame.loc[out.frame["fold"] == number, "row"], test)
+    known = answered(out.frame)
+    assert len(known) == np.isfinite(y[bars]).sum() == len(bars) - HORIZON - 1
+    assert out.score == score(known["y"].to_numpy(), known["p"].to_numpy())
+    assert loss(out.frame) == loss(known) == pytest.approx(log_loss(known["y"], known["p"]), rel=1e-9)
 
 
 def test_no_bar_is_predicted_by_a_model_that_learnt_from_it():
@@ -295,6 +307,26 @@ def test_a_test_block_in_which_no_price_moved_is_named():
     y[100:200] = np.nan
     with pytest.raises(NotReadyError, match="The test rows of a fold, 100 to 199, have no answer"):
         cross_fit(small_trees, X, y, folds_of(300))
+
+
+def test_a_fold_without_test_rows_or_before_features_are_warm_is_named():
+    X, y = noise(300), np.random.default_rng(0).integers(0, 2, 300).astype(float)
+    splits = [(np.arange(150, 300), np.arange(0)), (np.arange(150), np.arange(150, 300))]
+    with pytest.raises(NotReadyError, match="The test rows of a fold, none, have no answer"):
+        cross_fit(small_trees, X, y, splits)
+    late = X.copy()
+    late.iloc[:100] = np.nan
+    with pytest.raises(NotReadyError, match="The test rows of a fold, 0 to 99, have no answer"):
+        cross_fit(small_trees, late, y, folds_of(300))
+
+
+@pytest.mark.parametrize(("rows", "said"), [([], "none"), ([5, 6], "5 to 6")])
+def test_bars_that_cannot_be_forecast_are_named(make, rows, said):
+    X, y = noise(300), np.random.default_rng(0).integers(0, 2, 300).astype(float)
+    model = make().fit(X, y)
+    with pytest.raises(NotReadyError, match=f"The bars to forecast are {said}; .* from bar 7 on"):
+        predict_block(model, X, np.array(rows, dtype=np.int64), complete=7)
+    assert predict_block(model, X, np.array([7, 8]), complete=7).shape == (2, 2)
 
 
 # Prices that do not move

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from trading_assets.config import Settings
+from trading_assets.errors import NotReadyError
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import OUT_OF_FOLD, alarms, forecaster_class, load_forecaster
 from trading_assets.forecasters.base import ModelAdapter
@@ -179,7 +180,10 @@ def test_bars_whose_price_did_not_move_are_neither_fitted_nor_scored(
     model = forecaster_class(kind)(0, **getattr(stage1_settings, kind).model_dump())
     made = fit_forecaster(model, tmp_path, stage1_folders[1], stage1_settings)
     known = np.isfinite(still.target("direction"))
-    assert known[made.out_of_fold.frame["row"]].all()
+    frame, era = made.out_of_fold.frame, Folds.read(stage1_folders[1]).eras.forecaster_train
+    np.testing.assert_array_equal(frame["row"], np.arange(era.start, era.stop))
+    np.testing.assert_array_equal(frame["y"].notna(), known[era.rows])
+    assert made.sharpe == best_sharpe(frame, still, stage1_settings.costs)
     rows = Folds.read(stage1_folders[1]).eras.agent_train.rows
     p = predict_block(made.model, still.features, np.arange(rows.start, rows.stop))[:, 1]
     expected = score(still.target("direction")[rows][known[rows]], p[known[rows]])
@@ -187,6 +191,34 @@ def test_bars_whose_price_did_not_move_are_neither_fitted_nor_scored(
     made.write(tmp_path)
     calibrated = calibrate(tmp_path, (tmp_path, stage1_folders[1]), stage1_settings)
     assert np.isfinite(np.concatenate(calibrated.validation)).all()
+    assert calibrated.numbers["out-of-fold rows"] == known[era.rows].sum()
+    # Bars without a label are traded like all others: a threshold is judged on every bar of the era.
+    p = np.concatenate(
+        [
+            calibrated.model.fold_calibrators_[k].transform(part["p"].to_numpy())
+            for k, part in frame.groupby("fold")
+        ]
+    )
+    chosen = choose_threshold(still, np.arange(era.start, era.stop), p, stage1_settings.costs)
+    assert chosen is not None and (calibrated.threshold, calibrated.sharpe) == (
+        chosen.threshold,
+        chosen.value,
+    )
+
+
+def test_a_validation_era_in_which_no_price_moved_is_named(
+    dataset: Dataset,
+    folder: Path,
+    stage1_folders: tuple[Path, Path],
+    stage1_settings: Settings,
+    tmp_path: Path,
+) -> None:
+    frame = dataset.frame.copy()
+    era = Folds.read(stage1_folders[1]).eras.validation
+    frame.loc[era.start : era.stop - 1, ["direction", "weight"]] = np.nan
+    Dataset(frame, dataset.feature_names, dataset.warm_up, dataset.periods_per_year).write(tmp_path)
+    with pytest.raises(NotReadyError, match=f"validation era, bars {era.start} to {era.stop - 1}: the"):
+        calibrate(folder, (tmp_path, stage1_folders[1]), stage1_settings)
 
 
 # --- searching

@@ -195,11 +195,13 @@ def _check_calibrator(spec: Mapping[str, Any], name: str) -> None:
         x, y = (_list(spec, axis, f"{name}.") for axis in ("x", "y"))
         if not all(_is_number(value) and 0 <= value <= 1 for value in (*x, *y)):
             _refuse(name, form, "knots from 0 to 1")
-        if len(x) != len(y) or x != sorted(x):
-            _refuse(name, form, "as many x as y, x in rising order")
+        if len(x) != len(y) or x != sorted(x) or y != sorted(y):
+            _refuse(name, form, "as many x as y, both in rising order")
     elif form == "logistic":
         if not all(_is_number(spec.get(key)) for key in "abc"):
             _refuse(name, {key: spec.get(key) for key in "abc"}, "finite numbers a, b, c")
+        if spec["a"] < 0 or spec["b"] < 0:
+            _refuse(name, {key: spec[key] for key in "ab"}, "slopes that do not turn a forecast round")
     else:
         _refuse(f"{name}.form", form, "isotonic or logistic")
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trading_assets.arguments import require
+from trading_assets.arguments import as_path, require
 from trading_assets.config.settings import FeatureSet, LabelSettings
 from trading_assets.errors import LeakageError, NotReadyError, SchemaError
 from trading_assets.features.labels import TARGETS, make_labels
@@ -324,7 +324,7 @@ class DatasetBuilder:
         require("feature_set", self.feature_set, FeatureSet)
         require("labels", self.labels, LabelSettings)
         self.calendar = calendar
-        self.cache = None if cache is None else Path(cache)
+        self.cache = None if cache is None else as_path("cache", cache)
 
     def __repr__(self) -> str:
         return one_line(self, vars(self))

@@ -29,8 +29,9 @@ class OutOfFold:
     """Attributes
     ----------
     frame : DataFrame
-        One row a tested bar whose answer and features are known: `row`, `fold`, `y` (number of the class, or
-        value), `weight` and the forecast: `p` (of the second of two classes), `p_0`, `p_1`, ... or `value`.
+        One row a tested bar whose features are known: `row`, `fold`, `y` (number of the class, or value; NaN
+        where there is no answer, see `answered`), `weight` and the forecast: `p` (of the second of two
+        classes), `p_0`, `p_1`, ... or `value`. Bars without an answer can be traded like all others.
     folds : list of dict
         Rows and scores of every fold.
     models : list of ModelAdapter
@@ -68,7 +69,7 @@ def cross_fit(
         Gives an unfitted model.
     X : DataFrame of shape (n_bars, n_features)
     y : ndarray of shape (n_bars,)
-        NaN where unknown; such rows are left out.
+        NaN where unknown; such rows are neither fitted nor scored.
     splits : sequence of (train rows, test rows)
         Bar positions; each test block is contiguous.
     sample_weight, label_end : ndarray of shape (n_bars,), optional
@@ -114,17 +115,18 @@ def fit_fold(
     train, test = split
     model.fit(X, y, rows=train, sample_weight=sample_weight, label_end=label_end)
     complete = int(X.notna().all(axis=1).to_numpy().argmax())
-    test = test[np.isfinite(y[test]) & (test >= complete + model.preprocessor_.lookback)]
-    if not len(test):
+    test = test[test >= complete + model.preprocessor_.lookback]
+    answers = y[test].astype(float)
+    known = np.isfinite(answers)
+    if not known.any():
         raise NotReadyError(
-            f"The test rows of a fold, {split[1][0]} to {split[1][-1]}, have no answer: the price did not "
+            f"The test rows of a fold, {_span(split[1])}, have no answer: the price did not "
             "move, or features warm up. Use fewer folds or more bars."
         )
-    answers = y[test]
     if model.task_ == "classification":
-        if not np.isin(answers, model.classes_).all():
+        if not np.isin(answers[known], model.classes_).all():
             raise NotReadyError(LACKING)
-        answers = np.searchsorted(model.classes_, answers).astype(float)
+        answers[known] = np.searchsorted(model.classes_, answers[known])
     weight = np.ones(len(test)) if sample_weight is None else sample_weight[test]
     part = pd.DataFrame({"row": test, "y": answers, "weight": weight})
     return part.assign(**_forecast_columns(predict_block(model, X, test, complete)))
@@ -144,7 +146,18 @@ def predict_block(model: ModelAdapter, X: pd.DataFrame, rows: Rows, complete: in
     Returns
     -------
     ndarray of shape (n_rows, n_classes) or (n_rows,)
+
+    Raises
+    ------
+    NotReadyError
+        When there are no rows, or the first of them comes before features and preprocessing have warmed up.
     """
+    ready = complete + model.preprocessor_.lookback
+    if not len(rows) or rows[0] < ready:
+        raise NotReadyError(
+            f"The bars to forecast are {_span(rows)}; expected one or more, from bar {ready} on, where "
+            "features have warmed up. Bring more bars."
+        )
     first = max(int(rows[0]) - WARM_UP - model.preprocessor_.lookback, complete)
     block = X.iloc[first : int(rows[-1]) + 1]
     if model.task_ == "regression":
@@ -180,6 +193,7 @@ def score(y: Floats, p: Floats) -> dict[str, float]:
 
 def loss(frame: pd.DataFrame) -> float:
     """Weighted log loss of probabilities, squared error of values, of rows as in `OutOfFold.frame`."""
+    frame = answered(frame)
     y, weight = frame["y"].to_numpy(), frame["weight"].to_numpy()
     if "value" in frame:
         return float(np.average((frame["value"].to_numpy() - y) ** 2, weights=weight))
@@ -189,6 +203,15 @@ def loss(frame: pd.DataFrame) -> float:
     return float(np.average(-np.log(np.maximum(said, 1e-15)), weights=weight))
 
 
+def answered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Those rows of `OutOfFold.frame` that can be learnt from and scored."""
+    return frame[frame["y"].notna()]
+
+
+def _span(rows: Rows) -> str:
+    return f"{rows[0]} to {rows[-1]}" if len(rows) else "none"
+
+
 def _probabilities(frame: pd.DataFrame) -> Floats:
     if "p" in frame:
         return frame["p"].to_numpy()
@@ -196,6 +219,7 @@ def _probabilities(frame: pd.DataFrame) -> Floats:
 
 
 def _score(frame: pd.DataFrame) -> dict[str, float]:
+    frame = answered(frame)
     y = frame["y"].to_numpy()
     if "value" not in frame:
         return score(y, _probabilities(frame))

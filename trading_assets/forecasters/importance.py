@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from trading_assets.forecasters.base import Floats, ModelAdapter
-from trading_assets.forecasters.crossfit import WARM_UP, OutOfFold
+from trading_assets.forecasters.crossfit import WARM_UP, OutOfFold, answered
 from trading_assets.forecasters.lightgbm import LightGBMForecaster
 from trading_assets.forecasters.sequence import SequenceForecaster
 
@@ -54,8 +54,8 @@ def permutation_importance(
 ) -> Importance:
     """Rise of the mean squared error of a probability (Brier score) when a feature is shuffled.
 
-    Asked of every fold's model on the first rows of its own test block, which it did not learn from; mean of
-    the folds. A feature whose rise is not above 0 can be left out.
+    Asked of every fold's model on the first answered rows of its own test block, which it did not learn from;
+    mean of the folds. A feature whose rise is not above 0 can be left out.
 
     Parameters
     ----------
@@ -73,8 +73,9 @@ def permutation_importance(
     names = list(X.columns) if names is None else list(names)
     rises = np.zeros((len(out_of_fold.models), len(names)))
     complete = int(X.notna().all(axis=1).to_numpy().argmax())
+    frame = answered(out_of_fold.frame)
     for fold, model in enumerate(out_of_fold.models):
-        part = out_of_fold.frame[out_of_fold.frame["fold"] == fold].iloc[:n_rows]
+        part = frame[frame["fold"] == fold].iloc[:n_rows]
         rows, y = part["row"].to_numpy(), part["y"].to_numpy()
         first = max(int(rows[0]) - WARM_UP - model.preprocessor_.lookback, complete)
         block, at = X.iloc[first : int(rows[-1]) + 1], rows - first

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from trading_assets.config.settings import Settings
+from trading_assets.errors import NotReadyError
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import OUT_OF_FOLD
 from trading_assets.forecasters.alarms import check_control, check_forecast, check_slope
@@ -23,7 +24,7 @@ from trading_assets.forecasters.calibration import (
     with_mirror_image,
 )
 from trading_assets.forecasters.calibration_error import calibration_scores
-from trading_assets.forecasters.crossfit import OutOfFold, cross_fit, predict_block, score
+from trading_assets.forecasters.crossfit import OutOfFold, answered, cross_fit, predict_block, score
 from trading_assets.forecasters.hyperparameters import SearchResult, search
 from trading_assets.forecasters.importance import Importance, importances
 from trading_assets.forecasters.trading import best_sharpe, choose_threshold, write_threshold
@@ -115,7 +116,7 @@ def fit_forecaster(
     final.fit(X, y, rows=np.arange(era.start, era.stop), **given)
     rows = np.arange(later.start, later.stop)
     next_era = score(y[rows], predict_block(final, X, rows)[:, 1])
-    whole, frame = out_of_fold.score, out_of_fold.frame
+    whole, frame = out_of_fold.score, answered(out_of_fold.frame)
     t = slope_t(frame["p"], frame["y"], frame["fold"], overlap=settings.labels.horizon)
     numbers: dict[str, float | int | str] = {
         "out-of-fold AUC": whole["AUC"],
@@ -187,13 +188,15 @@ def calibrate_forecaster(
     """
     data, eras = Dataset.read(dataset), Folds.read(cv_folds).eras
     frame = read_table(forecaster / OUT_OF_FOLD)
-    p, fold = frame["p"].to_numpy(), frame["fold"].to_numpy()
-    given = {"p": p, "y": frame["y"].to_numpy(), "fold": fold, "sample_weight": frame["weight"].to_numpy()}
+    columns = {"p": "p", "y": "y", "fold": "fold", "sample_weight": "weight"}
+    given = {name: answered(frame)[column].to_numpy() for name, column in columns.items()}
+    learnt_from = len(given["p"])
     if settings.calibration.mirror:
         given = with_mirror_image(**given)
     model.calibrator_, scores = choose_calibrator(**given, method=settings.calibration.method)
     method = model.calibrator_.method
     model.fold_calibrators_ = cross_fit_calibrators(**given, method=method)
+    p, fold = frame["p"].to_numpy(), frame["fold"].to_numpy()
     calibrated = np.empty_like(p)
     for number, calibrator in model.fold_calibrators_.items():
         calibrated[fold == number] = calibrator.transform(p[fold == number])
@@ -201,13 +204,19 @@ def calibrate_forecaster(
     threshold = chosen.threshold if chosen else 0.5
     rows = np.arange(eras.validation.start, eras.validation.stop)
     rows = rows[np.isfinite(data.target("direction")[rows])]
+    if not len(rows):
+        raise NotReadyError(
+            f"There is no answer anywhere in the validation era, bars {eras.validation.start} to "
+            f"{eras.validation.stop - 1}: the price did not move over {settings.labels.horizon} bars. Bring "
+            "more bars, or change labels.horizon."
+        )
     answers = data.target("direction")[rows]
     before = predict_block(model, data.features, rows)[:, 1]
     after = model.calibrator_.transform(before)
     looked = {name: calibration_scores(answers, q) for name, q in (("before", before), ("after", after))}
     numbers: dict[str, float | int | str] = {
         "method": method,
-        "out-of-fold rows": len(frame),
+        "out-of-fold rows": learnt_from,
         "validation AUC before": score(answers, before)["AUC"],
         "validation AUC after": score(answers, after)["AUC"],
         **{f"validation {name} {when}": v for when, row in looked.items() for name, v in row.items()},

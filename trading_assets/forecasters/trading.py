@@ -48,7 +48,7 @@ def choose_threshold(data: Dataset, rows: Rows, p: Floats, costs: CostSettings) 
     ----------
     data : Dataset
     rows : ndarray of int of shape (n,)
-        Bars that were forecast, in order.
+        Bars that were forecast, in a row: also those whose label is missing are held through.
     p : ndarray of shape (n,)
         Probability of up.
     costs : CostSettings

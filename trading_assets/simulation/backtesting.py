@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_assets.arguments import as_number, as_numbers, require
+from trading_assets.errors import ArgumentError
 from trading_assets.risk.rules import N_RULES, RULES, watches
 from trading_assets.simulation.kernel import ACCOUNT_NAMES, COSTS, PATH
 from trading_assets.simulation.market import Market
@@ -193,6 +194,8 @@ def backtest(policy: Targets | Decide | Predicts, market: Market) -> BacktestRes
         Before the first bar, when weights of an agent are not finite.
     """
     require("market", market, Market)
+    if isinstance(policy, type):
+        raise ArgumentError(f"policy is the class {policy.__name__}; expected an agent that was made of it.")
     n, simulator = market.n_decisions, Simulator(market, 1)
     path, use = np.empty((n, len(PATH))), np.empty((n if watches(market.config.risk) else 0, N_RULES))
     if not (callable(policy) or hasattr(policy, "predict")):

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trading_assets.validation._arguments import check_periods_per_year
+from trading_assets.validation._arguments import check_number, check_periods_per_year
 from trading_assets.validation.returns import (
     check_finite,
     equity_curve,
@@ -275,5 +275,6 @@ def _no_gain_of_ruin(ratio: float, returns: Floats) -> float:
 
 
 def _check_cutoff(cutoff: float) -> None:
+    check_number("cutoff", cutoff)
     if not 0 <= cutoff <= 1:
         raise ValueError(f"cutoff is {cutoff}; expected a share of the returns, 0 to 1.")

@@ -16,6 +16,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from trading_assets.arguments import as_numbers
 from trading_assets.validation._arguments import (
     check_between_0_and_1,
     check_number,
@@ -202,7 +203,7 @@ def probability_of_backtest_overfitting(
         When there are fewer than 2 strategies, returns that are not finite, fewer periods than blocks (twice
         as many for a Sharpe ratio), or an odd number of blocks.
     """
-    table = np.asarray(returns, dtype=float)
+    table = as_numbers("returns", returns)
     if table.ndim != 2 or table.shape[1] < 2:
         raise ValueError(f"returns have shape {table.shape}; expected (n_periods, at least 2 strategies).")
     if not np.isfinite(table).all():
@@ -281,7 +282,7 @@ def bootstrap_interval(
     """
     from arch.bootstrap import StationaryBootstrap, optimal_block_length
 
-    series = np.asarray(returns, dtype=float)
+    series = as_numbers("returns", returns)
     if series.ndim != 1 or len(series) < 2 or not np.isfinite(series).all():
         raise ValueError(
             f"returns have shape {series.shape} and {np.count_nonzero(~np.isfinite(series))} values that are "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from trading_assets.arguments import as_numbers
 from trading_assets.validation._arguments import check_costs, check_periods_per_year
 from trading_assets.validation.metrics import calmar_ratio, max_drawdown, sharpe_ratio, sortino_ratio
 from trading_assets.validation.returns import check_finite, equity_curve, until_ruin
@@ -108,7 +109,7 @@ class TradingMetrics:
         >>> figures.net_return, figures.net_calmar, figures.orders
         (-1.0, -1.0, 1)
         """
-        held, market = np.asarray(positions, dtype=float), np.asarray(returns, dtype=float)
+        held, market = as_numbers("positions", positions), as_numbers("returns", returns)
         if held.shape != market.shape or held.ndim != 1 or len(held) == 0:
             raise ValueError(
                 f"positions have shape {held.shape}, returns {market.shape}; expected one of each a bar."

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from trading_assets.arguments import as_numbers
 from trading_assets.validation._arguments import check_costs, check_periods_per_year, check_whole_number
 from trading_assets.validation.positions import TradingMetrics
 from trading_assets.validation.returns import check_finite
@@ -86,7 +87,7 @@ def optimal_threshold(
         When inputs differ in length or hold NaN, probabilities leave 0 to 1 or are all 1/2, costs are
         negative, or the objective is unknown or undefined at every threshold.
     """
-    p, earned = np.asarray(probabilities, dtype=float), np.asarray(returns, dtype=float)
+    p, earned = as_numbers("probabilities", probabilities), as_numbers("returns", returns)
     if p.ndim != 1 or p.shape != earned.shape or len(p) == 0:
         raise ValueError(
             f"probabilities have shape {p.shape}, returns {earned.shape}; expected one of each a bar."

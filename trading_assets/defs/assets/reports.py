@@ -11,7 +11,7 @@ from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
 from trading_assets.forecasters.alarms import SHARPE, check_sharpe
 from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summary
-from trading_assets.registry.digests import digest_files, digest_json
+from trading_assets.registry.digests import digest_files
 from trading_assets.registry.store import ArtifactStore
 
 GROUP = "j_deploy"
@@ -167,7 +167,7 @@ def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         (folder / "leaderboard.json").write_text(json.dumps(rows, indent=1))
         alpha = {row["symbol"]: float(row["alpha t"]) for row in rows}
         return Built(
-            identity=digest_json(rows),
+            identity=digest_files(folder, ["leaderboard.json"]),
             summary=Summary(
                 numbers={"symbols": len(rows)},
                 tables={"leaderboard": rows},
