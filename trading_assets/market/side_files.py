@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from trading_assets.market.columns import ALIASES, normal
 from trading_assets.market.files import RawBars, plain
 from trading_assets.market.report import IngestReport, listed
-from trading_assets.market.times import Times, read_times
+from trading_assets.market.time_column import DAY, Times
+from trading_assets.market.times import read_times
 
 Kind = Literal["funding", "splits"]
 KINDS: tuple[Kind, ...] = ("funding", "splits")
@@ -82,7 +83,10 @@ def read_side_file(path: Path, kind: Kind, zone: str | None) -> tuple[Times, NDA
         values, rows = values[chosen], rows[chosen]
         if len(rows) == 0:
             return np.array([], dtype=np.int64), values
-    times = read_times(RawBars({"timestamp": columns[time]}, None, {"timestamp": time}, rows), zone, report)
+    raw = RawBars({"timestamp": columns[time]}, None, {"timestamp": time}, rows)
+    stamps = read_times(raw, zone, report)
+    midnights = (stamps.wall % DAY == 0).all()
+    times = stamps.wall if kind == "splits" and midnights else stamps.utc  # splits have dates
     bad = ~np.isfinite(values) | ((values <= 0) if kind == "splits" else (np.abs(values) > LARGEST_RATE))
     if bad.any():
         report.reject(
