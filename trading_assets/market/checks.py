@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.market.columns import PRICES
-from trading_assets.market.draft import CORRECT, Draft, Floats
+from trading_assets.market.draft import CORRECT, Draft, Floats, time_text
 from trading_assets.market.report import IngestReport, duration
 from trading_assets.market.sessions import closed_between
 from trading_assets.market.side_files import LARGEST_RATE

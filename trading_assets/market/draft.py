@@ -24,6 +24,8 @@ class Draft:
     ----------
     times, wall : ndarray of int64 of shape (n_rows,)
         Nanoseconds since 1970, in UTC and on the clock of the written zone (see `time_column.Stamps`).
+    zone : str
+        Which zone the times say they are of; empty where they do not.
     values : dict of str to ndarray of shape (n_rows,)
         Prices, volume, and a funding rate where there is one.
     rows : ndarray of int64
@@ -34,6 +36,7 @@ class Draft:
 
     times: Times
     wall: Times
+    zone: str
     values: dict[str, Floats]
     rows: NDArray[np.int64]
     header: dict[str, str]

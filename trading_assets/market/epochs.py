@@ -97,9 +97,9 @@ def _from_ticks(column: TimeColumn) -> Times | None:
 
 def _refuse_rounded(column: TimeColumn, epochs: NDArray[np.float64], times: Times) -> None:
     """Epochs that went through 32-bit floats are off by up to two minutes, and nothing brings them back."""
-    rounded = epochs.astype(np.float32) == epochs
     off = times % MINUTE != 0
-    if rounded.all() and off.any():
+    exact = epochs if _is_float(column.values) else _integers(column)
+    if len(times) > 2 and off.any() and (exact.astype(np.float32).astype(exact.dtype) == exact).all():
         column.refuse(
             off,
             "rounded times",

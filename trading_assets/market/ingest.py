@@ -113,7 +113,7 @@ def _read(
     if "funding_rate" in raw.columns:
         values["funding_rate"] = read_numbers_or_0(raw, "funding_rate", report)
     stamps = read_times(raw, policy.time_zone, report, day_first=policy.day_first)
-    bars = Draft(stamps.utc, stamps.wall, values, raw.rows, raw.header)
+    bars = Draft(stamps.utc, stamps.wall, stamps.zone, values, raw.rows, raw.header)
     check_values(bars, policy, report)
     bars, length = open_times(in_order(bars, report), interval, policy, report)
     now = int(datetime.now(UTC).timestamp() * 1e9)

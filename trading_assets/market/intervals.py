@@ -11,8 +11,8 @@ from trading_assets.market.report import IngestReport, duration
 from trading_assets.market.time_column import DAY, Mask, Times
 
 HOUR, WEEK = DAY // 24, 7 * DAY
-_MONTHS = {1: (28, 31), 3: (89, 92), 12: (365, 366)}
-"""Lengths of one, three and twelve months in days."""
+_MONTHS = {1: (28, 33), 3: (89, 94), 12: (364, 367)}
+"""Days between the first sessions of one, three and twelve months."""
 _MONDAY = 4 * DAY
 """1970 began on a Thursday."""
 _EDGE, _STRETCH = 10, 40

@@ -42,6 +42,11 @@ def open_times(
     """
     bars, by_end = _last_moments(bars, policy, report)
     bars, are_dates = _session_dates(bars, policy, report, by_end=by_end)
+    if bars.zone and not are_dates and policy.time_zone not in {None, bars.zone}:
+        message = (
+            f"market.time_zone is {policy.time_zone}, but the times say their zone themselves: {bars.zone}"
+        )
+        report.warned("setting not used", message, column=_name(bars))
     interval = find_interval(bars, wanted, report)
     if interval == WEEK and not by_end:
         by_end = _weeks_are_stamped_by_their_end(bars, policy, report)

@@ -33,10 +33,13 @@ class Stamps:
         Nanoseconds since 1970.
     wall : ndarray of int64 of shape (n_rows,)
         What a clock in the written zone showed, as nanoseconds since 1970; `utc` where no zone was written.
+    zone : str
+        Where the times say their zone themselves, which one; else empty.
     """
 
     utc: Times
     wall: Times
+    zone: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,3 @@ class TimeColumn:
 
     def only(self, chosen: Mask) -> TimeColumn:
         return replace(self, values=self.values.filter(pa.array(chosen)), rows=self.rows[chosen])
-
-    def zone_not_used(self, why: str) -> None:
-        """Say so where the user has set a zone that decides nothing here."""
-        if self.zone is not None:
-            self.report.warned(
-                "setting not used", f"market.time_zone is {self.zone}, but {why}", column=self.name
-            )

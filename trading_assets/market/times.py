@@ -123,8 +123,7 @@ def _from_numbers(column: TimeColumn) -> Stamps:
         return _localised(_wall_times(column, digits), column)
     times, wall_clock = read_epochs(column)
     if not wall_clock:
-        column.zone_not_used("the times are epochs, which count from 1970 in UTC")
-        return _as_they_are(times)
+        return Stamps(times, times, "UTC")
     if column.report.layout in WALL_CLOCKS and column.zone is None and (times % DAY != 0).any():
         column.report.reject(
             "no zone",
@@ -144,15 +143,14 @@ def _from_timestamps(column: TimeColumn) -> Stamps:
     times = column.nanoseconds(numbers.to_numpy(), UNITS[kind.unit])
     if kind.tz is None:
         return _localised(times, column)
-    column.zone_not_used(f"the times have a zone of their own, {kind.tz}")
     if kind.tz == "UTC":
-        return _as_they_are(times)
+        return Stamps(times, times, "UTC")
     try:
         local = pc.local_timestamp(values).cast(pa.int64()).to_numpy()
     except pa.ArrowInvalid:
         everywhere = np.ones(len(times), dtype=bool)
         column.refuse(everywhere, "no zone", f"is a time of the zone '{kind.tz}', which is not known")
-    return Stamps(times, np.asarray(local * UNITS[kind.unit], dtype=np.int64))
+    return Stamps(times, np.asarray(local * UNITS[kind.unit], dtype=np.int64), kind.tz)
 
 
 def _from_text(column: TimeColumn) -> Stamps:
@@ -180,13 +178,21 @@ def _from_text(column: TimeColumn) -> Stamps:
             remedy = "Write the zone in every row, or set market.time_zone."
             column.refuse(naive, "no zone", "has no time zone while other rows have one", remedy)
         utc[naive] = _to_utc(wall[naive], column.only(naive))
-    else:
-        column.zone_not_used("the times say their zone themselves")
     if naive.any() or (len(np.unique(offset)) > 1 and (wall % DAY != 0).any()):
         column.report.repaired(
             "mixed time zones", "times of several zones converted to UTC", column.rows[utc != wall]
         )
-    return Stamps(utc, wall)
+    written = "several zones" if len(np.unique(offset)) > 1 else _zone_name(int(offset[0]))
+    return Stamps(utc, wall, "" if naive.any() else written)
+
+
+def _zone_name(offset: int) -> str:
+    minutes = offset // (60 * 10**9)
+    return (
+        "UTC"
+        if not minutes
+        else f"UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+    )
 
 
 def _wall_times(column: TimeColumn, text: Any) -> Times:
@@ -292,7 +298,8 @@ def _days(parts: Any, way: _Way) -> tuple[Times, Mask]:
 def _years(parts: Any, year: str) -> Times:
     """Of two digits, those from 1970 to 2069."""
     years = _integers(parts, year)
-    return np.where(years < 70, years + 2000, np.where(years < 100, years + 1900, years))
+    short = pc.equal(pc.utf8_length(pc.struct_field(parts, year)), 2).to_numpy()
+    return np.where(short, years + np.where(years < 70, 2000, 1900), years)
 
 
 def _months(parts: Any, month: str) -> Times:
