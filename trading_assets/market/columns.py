@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "timestamp": (
-        "timestamp", "unix", "open_time", "opentime", "open time", "datetime", "date_time", "date",
-        "time", "gmt time", "utc time", "time (utc)", "local time", "bar_time", "unix timestamp", "ts", "mts",
+        # Columns that say open go first: beside them `timestamp` may be the last moment.
+        "timeopen", "open_time", "opentime", "open time", "time_open", "start_at", "start", "begin",
+        "window_start", "timestamp", "unix", "datetime", "date_time", "date", "trade_date", "trade_time",
+        "day", "time", "gmt time", "utc time", "time (utc)", "local time", "bar_time", "unix timestamp", "ts", "mts",
         "t", "epoch", "datum", "zeit", "__index_level_0__", "",
     ),
     "open": ("open", "o", "first", "open_price", "opening price", "eröffnung", "eroeffnung", "erster"),
@@ -115,6 +117,8 @@ def _layout(names: Sequence[str], banner: str) -> tuple[str, str | None]:
         return "Binance", "UTC"
     if {"gmt time", "utc time", "time (utc)"} & known:
         return "Dukascopy", "UTC"
+    if {"time", "tick_volume", "spread", "real_volume"} <= known:
+        return "MetaTrader", None
     if "adj close" in known or {"dividends", "stock splits"} <= known:
         return "yfinance", None
     if {"factor", "date"} <= known:

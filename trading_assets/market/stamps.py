@@ -7,6 +7,7 @@ refused or warned of with the setting that chooses (`market.stamp`, `market.time
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,8 @@ from trading_assets.market.sessions import calendar_zone, first_and_last, usual_
 from trading_assets.market.time_column import DAY, MINUTE, Times
 
 SECOND = 10**9
-_FRIDAY, _SATURDAY = 4, 5
-_DAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
+_FRIDAY = 4
+_WEEKEND = {5: "Saturdays", 6: "Sundays"}
 _EDGE_DAYS = 4
 """Weekends and holidays keep the first or the last session of a month within so many days of its edge."""
 
@@ -40,22 +41,25 @@ def open_times(
     report : IngestReport
         Gets what was decided; raises `BarsRejected` where two readings are possible.
     """
-    bars, by_end = _last_moments(bars, policy, report)
-    bars, are_dates = _session_dates(bars, policy, report, by_end=by_end)
-    if bars.zone and not are_dates and policy.time_zone not in {None, bars.zone}:
+    bars, exact = _last_moments(bars, policy, report)
+    by_end = exact or policy.stamp == "close"
+    bars, days = _session_dates(bars, policy, report, by_end=by_end)
+    if bars.zone and days is None and policy.time_zone not in {None, bars.zone}:
         message = (
             f"market.time_zone is {policy.time_zone}, but the times say their zone themselves: {bars.zone}"
         )
         report.warned("setting not used", message, column=_name(bars))
     interval = find_interval(bars, wanted, report)
-    if interval == WEEK and not by_end:
-        by_end = _weeks_are_stamped_by_their_end(bars, policy, report)
-    elif months_of(interval) is not None and not by_end:
-        by_end = _months_are_stamped_by_their_end(bars, policy, report)
-    elif interval < DAY and policy.calendar is not None and len(bars) > 1:
-        _compare_with_sessions(bars, interval, policy, report)
-    if by_end and not (are_dates and interval == DAY):
-        bars = bars.at(_from_ends(bars.times, interval))
+    if by_end and days == "midnights" and (exact or interval == DAY):
+        bars = bars.at(bars.times - DAY)  # midnight ends the day before
+    if interval == WEEK or months_of(interval) is not None:
+        if by_end or _stamped_by_their_last_day(bars, interval, policy, report):
+            bars = bars.at(_from_last_days(bars.times, interval))
+    elif interval < DAY:
+        if policy.calendar is not None and not exact and len(bars) > 1:
+            _compare_with_sessions(bars, interval, policy, report)
+        if by_end:
+            bars = bars.at(_from_ends(bars.times, interval))
     return bars, interval
 
 
@@ -76,23 +80,23 @@ def _last_moments(bars: Draft, policy: IngestPolicy, report: IngestReport) -> tu
 
 def _session_dates(
     bars: Draft, policy: IngestPolicy, report: IngestReport, *, by_end: bool
-) -> tuple[Draft, bool]:
-    """Daily bars at one local midnight become dates, and so do those at a session's close."""
+) -> tuple[Draft, Literal["midnights", "closes"] | None]:
+    """Days at one local midnight become dates, and so do those at a session's close; which of them they were."""
     for wall, zone in _clocks(bars, policy):
         days = _but_the_last(wall)
         if len(days) and (days % DAY == 0).all() and (np.diff(days) >= DAY).all():
             dates = _with_the_session_under_way(wall)
             if (dates != bars.times).any() and zone:
                 report.repaired("session dates", f"midnights of {zone} taken as dates", column=_name(bars))
-            return bars.at(dates - DAY if by_end else dates), True
+            return bars.at(dates), "midnights"
     if len(bars) < 3 or (np.diff(_but_the_last(bars.times)) < DAY - 60 * MINUTE).any():
-        return bars, False
+        return bars, None
     if policy.calendar is not None and (dates := usual_close(bars.times, policy.calendar)) is not None:
         message = f"closes of {policy.calendar} taken as the dates of their sessions"
         report.repaired("session dates", message, column=_name(bars))
-        return bars.at(dates), True
+        return bars.at(dates), "closes"
     if by_end:
-        return bars.at(bars.wall - bars.wall % DAY), True
+        return bars.at(bars.wall - bars.wall % DAY), "closes"
     if (bars.wall == bars.times).all() and policy.calendar is None:
         report.warned(
             "session dates",
@@ -100,7 +104,7 @@ def _session_dates(
             "to have the dates; if it is the close, set market.stamp to 'close'",
             column=_name(bars),
         )
-    return bars, False
+    return bars, None
 
 
 def _clocks(bars: Draft, policy: IngestPolicy) -> list[tuple[Times, str]]:
@@ -124,45 +128,47 @@ def _with_the_session_under_way(wall: Times) -> Times:
     return dates
 
 
-def _weeks_are_stamped_by_their_end(bars: Draft, policy: IngestPolicy, report: IngestReport) -> bool:
-    days = _but_the_last(bars.times) // DAY
-    day = int(np.bincount((days + 3) % 7).argmax())  # 1970 began on a Thursday
-    if policy.stamp is not None or day < _FRIDAY:
-        return False
-    if day == _FRIDAY:
-        message = "weeks are stamped by their last session: each begins on Monday"
-        report.repaired("stamp", message, column=_name(bars))
-        return True
-    report.reject(
-        "stamp",
-        f"holds weeks stamped on {_DAYS[day]}, which can be their first day or their last",
-        "Set market.stamp to 'open' or to 'close'.",
-        column=_name(bars),
-    )
-
-
-def _months_are_stamped_by_their_end(bars: Draft, policy: IngestPolicy, report: IngestReport) -> bool:
+def _stamped_by_their_last_day(
+    bars: Draft, interval: int, policy: IngestPolicy, report: IngestReport
+) -> bool:
+    """Whether weeks or months show by their dates that these are their last days."""
     days = _but_the_last(bars.times)
-    if policy.stamp is not None or (_month(days) == _month(days + _EDGE_DAYS * DAY)).any():
+    if policy.stamp is not None:
         return False
-    message = "months are stamped by their last day: each begins on its first day"
-    report.repaired("stamp", message, column=_name(bars))
-    return True
+    if interval != WEEK:
+        by_last_day = bool((_month(days) != _month(days + _EDGE_DAYS * DAY)).all())
+        message = "months are stamped by their last day: each begins on its first day"
+    else:
+        weekday = int(np.bincount(_weekday(days)).argmax())
+        if weekday > _FRIDAY:
+            report.reject(
+                "stamp",
+                f"holds weeks stamped on {_WEEKEND[weekday]}, which can be their first day or their last",
+                "Set market.stamp to 'open' or to 'close'.",
+                column=_name(bars),
+            )
+        by_last_day = weekday == _FRIDAY
+        message = "weeks are stamped by their last session: each begins on Monday"
+    if by_last_day:
+        report.repaired("stamp", message, column=_name(bars))
+    return by_last_day
+
+
+def _from_last_days(days: Times, interval: int) -> Times:
+    """First days of the weeks or months that have these last days."""
+    months = months_of(interval)
+    if months is not None:
+        first = _month(days) - (months - 1)
+        return np.asarray(first.astype("datetime64[ns]").astype(np.int64))
+    weekday = _weekday(days)
+    if np.median(weekday) >= _FRIDAY:
+        return np.asarray(days - days % DAY - weekday * DAY)
+    return np.asarray(days + DAY - WEEK)
 
 
 def _from_ends(ends: Times, interval: int) -> Times:
-    """When the bars open that end at `ends`, which for weeks and months may be their last day."""
-    months = months_of(interval)
-    if months is not None:
-        last = _month(ends - 1) - (months - 1)
-        return np.asarray(last.astype("datetime64[ns]").astype(np.int64))
-    if interval == WEEK:
-        days = (ends - 1) // DAY
-        weekday = (days + 3) % 7
-        late = np.median(weekday) >= _FRIDAY
-        return np.asarray((days - weekday) * DAY if late else ends - WEEK)
+    """When the bars open that end at `ends`; a short one, the last of a session, opens where another ends."""
     opens = ends - interval
-    # The last bar of a session may be a short one: it begins where the bar before it ends.
     step = np.diff(ends)
     last = np.append(step[1:] > interval, True)
     short = np.flatnonzero((step < interval) & last) + 1
@@ -175,16 +181,16 @@ def _compare_with_sessions(bars: Draft, interval: int, policy: IngestPolicy, rep
     opens, closes, first, last = first_and_last(bars.times, str(policy.calendar))
     if not len(opens):
         return
-    by_end = np.mean((first == opens + interval) & (last == closes))
-    by_open = np.mean((first == opens) & (last < closes))
-    if policy.stamp != "close" and by_end > 0.9:
+    late = np.mean((first == opens + interval) & (last == closes))
+    early = np.mean((first == opens) & (last < closes))
+    if policy.stamp != "close" and late > 0.9:
         report.warned(
             "stamp",
-            f"sessions of {policy.calendar} have their first bar {duration(interval)} after the open and their "
-            "last at the close: if bars are stamped by their end, set market.stamp to 'close'",
+            f"sessions of {policy.calendar} have their first bar {duration(interval)} after the open and "
+            "their last at the close: if bars are stamped by their end, set market.stamp to 'close'",
             column=_name(bars),
         )
-    elif policy.stamp == "close" and by_open > 0.9:
+    elif policy.stamp == "close" and early > 0.9:
         report.warned(
             "stamp",
             f"sessions of {policy.calendar} have their first bar at the open: are bars stamped by their end, "
@@ -196,6 +202,11 @@ def _compare_with_sessions(bars: Draft, interval: int, policy: IngestPolicy, rep
 def _but_the_last(times: Times) -> Times:
     """Without the last of several, which may be of a bar that is still under way."""
     return times[:-1] if len(times) > 2 else times
+
+
+def _weekday(times: Times) -> Times:
+    """0 on Mondays; 1970 began on a Thursday."""
+    return np.asarray((times // DAY + 3) % 7)
 
 
 def _month(times: Times) -> Times:

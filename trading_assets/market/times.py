@@ -127,8 +127,8 @@ def _from_numbers(column: TimeColumn) -> Stamps:
     if column.report.layout in WALL_CLOCKS and column.zone is None and (times % DAY != 0).any():
         column.report.reject(
             "no zone",
-            f"holds epochs as {column.report.layout}'s Python package writes them: of the broker's clock, which "
-            "may show UTC or the time of another zone",
+            f"holds epochs as {column.report.layout}'s Python package writes them: of the broker's clock, "
+            "which may show UTC or the time of another zone",
             "Set market.time_zone to the broker's zone, often Europe/Athens, or to UTC.",
             column=column.name,
         )
