@@ -582,21 +582,12 @@ def test_a_quotation_mark_left_open_is_refused_and_swallows_no_rows(
         read_bars(write(tmp_path, "\n".join(lines) + "\n"))
 
 
-THOUSANDS = [
-    (",", '"1,000.25"'),
-    (",", '"1,000"'),
-    (";", "1,000.25"),
-    (";", "1.000,25"),
-    (";", "1,000"),
-    ("\t", "1 000.25"),
-    (",", "1'000.25"),
-    (",", "1_000.25"),
-]
+NO_THOUSANDS = [(",", '"1,00.25"'), (",", '"1,0000"'), (";", "1.000,25"), (";", "1,00"), (",", "1_000.25")]
 
 
-@pytest.mark.parametrize(("delimiter", "value"), THOUSANDS)
+@pytest.mark.parametrize(("delimiter", "value"), NO_THOUSANDS)
 @pytest.mark.parametrize("column", ["open", "volume"])
-def test_thousands_separators_are_refused(tmp_path: Path, delimiter: str, value: str, column: str) -> None:
+def test_separators_that_are_none_of_thousands_are_refused(tmp_path: Path, delimiter: str, value: str, column: str) -> None:
     lines = [line.split(",") for line in csv_of(BARS).splitlines()]
     lines[8][COLUMNS.index(column)] = value
     path = write(tmp_path, "\n".join(delimiter.join(line) for line in lines) + "\n")
@@ -607,17 +598,16 @@ def test_thousands_separators_are_refused(tmp_path: Path, delimiter: str, value:
 
 
 def test_thousands_in_every_volume_are_no_decimals(tmp_path: Path) -> None:
-    whole = [f"{line.rpartition(',')[0]},{i}" for i, line in enumerate(lines_of(BARS))]
-    rows = [line.replace(",", ";").rpartition(";")[0] + ";12,345" for line in whole]
-    with pytest.raises(BarsRejected, match="row 1, column 'volume': '12,345' is not a number"):
-        read_bars(write(tmp_path, "\n".join([HEADER.replace(",", ";"), *rows]) + "\n"))
+    rows = [line.replace(",", ";").rpartition(";")[0] + ";12,345" for line in lines_of(BARS)]
+    path = write(tmp_path, "\n".join([HEADER.replace(",", ";"), *rows]) + "\n")
+    assert kinds(assert_reads(path, BARS.assign(volume=12_345.0))) == ["thousands"]
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".feather"])
 def test_a_comma_in_the_text_of_a_table_is_refused(tmp_path: Path, suffix: str) -> None:
     text = BARS.assign(close=BARS["close"].map("{:.2f}".format))
-    text.loc[3, "close"] = "1,000"
-    with pytest.raises(BarsRejected, match="row 4, column 'close': '1,000' is not a number"):
+    text.loc[3, "close"] = "1,00"
+    with pytest.raises(BarsRejected, match="row 4, column 'close': '1,00' is not a number"):
         read_bars(save(text, tmp_path, suffix))
 
 
@@ -813,7 +803,7 @@ def nasdaq(bars: pd.DataFrame) -> str:
 
 def test_nasdaq_s_prices_in_dollars_are_read(tmp_path: Path) -> None:
     result = assert_reads(write(tmp_path, nasdaq(DAILY)), DAILY)
-    assert kinds(result) == ["dollar sign", "unsorted"]
+    assert kinds(result) == ["currency sign", "unsorted"]
 
 
 @pytest.mark.parametrize("value", ["100.5", "$", "$$100.5", "-$100.5", "€100.5"])

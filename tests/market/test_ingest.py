@@ -92,7 +92,7 @@ def test_a_message_names_the_column_as_the_file_does(tmp_path: Path) -> None:
     for frame, column in (
         (with_value("close", 5, -1.0), "Close"),
         (with_value("high", 5, 1.0), "High"),
-        (with_value("volume", 5, -1.0), "Vol."),
+        (with_value("volume", 5, -2.0), "Vol."),
         (with_value("timestamp", 5, pd.Timestamp("2100-01-01", tz="UTC")), "Date"),
         (with_value("timestamp", 5, BARS["timestamp"][3]), "Date"),
         (with_value("open", 5, 1e4).assign(high=2e4), "Open"),

@@ -339,7 +339,7 @@ def _no_price(m: Maker) -> Case:
 
 @kind
 def _negative_volume(m: Maker) -> Case:
-    value = -float(m.choice(0.01, 1, 1e6))
+    value = -float(m.choice(0.01, 2, 1e6))
     return m.saved(m.with_value("volume", value), "rejected", "negative volume", m.row, words=("volume",))
 
 
@@ -369,7 +369,7 @@ def _hexadecimal_number(m: Maker) -> Case:
 
 @kind
 def _thousands_separator(m: Maker) -> Case:
-    value = m.choice('"1,000.25"', '"1,000"', "1'000.25", "1_000.25", "1 000.25")
+    value = m.choice('"1,00.25"', '"1,0000"', "1''000.25", "1_000.25", "1  000.25")
     return m.packed(m.put(m.number, value), "rejected", "not a number", m.row, words=(value.strip('"'),))
 
 

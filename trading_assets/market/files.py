@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 
 from trading_assets.errors import MarketError
 from trading_assets.market.columns import ALIASES, BINANCE, PRICES, Columns, find_columns, is_header, normal
+from trading_assets.market.numbers import ambiguous, decimal_mark, without_currency_signs
+from trading_assets.market.raw import Column, RawBars, plain
 from trading_assets.market.report import IngestReport, listed
 
-Column = Any
-"""A pyarrow.ChunkedArray."""
 EXPECTED = "Expected columns: timestamp, open, high, low, close, volume"
 _DOWNLOAD = "Download it again, and look at what the server said."
 _AGAIN = "Copy or download the file again."
@@ -38,41 +38,15 @@ _PAGE = re.compile(rb"\s*<(!doctype|html|head|body|\?xml|error|title)", re.IGNOR
 _HEAD_LINES = 20
 
 
-@dataclass(frozen=True)
-class RawBars:
-    """Columns as they were written, under our names.
-
-    Attributes
-    ----------
-    columns : dict of str to pyarrow.ChunkedArray
-        Numbers, times or text. At least `timestamp` and the prices.
-    zone : str or None
-        Zone that the layout is known to write naive times in.
-    header : dict of str to str
-        The file's own name of each column.
-    rows : ndarray of int64
-        Number of each row in the file, for messages; the first row of data is 1.
-    decimal : str
-        What stands before the decimals of numbers that are text.
-    """
-
-    columns: dict[str, Column]
-    zone: str | None
-    header: dict[str, str]
-    rows: NDArray[np.int64]
-    decimal: str = "."
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def take(self, keep: Column) -> RawBars:
-        """The rows for which the boolean column `keep` is true."""
-        columns = {name: column.filter(keep) for name, column in self.columns.items()}
-        return replace(self, columns=columns, rows=self.rows[keep.to_numpy()])
-
-
-def read_file(path: Path, report: IngestReport) -> RawBars:
+def read_file(path: Path, report: IngestReport, *, decimal: str | None = None) -> RawBars:
     """Read the columns of a file of bars; notes format, layout and findings in `report`.
+
+    Parameters
+    ----------
+    path : Path
+    report : IngestReport
+    decimal : {'.', ','}, optional
+        What stands before decimals; without it what fits the most numbers.
 
     Raises
     ------
@@ -99,7 +73,7 @@ def read_file(path: Path, report: IngestReport) -> RawBars:
     except (pa.ArrowException, OSError, ValueError) as error:
         problem = " ".join(str(error).split())
         report.reject("unreadable", f"cannot be read as {report.format}: {problem}", _AGAIN)
-    return _from_text(data, packing, report)
+    return _from_text(data, packing, decimal, report)
 
 
 def _unpack(data: bytes, report: IngestReport) -> tuple[bytes, str]:
@@ -176,19 +150,7 @@ def _from_table(table: pa.Table, report: IngestReport) -> RawBars:
     return RawBars(chosen, columns.zone, header, np.arange(1, table.num_rows + 1))
 
 
-def plain(column: Column) -> Column:
-    """Of one kind of text, without dictionaries, and sound: damaged offsets would be read beyond the end."""
-    column.validate(full=True)
-    if pa.types.is_timestamp(column.type):
-        _ = column.type.tz  # raises UnicodeDecodeError where damage has left no text
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
-        column = column.cast(pa.string())
-    return column
-
-
-def _from_text(data: bytes, packing: str, report: IngestReport) -> RawBars:
+def _from_text(data: bytes, packing: str, decimal: str | None, report: IngestReport) -> RawBars:
     data, encoding = _decode(data, report)
     head = [line for line in data[:100_000].decode("utf-8", "replace").split("\n") if line.strip()]
     head = head[:_HEAD_LINES]
@@ -206,7 +168,7 @@ def _from_text(data: bytes, packing: str, report: IngestReport) -> RawBars:
         report.reject("empty", "holds no bars, only column names", _AGAIN)
     if b'"' in data:
         _refuse_open_quotes(data[start:], report)
-    raw = _parse(data, start, delimiter, names, columns, report)
+    raw = _parse(data, start, delimiter, names, columns, decimal, report)
     if not data.endswith(b"\n"):
         _judge_last_line(data[max(start, len(data) - 20_000) :], delimiter, report, int(raw.rows[-1]))
     return raw
@@ -355,7 +317,13 @@ def _after_lines(data: bytes, lines: int) -> int:
 
 
 def _parse(
-    data: bytes, start: int, delimiter: str, names: list[str], columns: Columns, report: IngestReport
+    data: bytes,
+    start: int,
+    delimiter: str,
+    names: list[str],
+    columns: Columns,
+    wanted: str | None,
+    report: IngestReport,
 ) -> RawBars:
     """Numbers and times where every row from byte `start` on has them, otherwise the text of all."""
     positions = columns.names
@@ -370,7 +338,8 @@ def _parse(
     if surplus:  # rows that end in a delimiter
         unique.append(f"{len(names)}")
     prices = [fields[positions[name]] for fields in head for name in PRICES if positions[name] < len(fields)]
-    decimal = _decimal_mark([pa.array(prices, pa.string())], delimiter)
+    sample = [pa.array(prices, pa.string())]
+    decimal = wanted or decimal_mark(sample, delimiter)
     bad_rows: list[pacsv.InvalidRow] = []
 
     def read(types: dict[str, pa.DataType], *, threads: bool = True) -> pa.Table:
@@ -399,6 +368,8 @@ def _parse(
     time_type, zone = _time_type(head[0] if head else [], positions)
     quick[unique[positions["timestamp"]]] = time_type
     try:
+        if ambiguous(sample):
+            raise pa.ArrowInvalid("thousands or thousandths")
         table = read(quick)
         if zone and data.count(zone, start) < table.num_rows:
             raise pa.ArrowInvalid("times of several zones")
@@ -408,7 +379,10 @@ def _parse(
             table = read(text)
         except pa.ArrowInvalid as error:
             report.reject("unreadable", f"is no table: {' '.join(str(error).split())}", _AGAIN)
-        decimal = _decimal_mark([table.column(unique[positions[name]]) for name in PRICES], delimiter)
+        columns_of_prices = [table.column(unique[positions[name]]) for name in PRICES]
+        decimal = wanted or decimal_mark(columns_of_prices, delimiter)
+        if ambiguous(columns_of_prices):
+            _warn_of_two_readings(decimal, wanted, report)
     if bad_rows:
         bad_rows.clear()
         read(text, threads=False)  # only so the rows are counted
@@ -429,9 +403,18 @@ def _parse(
     raw = {ours: table.column(unique[position]) for ours, position in positions.items()}
     header = {ours: names[position] for ours, position in positions.items()}
     rows = np.arange(1, table.num_rows + 1)
-    return _without_dollars(
-        _without_headers(RawBars(raw, columns.zone, header, rows, decimal), report), report
-    )
+    found = _without_headers(RawBars(raw, columns.zone, header, rows, decimal), report)
+    return replace(found, columns=found.columns | without_currency_signs(found, PRICES, report))
+
+
+def _warn_of_two_readings(decimal: str, wanted: str | None, report: IngestReport) -> None:
+    if wanted is None:
+        report.warned(
+            "decimal comma",
+            "prices such as 45,000 can be forty-five thousand or forty-five; they are read as "
+            + ("forty-five" if decimal == "," else "forty-five thousand")
+            + ": set market.decimal to '.' or ',' to choose",
+        )
 
 
 def _refuse_surplus(column: Column, report: IngestReport) -> None:
@@ -446,30 +429,6 @@ def _refuse_surplus(column: Column, report: IngestReport) -> None:
             value=f"'{column[int(filled[0])].as_py()}'",
         )
     report.repaired("trailing delimiter", "every row ends in a delimiter that the column names do not have")
-
-
-def _without_dollars(raw: RawBars, report: IngestReport) -> RawBars:
-    """Prices without the dollar sign, where every one of them has it."""
-    prices = {name: raw.columns[name] for name in PRICES}
-    if not all(pa.types.is_string(price.type) for price in prices.values()):
-        return raw
-    texts = {name: pc.utf8_ltrim_whitespace(price) for name, price in prices.items()}
-    if not all(pc.all(pc.starts_with(text, "$")).as_py() for text in texts.values()):
-        return raw
-    report.repaired("dollar sign", "prices are written with a dollar sign")
-    return replace(
-        raw, columns=raw.columns | {name: pc.utf8_slice_codeunits(t, 1) for name, t in texts.items()}
-    )
-
-
-def _decimal_mark(prices: list[Column], delimiter: str) -> str:
-    """What most prices have before their decimals; in a volume a comma may as well separate thousands."""
-
-    def count(mark: str) -> int:
-        pattern = rf"^\s*[+-]?\d+[{mark}]\d+\s*$"
-        return sum(pc.sum(pc.match_substring_regex(price, pattern)).as_py() or 0 for price in prices)
-
-    return "," if delimiter != "," and count(",") > count(".") else "."
 
 
 _TEXTS = frozenset({"timestamp", "symbol", "clock"})

@@ -17,7 +17,8 @@ from trading_assets.market.bars import COLUMNS, check_symbol, symbol_of
 from trading_assets.market.checks import check_gaps, check_values, enclose
 from trading_assets.market.columns import PRICES
 from trading_assets.market.draft import CORRECT, Draft
-from trading_assets.market.files import RawBars, read_file
+from trading_assets.market.files import read_file
+from trading_assets.market.raw import RawBars
 from trading_assets.market.intervals import in_order, one_interval, refuse_future, without_unfinished_bar
 from trading_assets.market.numbers import read_numbers, read_numbers_or_0
 from trading_assets.market.oddities import warn_of_oddities
@@ -104,7 +105,7 @@ def _length(interval: str | pd.Timedelta) -> pd.Timedelta:
 def _read(
     path: Path, symbol: str | None, interval: pd.Timedelta | None, policy: IngestPolicy, report: IngestReport
 ) -> pd.DataFrame:
-    raw = read_file(path, report)
+    raw = read_file(path, report, decimal=policy.decimal)
     report.rows_read = len(raw)
     own = symbol or symbol_of(path) or path.stem
     raw = _of_symbol(raw, symbol, symbol or symbol_of(path), report)

@@ -1,19 +1,69 @@
-"""Prices and volumes, however people write numbers."""
+"""Prices and volumes, however people write numbers: 1,234.50, 1.234,56, $12, 12.3K."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from trading_assets.market.draft import CORRECT, Floats
-from trading_assets.market.files import RawBars
+from trading_assets.market.raw import Column, RawBars
 from trading_assets.market.report import IngestReport
+
+_EMPTY = pa.array(["", "nan", "na", "n/a", "n.a.", "null", "none", "#n/a", "-nan", "-", "--"])
+_BLANKS = "\u0020\u00a0\u202f\u2009'\u2019"
+"""What separates thousands besides comma and point."""
+_SIGNS = "$\u20ac\u00a3\u00a5"
+_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+
+
+def _number(mark: str) -> str:
+    """Regular expression of a number whose decimals stand after `mark`."""
+    group = f"[{',' if mark == '.' else '.'}{_BLANKS}]"
+    whole = rf"(\d+|\d{{1,3}}({group}\d{{3}})+)"
+    return rf"^[+-]?({whole}[{mark}]?\d*|[{mark}]\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf(inity)?)$"
+
+
+_NUMBERS = {mark: _number(mark) for mark in ".,"}
+_GROUPED = {mark: rf"^[+-]?\d{{1,3}}([{',' if mark == '.' else '.'}{_BLANKS}]\d{{3}})+" for mark in ".,"}
+_EITHER = r"^[+-]?[1-9]\d{0,2},\d{3}$"
+"""Forty-five thousand, or forty-five and no thousandths."""
+
+
+def decimal_mark(columns: Iterable[Column], delimiter: str) -> str:
+    """What stands before the decimals of most numbers; where either does, a comma only beside other delimiters."""
+    fits = dict.fromkeys(_NUMBERS, 0)
+    commas = points = 0
+    for column in columns:
+        text = pc.utf8_trim_whitespace(column)
+        for mark, pattern in _NUMBERS.items():
+            fits[mark] += pc.sum(pc.match_substring_regex(text, pattern)).as_py() or 0
+        commas += pc.sum(pc.match_substring(text, ",")).as_py() or 0
+        points += pc.sum(pc.match_substring(text, ".")).as_py() or 0
+    if fits[","] != fits["."]:
+        return "," if fits[","] > fits["."] else "."
+    return "," if delimiter != "," and commas > points else "."
+
+
+def ambiguous(columns: Iterable[Column]) -> bool:
+    """Whether every number that has a comma can be of thousands as well as of thousandths."""
+    found = False
+    for column in columns:
+        text = pc.utf8_trim_whitespace(column)
+        with_comma = text.filter(pc.fill_null(pc.match_substring(text, ","), False))
+        if len(with_comma) and not pc.all(pc.match_substring_regex(with_comma, _EITHER)).as_py():
+            return False
+        found |= len(with_comma) > 0
+    return found
 
 
 def read_numbers(raw: RawBars, name: str, report: IngestReport) -> Floats:
     """A column as float64, NaN where it is empty; text in it is refused."""
-    column, header = raw.columns[name], raw.header[name]
+    column = raw.columns[name]
     kind = column.type
     if pa.types.is_decimal(kind):  # by way of text, which Arrow rounds correctly
         column = column.cast(pa.string()).cast(pa.float64())
@@ -21,26 +71,9 @@ def read_numbers(raw: RawBars, name: str, report: IngestReport) -> Floats:
         return np.require(column.cast(pa.float64(), safe=False).to_numpy(), np.float64, "W")
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan)
-    bad = np.ones(len(column), dtype=bool)
     if pa.types.is_string(kind):
-        text = pc.utf8_trim_whitespace(column)
-        empty = pc.fill_null(pc.is_in(pc.utf8_lower(text), value_set=_EMPTY), True)
-        empty = pc.or_(empty, pc.is_null(text))
-        text = pc.if_else(empty, None, text)
-        bad = ~pc.fill_null(pc.match_substring_regex(text, _NUMBERS[raw.decimal]), True).to_numpy()
-        if not bad.any():
-            plain = pc.replace_substring(pc.utf8_ltrim(text, "+"), ",", ".")
-            return np.array(plain.cast(pa.float64()).to_numpy(), dtype=np.float64)
-    value = column[int(bad.argmax())].as_py()
-    report.reject(
-        "not a number", "is not a number", CORRECT, rows=raw.rows[bad], column=header, value=f"'{value}'"
-    )
-
-
-_EMPTY = pa.array(["", "nan", "na", "n/a", "null", "none", "#n/a", "-nan"])
-_NUMBERS = {
-    mark: rf"^[+-]?(\d+[{mark}]?\d*|[{mark}]\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf(inity)?)$" for mark in ".,"
-}
+        return _from_text(raw, name, report)
+    _refuse(raw, name, np.ones(len(column), dtype=bool), report)
 
 
 def read_numbers_or_0(raw: RawBars, name: str, report: IngestReport) -> Floats:
@@ -51,7 +84,75 @@ def read_numbers_or_0(raw: RawBars, name: str, report: IngestReport) -> Floats:
         return np.zeros(len(raw))
     numbers = read_numbers(raw, name, report)
     missing = np.isnan(numbers)
+    if name == "volume" and (numbers[numbers < 0] == -1).all():
+        missing |= numbers == -1  # as some exchanges write that there was none
     if missing.any():
         report.warned(kind, f"the {name} is missing; it is taken as 0", raw.rows[missing], raw.header[name])
         numbers[missing] = 0.0
     return numbers
+
+
+def _from_text(raw: RawBars, name: str, report: IngestReport) -> Floats:
+    text = pc.utf8_trim_whitespace(raw.columns[name])
+    empty = pc.fill_null(pc.is_in(pc.utf8_lower(text), value_set=_EMPTY), True)
+    text = pc.if_else(pc.or_(empty, pc.is_null(text)), None, text)
+    factors: Floats | float = 1.0
+    if name == "volume":
+        text, factors = _without_units(raw, text, report)
+    bad = ~pc.fill_null(pc.match_substring_regex(text, _NUMBERS[raw.decimal]), True).to_numpy()
+    if bad.any():
+        _refuse(raw, name, bad, report)
+    if (
+        (grouped := pc.fill_null(pc.match_substring_regex(text, _GROUPED[raw.decimal]), False))
+        .to_numpy()
+        .any()
+    ):
+        report.repaired(
+            "thousands",
+            "numbers are written in groups of thousands",
+            raw.rows[grouped.to_numpy()],
+            raw.header[name],
+        )
+        text = pc.replace_substring_regex(text, f"[{',' if raw.decimal == '.' else '.'}{_BLANKS}]", "")
+    plain = pc.replace_substring(pc.utf8_ltrim(text, "+"), ",", ".")
+    return np.array(plain.cast(pa.float64()).to_numpy(), dtype=np.float64) * factors
+
+
+def _without_units(raw: RawBars, text: Column, report: IngestReport) -> tuple[Column, Floats | float]:
+    """Numbers such as 12.3K and 1.2M without their units, and the factors that these stand for."""
+    parts = pc.extract_regex(pc.utf8_lower(text), r"^(?P<number>.*\d[.,]?)\s*(?P<unit>[kmbt]?)$")
+    unit = pc.struct_field(parts, "unit")
+    factors = np.ones(len(text))
+    for letter, factor in _UNITS.items():
+        factors[pc.fill_null(pc.equal(unit, letter), False).to_numpy()] = factor
+    if (factors == 1).all():
+        return text, 1.0
+    report.repaired(
+        "units", "volumes are written in thousands (K), millions (M) or more", (), raw.header["volume"]
+    )
+    return pc.if_else(pc.is_null(parts), text, pc.struct_field(parts, "number")), factors
+
+
+def _refuse(raw: RawBars, name: str, bad: NDArray[np.bool_], report: IngestReport) -> NoReturn:
+    value = raw.columns[name][int(bad.argmax())].as_py()
+    report.reject(
+        "not a number",
+        "is not a number",
+        CORRECT,
+        rows=raw.rows[bad],
+        column=raw.header[name],
+        value=f"'{value}'",
+    )
+
+
+def without_currency_signs(raw: RawBars, names: Iterable[str], report: IngestReport) -> dict[str, Column]:
+    """Prices without the sign of their currency, where every one of them has it before or after the number."""
+    prices = {name: raw.columns[name] for name in names}
+    if not all(pa.types.is_string(price.type) for price in prices.values()):
+        return {}
+    texts = {name: pc.utf8_trim_whitespace(price) for name, price in prices.items()}
+    for pattern in (form.format(sign) for sign in _SIGNS for form in (r"^[{}]", r"\s?[{}]$")):
+        if all(pc.all(pc.match_substring_regex(text, pattern)).as_py() for text in texts.values()):
+            report.repaired("currency sign", "prices are written with the sign of their currency")
+            return {name: pc.replace_substring_regex(text, pattern, "") for name, text in texts.items()}
+    return {}

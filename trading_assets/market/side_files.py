@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from trading_assets.market.columns import ALIASES, normal
-from trading_assets.market.files import RawBars, plain
+from trading_assets.market.raw import RawBars, plain
 from trading_assets.market.report import IngestReport, listed
 from trading_assets.market.time_column import DAY, Times
 from trading_assets.market.times import read_times

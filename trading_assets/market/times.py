@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trading_assets.market.epochs import WALL_CLOCKS, calendar_digits, read_epochs
-from trading_assets.market.files import RawBars
+from trading_assets.market.raw import RawBars
 from trading_assets.market.report import IngestReport
 from trading_assets.market.time_column import DAY, ISO_8601, UNITS, YEARS, Mask, Stamps, TimeColumn, Times
 
