@@ -25,7 +25,7 @@ def _number(mark: str) -> str:
     """Regular expression of a number whose decimals stand after `mark`."""
     group = f"[{',' if mark == '.' else '.'}{_BLANKS}]"
     whole = rf"(\d+|\d{{1,3}}({group}\d{{3}})+)"
-    return rf"^[+-]?({whole}[{mark}]?\d*|[{mark}]\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf(inity)?)$"
+    return rf"^[+-]?({whole}([{mark}]\d*)?|[{mark}]\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf(inity)?)$"
 
 
 _NUMBERS = {mark: _number(mark) for mark in ".,"}
