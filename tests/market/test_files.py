@@ -587,7 +587,9 @@ NO_THOUSANDS = [(",", '"1,00.25"'), (",", '"1,0000"'), (";", "1.000,25"), (";", 
 
 @pytest.mark.parametrize(("delimiter", "value"), NO_THOUSANDS)
 @pytest.mark.parametrize("column", ["open", "volume"])
-def test_separators_that_are_none_of_thousands_are_refused(tmp_path: Path, delimiter: str, value: str, column: str) -> None:
+def test_separators_that_are_none_of_thousands_are_refused(
+    tmp_path: Path, delimiter: str, value: str, column: str
+) -> None:
     lines = [line.split(",") for line in csv_of(BARS).splitlines()]
     lines[8][COLUMNS.index(column)] = value
     path = write(tmp_path, "\n".join(delimiter.join(line) for line in lines) + "\n")

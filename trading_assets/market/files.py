@@ -10,10 +10,10 @@ import re
 import zipfile
 import zlib
 from collections import Counter
-from dataclasses import dataclass, replace
-from functools import reduce
+from dataclasses import replace
+from functools import partial, reduce
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.feather as pafeather
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from trading_assets.errors import MarketError
 from trading_assets.market.columns import ALIASES, BINANCE, PRICES, Columns, find_columns, is_header, normal
-from trading_assets.market.numbers import ambiguous, decimal_mark, without_currency_signs
+from trading_assets.market.draft import Floats
+from trading_assets.market.numbers import ambiguous, decimal_mark, plain_numbers, without_currency_signs
 from trading_assets.market.raw import Column, RawBars, plain
 from trading_assets.market.report import IngestReport, listed
 
@@ -35,7 +35,8 @@ _AGAIN = "Copy or download the file again."
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?")
 _PAGE = re.compile(rb"\s*<(!doctype|html|head|body|\?xml|error|title)", re.IGNORECASE)
-_HEAD_LINES = 20
+_HEAD_LINES, _SAMPLE = 20, 1_000
+"""Lines in which the column names are looked for, and rows that show what columns mean."""
 
 
 def read_file(path: Path, report: IngestReport, *, decimal: str | None = None) -> RawBars:
@@ -138,7 +139,13 @@ def _unzipped(data: bytes, report: IngestReport) -> tuple[bytes, str]:
 
 
 def _from_table(table: pa.Table, report: IngestReport) -> RawBars:
-    columns = find_columns(table.column_names, file=Path(report.file).name)
+    head = table.slice(0, _SAMPLE)
+    numbers = {
+        place: column.cast(pa.float64(), safe=False).to_numpy()
+        for place, column in enumerate(head.columns)
+        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
+    }
+    columns = find_columns(table.column_names, file=Path(report.file).name, numbers=numbers)
     _require(columns, table.column_names, report)
     if table.num_rows == 0:
         report.reject("empty", "holds no bars, only column names", _AGAIN)
@@ -147,16 +154,16 @@ def _from_table(table: pa.Table, report: IngestReport) -> RawBars:
         column = plain(table.column(position))
         chosen[ours] = column.cast(pa.string()) if ours in {"symbol", "clock"} else column
     header = {ours: str(table.column_names[position]) for ours, position in columns.names.items()}
-    return RawBars(chosen, columns.zone, header, np.arange(1, table.num_rows + 1))
+    return RawBars(chosen, columns.zone, header, np.arange(1, table.num_rows + 1), scale=columns.scale)
 
 
 def _from_text(data: bytes, packing: str, decimal: str | None, report: IngestReport) -> RawBars:
     data, encoding = _decode(data, report)
     head = [line for line in data[:100_000].decode("utf-8", "replace").split("\n") if line.strip()]
-    head = head[:_HEAD_LINES]
+    head = head[:_SAMPLE]
     if not head:
         report.reject("empty", "is empty", _AGAIN)
-    delimiter = _delimiter(head)
+    delimiter = _delimiter(head[:_HEAD_LINES])
     names, skipped, columns = _find_header(head, delimiter, report)
     shown = "tab" if delimiter == "\t" else f"'{delimiter}'"
     report.format = f"csv, delimiter {shown}{encoding}{packing}"
@@ -245,14 +252,26 @@ def _fields(line: str, delimiter: str) -> list[str]:
 def _find_header(head: list[str], delimiter: str, report: IngestReport) -> tuple[list[str], int, Columns]:
     """Names of the columns, the number of lines before the data, and what the columns are."""
     lines = [_fields(line, delimiter) for line in head]
+    numbers = partial(_number_columns, lines, delimiter)
     if _is_row(lines[0]) and any(map(_is_binance_row, lines[:3])):  # the first one may be the damaged one
-        return list(BINANCE), 0, find_columns(BINANCE)
-    for number, names in enumerate(lines):
+        return list(BINANCE), 0, find_columns(BINANCE, numbers=numbers(0))
+    for number, names in enumerate(lines[:_HEAD_LINES]):
         if _is_row(names):
             break
         if is_header(names):
-            return _below_header(lines, number, report)
+            return _below_header(lines, number, delimiter, report)
     return lines[0], 1, find_columns(lines[0], file=Path(report.file).name)
+
+
+def _number_columns(lines: list[list[str]], delimiter: str, first: int) -> dict[int, Floats]:
+    """The columns of the lines from `first` on that hold nothing but numbers, by position."""
+    rows = lines[first:-1] or lines[first:]  # the last line may have been cut off
+    width = max(map(len, rows), default=0)
+    columns = {place: [row[place] if place < len(row) else "" for row in rows] for place in range(width)}
+    texts = {place: pa.array(column, pa.string()) for place, column in columns.items()}
+    mark = decimal_mark(texts.values(), delimiter)
+    found = {place: plain_numbers(text, mark) for place, text in texts.items()}
+    return {place: column for place, column in found.items() if column is not None}
 
 
 def _is_row(fields: list[str]) -> bool:
@@ -268,7 +287,7 @@ def _is_binance_row(fields: list[str]) -> bool:
 
 
 def _below_header(
-    lines: list[list[str]], number: int, report: IngestReport
+    lines: list[list[str]], number: int, delimiter: str, report: IngestReport
 ) -> tuple[list[str], int, Columns]:
     """The header in line `number`: with what stands above it, and with the lines it goes on over."""
     names, end = list(lines[number]), number + 1
@@ -283,7 +302,17 @@ def _below_header(
     if number:
         report.repaired("banner", f"{number} line(s) before the column names left out: {listed([banner])}")
     row = lines[end] if end < len(lines) else []
-    return names, end, find_columns(names, banner=banner, row=row, file=Path(report.file).name)
+    return (
+        names,
+        end,
+        find_columns(
+            names,
+            banner=banner,
+            row=row,
+            file=Path(report.file).name,
+            numbers=_number_columns(lines, delimiter, end),
+        ),
+    )
 
 
 def _require(columns: Columns, header: list[str], report: IngestReport) -> None:
@@ -300,9 +329,9 @@ def _require(columns: Columns, header: list[str], report: IngestReport) -> None:
     twice = next((name for name, count in counts.items() if count > 1 and name in needed), None)
     if twice is not None:
         report.reject("column twice", f"has the column '{twice}' more than once", "Keep one of them.")
-    if columns.other_volumes:
-        taken, *others = (header[i] for i in (columns.names["volume"], *columns.other_volumes))
-        report.warned("volume", f"'{taken}' is taken as the volume, not {listed(others)}", (), taken)
+    for decision in columns.decisions:
+        note = report.repaired if decision.reaction == "repaired" else report.warned
+        note(decision.kind, decision.message, column=decision.column)
 
 
 def _after_lines(data: bytes, lines: int) -> int:
@@ -403,7 +432,7 @@ def _parse(
     raw = {ours: table.column(unique[position]) for ours, position in positions.items()}
     header = {ours: names[position] for ours, position in positions.items()}
     rows = np.arange(1, table.num_rows + 1)
-    found = _without_headers(RawBars(raw, columns.zone, header, rows, decimal), report)
+    found = _without_headers(RawBars(raw, columns.zone, header, rows, decimal, columns.scale), report)
     return replace(found, columns=found.columns | without_currency_signs(found, PRICES, report))
 
 

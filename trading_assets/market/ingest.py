@@ -18,11 +18,11 @@ from trading_assets.market.checks import check_gaps, check_values, enclose
 from trading_assets.market.columns import PRICES
 from trading_assets.market.draft import CORRECT, Draft
 from trading_assets.market.files import read_file
-from trading_assets.market.raw import RawBars
 from trading_assets.market.intervals import in_order, one_interval, refuse_future, without_unfinished_bar
 from trading_assets.market.numbers import read_numbers, read_numbers_or_0
 from trading_assets.market.oddities import warn_of_oddities
 from trading_assets.market.quarantine import quarantine
+from trading_assets.market.raw import RawBars
 from trading_assets.market.report import IngestReport, listed
 from trading_assets.market.side_files import funding_of_bars, read_side_file, side_file
 from trading_assets.market.splits import adjust_for_splits

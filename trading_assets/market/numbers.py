@@ -61,8 +61,20 @@ def ambiguous(columns: Iterable[Column]) -> bool:
     return found
 
 
+def plain_numbers(text: Column, mark: str) -> Floats | None:
+    """Texts as float64, NaN where they are empty; None where one of them is no number."""
+    text = _without_missing(text)
+    if not pc.all(pc.match_substring_regex(text, _NUMBERS[mark]), min_count=0).as_py():
+        return None
+    return _to_floats(text, mark)
+
+
 def read_numbers(raw: RawBars, name: str, report: IngestReport) -> Floats:
     """A column as float64, NaN where it is empty; text in it is refused."""
+    return _read(raw, name, report) * raw.scale.get(name, 1.0)
+
+
+def _read(raw: RawBars, name: str, report: IngestReport) -> Floats:
     column = raw.columns[name]
     kind = column.type
     if pa.types.is_decimal(kind):  # by way of text, which Arrow rounds correctly
@@ -93,9 +105,7 @@ def read_numbers_or_0(raw: RawBars, name: str, report: IngestReport) -> Floats:
 
 
 def _from_text(raw: RawBars, name: str, report: IngestReport) -> Floats:
-    text = pc.utf8_trim_whitespace(raw.columns[name])
-    empty = pc.fill_null(pc.is_in(pc.utf8_lower(text), value_set=_EMPTY), True)
-    text = pc.if_else(pc.or_(empty, pc.is_null(text)), None, text)
+    text = _without_missing(raw.columns[name])
     factors: Floats | float = 1.0
     if name == "volume":
         text, factors = _without_units(raw, text, report)
@@ -113,9 +123,19 @@ def _from_text(raw: RawBars, name: str, report: IngestReport) -> Floats:
             raw.rows[grouped.to_numpy()],
             raw.header[name],
         )
-        text = pc.replace_substring_regex(text, f"[{',' if raw.decimal == '.' else '.'}{_BLANKS}]", "")
-    plain = pc.replace_substring(pc.utf8_ltrim(text, "+"), ",", ".")
-    return np.array(plain.cast(pa.float64()).to_numpy(), dtype=np.float64) * factors
+    return _to_floats(text, raw.decimal) * factors
+
+
+def _without_missing(text: Column) -> Column:
+    text = pc.utf8_trim_whitespace(text)
+    empty = pc.fill_null(pc.is_in(pc.utf8_lower(text), value_set=_EMPTY), True)
+    return pc.if_else(pc.or_(empty, pc.is_null(text)), None, text)
+
+
+def _to_floats(text: Column, mark: str) -> Floats:
+    plain = pc.replace_substring_regex(text, f"[{',' if mark == '.' else '.'}{_BLANKS}]", "")
+    plain = pc.replace_substring(pc.utf8_ltrim(plain, "+"), ",", ".").cast(pa.float64())
+    return np.array(plain.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _without_units(raw: RawBars, text: Column, report: IngestReport) -> tuple[Column, Floats | float]:

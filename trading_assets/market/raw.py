@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ class RawBars:
         Number of each row in the file, for messages; the first row of data is 1.
     decimal : str
         What stands before the decimals of numbers that are text.
+    scale : dict of str to float
+        What the numbers of a column have to be multiplied by.
     """
 
     columns: dict[str, Column]
@@ -36,6 +38,7 @@ class RawBars:
     header: dict[str, str]
     rows: NDArray[np.int64]
     decimal: str = "."
+    scale: dict[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
