@@ -15,6 +15,8 @@ from trading_assets.market.sessions import closed_between
 from trading_assets.market.side_files import LARGEST_RATE
 from trading_assets.market.time_column import DAY
 
+ROUNDING = 1e-6
+"""Of a price: by so much rounding may move a close out of high and low."""
 LARGEST = 1e15
 """No price or volume is larger; 1e308 stands for a missing value somewhere upstream."""
 
@@ -59,9 +61,8 @@ def enclose(bars: Draft, policy: IngestPolicy, report: IngestReport) -> Draft:
     wrong = (under > 0) | (over > 0) | crossed
     if not wrong.any():
         return bars
-    prices = np.stack([o, h, low, c])
-    tick = policy.tick_size or _tick_size(prices)
-    allowed = tick * (1 + 1e-6) + 1e-9 * np.abs(c)
+    tick = policy.tick_size or _tick_size(np.stack([h, low]))
+    allowed = np.maximum(tick * (1 + 1e-6), ROUNDING * np.abs(c))
     for name, bad, problem in (
         ("high", crossed & (low - h > allowed), "lies below the bar's low"),
         ("high", under > allowed, "lies below the bar's open or close"),
@@ -72,20 +73,23 @@ def enclose(bars: Draft, policy: IngestPolicy, report: IngestReport) -> Draft:
             report.reject(
                 "high and low",
                 f"{problem} by more than a tick ({tick:g})",
-                CORRECT,
+                f"{CORRECT} If prices are rounded to coarser ticks, set market.tick_size.",
                 rows=bars.rows[found],
                 column=bars.header[name],
                 value=f"{bars.values[name][found[0]]:.10g}",
             )
-    report.repaired(
-        "high and low", f"high or low within one tick ({tick:g}) of the body moved to it", bars.rows[wrong]
-    )
+    message = f"high or low within one tick ({tick:g}) or a millionth of the body moved to it"
+    report.repaired("high and low", message, bars.rows[wrong])
+    prices = np.stack([o, h, low, c])
     values = {**bars.values, "high": prices.max(axis=0), "low": prices.min(axis=0)}
     return replace(bars, values=values)
 
 
 def _tick_size(prices: Floats) -> float:
-    """The last decimal that all prices are written with; 0 where they have no such decimal."""
+    """The last decimal that all prices are written with; 0 where they have no such decimal.
+
+    Of highs and lows, which are traded prices: opens and closes may be averages with more decimals.
+    """
     for decimals in range(9):
         scaled = prices * 10.0**decimals
         if (np.abs(scaled - np.round(scaled)) <= 1e-9 * np.abs(scaled)).all():

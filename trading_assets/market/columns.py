@@ -149,6 +149,8 @@ def find_columns(
         places = [names.index(alias) for alias in aliases if alias in names]
         if ours == "timestamp":
             places = [place for place in places if not _is_counter(numbers.get(place))]
+        elif ours == "symbol":  # CoinMarketCap's names are numbers
+            places = [place for place in places if names[place] != "name" or place not in numbers]
         if places:
             found[ours] = places[0]
     layout, zone = _layout(names, banner.lower())

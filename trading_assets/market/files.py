@@ -175,6 +175,7 @@ def _from_text(data: bytes, packing: str, decimal: str | None, report: IngestRep
         report.reject("empty", "holds no bars, only column names", _AGAIN)
     if b'"' in data:
         _refuse_open_quotes(data[start:], report)
+    data = _without_footer(data, start, delimiter, report)
     raw = _parse(data, start, delimiter, names, columns, decimal, report)
     if not data.endswith(b"\n"):
         _judge_last_line(data[max(start, len(data) - 20_000) :], delimiter, report, int(raw.rows[-1]))
@@ -332,6 +333,17 @@ def _require(columns: Columns, header: list[str], report: IngestReport) -> None:
     for decision in columns.decisions:
         note = report.repaired if decision.reaction == "repaired" else report.warned
         note(decision.kind, decision.message, column=decision.column)
+
+
+def _without_footer(data: bytes, start: int, delimiter: str, report: IngestReport) -> bytes:
+    """Without a last line of words, such as where and when the file was downloaded."""
+    body = data.rstrip()
+    begin = body.rfind(b"\n", start) + 1
+    line = body[begin:].decode("utf-8", "replace")
+    if begin <= start or delimiter in line or not re.search(r"[A-Za-z]{3,}\W+[A-Za-z]{2,}", line):
+        return data
+    report.repaired("footer", f"a last line of words left out: {listed([line])}")
+    return data[:begin]
 
 
 def _after_lines(data: bytes, lines: int) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +17,7 @@ from trading_assets.errors import BarsRejected, MarketError
 from trading_assets.market.bars import COLUMNS, check_symbol, symbol_of
 from trading_assets.market.checks import check_gaps, check_values, enclose
 from trading_assets.market.columns import PRICES
-from trading_assets.market.draft import CORRECT, Draft
+from trading_assets.market.draft import CORRECT, Draft, Floats
 from trading_assets.market.files import read_file
 from trading_assets.market.intervals import in_order, one_interval, refuse_future, without_unfinished_bar
 from trading_assets.market.numbers import read_numbers, read_numbers_or_0
@@ -24,7 +25,7 @@ from trading_assets.market.oddities import warn_of_oddities
 from trading_assets.market.quarantine import quarantine
 from trading_assets.market.raw import RawBars
 from trading_assets.market.report import IngestReport, listed
-from trading_assets.market.side_files import funding_of_bars, read_side_file, side_file
+from trading_assets.market.side_files import funding_of_bars, read_excluded, read_side_file, side_file
 from trading_assets.market.splits import adjust_for_splits
 from trading_assets.market.stamps import open_times
 from trading_assets.market.time_column import DAY
@@ -110,6 +111,7 @@ def _read(
     own = symbol or symbol_of(path) or path.stem
     raw = _of_symbol(raw, symbol, symbol or symbol_of(path), report)
     values = {name: read_numbers(raw, name, report) for name in PRICES}
+    raw, values = _without_empty_rows(raw, values, report)
     values["volume"] = read_numbers_or_0(raw, "volume", report)
     if "funding_rate" in raw.columns:
         values["funding_rate"] = read_numbers_or_0(raw, "funding_rate", report)
@@ -120,6 +122,7 @@ def _read(
     now = int(datetime.now(UTC).timestamp() * 1e9)
     refuse_future(bars, now, report)
     bars = one_interval(bars, length, report)
+    bars = _without_excluded(bars, side_file(path, own, "exclude"), policy, report)
     bars = enclose(bars, policy, report)
     report.interval_seconds = length / 1e9
     if len(bars) > 1 or interval is not None:
@@ -134,6 +137,19 @@ def _read(
     return frame[[*COLUMNS, *(name for name in frame if name not in COLUMNS)]]
 
 
+def _without_excluded(bars: Draft, file: Path | None, policy: IngestPolicy, report: IngestReport) -> Draft:
+    if file is None:
+        return bars
+    excluded = read_excluded(file, policy.time_zone or "UTC")
+    found = np.isin(bars.times, excluded)
+    if found.any():
+        message = f"bar(s) left out as {file.name} says: {np.count_nonzero(found)}"
+        report.repaired("excluded", message, bars.rows[found])
+    if n_others := np.count_nonzero(~np.isin(excluded, bars.times)):
+        report.warned("excluded", f"{n_others} of {len(excluded)} times of {file.name} are of no bar")
+    return bars.take(~found)
+
+
 def _with_funding(
     bars: Draft, file: Path, interval: int, policy: IngestPolicy, report: IngestReport
 ) -> Draft:
@@ -144,6 +160,21 @@ def _with_funding(
         report.warned("no funding rate", message, bars.rows[outside])
     rate = funding_of_bars(bars.times, interval, at, rates)
     return replace(bars, values={**bars.values, "funding_rate": rate})
+
+
+def _without_empty_rows(
+    raw: RawBars, values: dict[str, Floats], report: IngestReport
+) -> tuple[RawBars, dict[str, Floats]]:
+    """Without rows that have no price and no volume, as tables joined over several markets have them."""
+    empty = np.logical_and.reduce([np.isnan(column) for column in values.values()])
+    if not empty.any() or empty.all():
+        return raw, values
+    if "volume" in raw.columns:
+        volume = read_numbers(raw, "volume", report)
+        empty &= np.isnan(volume) | (volume == 0)
+    report.repaired("empty rows", "rows without any value left out", raw.rows[empty])
+    kept = {name: column[~empty] for name, column in values.items()}
+    return raw.take(pa.chunked_array([pa.array(~empty)])), kept
 
 
 def _of_symbol(raw: RawBars, symbol: str | None, own: str | None, report: IngestReport) -> RawBars:
