@@ -64,13 +64,13 @@ def open_times(
 
 
 def _last_moments(bars: Draft, policy: IngestPolicy, report: IngestReport) -> tuple[Draft, bool]:
-    """Times such as 23:59:59.999 become the end that they stand for; whether the times are ends."""
+    """Times such as 23:59:59.999 become the end that they stand for; whether they were such."""
     left = -bars.times % MINUTE
     settled = _but_the_last(left)
     if policy.stamp == "open" or not len(bars) or not ((settled > 0) & (settled <= SECOND)).all():
         if policy.stamp == "close":
             report.repaired("stamp", "times are the bars' ends, as market.stamp says")
-        return bars, policy.stamp == "close"
+        return bars, False
     report.repaired(
         "stamp", "times are the last moments of bars: each begins an interval earlier", column=_name(bars)
     )

@@ -146,14 +146,14 @@ def _swapped_prices(folder: Path) -> Result:
 
 @layout("numbers with thousands in quotes", said=("thousands",) * 4)
 def _thousands(folder: Path) -> Result:
-    bars = HOURLY.assign(**{name: HOURLY[name] * 100 for name in ("open", "high", "low", "close")}).round(2)
+    bars = HOURLY.assign(**{name: (HOURLY[name] * 100).round(2) for name in ("open", "high", "low", "close")})
     texts = {name: bars[name].map("{:,.2f}".format) for name in ("open", "high", "low", "close")}
     return written(folder, bars.assign(**texts), bars["timestamp"].astype(str)), bars
 
 
 @layout("numbers with points for thousands and decimal commas", said=("decimal comma", *["thousands"] * 4))
 def _european(folder: Path) -> Result:
-    bars = HOURLY.assign(**{name: HOURLY[name] * 100 for name in ("open", "high", "low", "close")}).round(2)
+    bars = HOURLY.assign(**{name: (HOURLY[name] * 100).round(2) for name in ("open", "high", "low", "close")})
     swap = str.maketrans(",.", ".,")
     texts = {
         name: bars[name].map(lambda x: f"{x:,.2f}".translate(swap))

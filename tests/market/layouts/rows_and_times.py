@@ -376,7 +376,7 @@ def _metatrader_unknown(folder: Path) -> Result:
 
 @layout(
     "MetaTrader's Python package, the broker's zone set",
-    said=("epoch", "time zone"),
+    said=("epoch", "time zone", "volume"),
     time_zone="Europe/Athens",
 )
 def _metatrader_zone(folder: Path) -> Result:
