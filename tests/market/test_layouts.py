@@ -1,4 +1,4 @@
-"""The table of layouts: what other people's tools write is read right, or refused with the setting that helps."""
+"""The table of layouts: what other people's tools write is read right, or refused with what helps."""
 
 from pathlib import Path
 

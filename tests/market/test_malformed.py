@@ -568,7 +568,7 @@ def _column_twice(m: Maker) -> Case:
 
 @kind
 def _no_header(m: Maker) -> Case:
-    return m.packed(csv_of(m.bars).partition("\n")[2], "rejected", "no such column")
+    return m.packed(csv_of(m.bars).partition("\n")[2], "rejected", "no column names")
 
 
 @kind

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.market.samples import save, sound_bars, write
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.errors import BarsRejected
-from trading_assets.market.raw import RawBars
 from trading_assets.market.ingest import read_bars
+from trading_assets.market.raw import RawBars
 from trading_assets.market.report import IngestReport
 from trading_assets.market.times import read_times
 

@@ -17,38 +17,41 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "timestamp": (
         # Columns that say open go first: beside them `timestamp` may be the last moment.
         "timeopen", "open_time", "opentime", "open time", "time_open", "start_at", "start", "begin",
-        "window_start", "ts_event", "timestamp", "unix", "datetime", "date_time", "trade_time", "date", "trade_date",
-        "dtyyyymmdd", "day", "time", "gmt time", "utc time", "time (utc)", "local time", "bar_time",
-        "unix timestamp", "ts", "mts", "t", "epoch", "datum", "zeit", "data", "fecha", "时间", "日期", "交易日期",
-        "交易时间", "日時", "日付", "__index_level_0__", "",
+        "window_start", "ts_event", "candle_date_time_utc", "timestamp", "unix", "datetime",
+        "date_time", "trade_time", "date", "trade_date", "dtyyyymmdd", "day", "time", "gmt time",
+        "utc time", "time (utc)", "local time", "bar_time", "unix timestamp", "ts", "mts", "t", "epoch",
+        "datum", "zeit", "data", "fecha", "时间", "日期", "交易日期", "交易时间", "日時", "日付",
+        "年月日", "__index_level_0__", "",
     ),
     "open": (
-        "open", "o", "first", "open_price", "open price", "opening price", "openprice", "eröffnung", "eroeffnung",
-        "eröffn.", "erster", "otwarcie", "apertura", "ouverture", "开盘", "开盘价", "今开", "始値",
+        "open", "o", "first", "open_price", "open price", "opening price", "openprice", "eröffnung",
+        "eroeffnung", "eröffn.", "erster", "otwarcie", "apertura", "ouverture", "开盘", "开盘价",
+        "今开", "始値",
     ),
     "high": (
-        "high", "h", "max", "high_price", "high price", "highprice", "hoch", "najwyzszy", "najwyższy", "máximo",
-        "maximo", "plus haut", "最高", "最高价", "高値",
+        "high", "h", "max", "high_price", "high price", "highprice", "hoch", "najwyzszy", "najwyższy",
+        "máximo", "maximo", "plus haut", "最高", "最高价", "高値",
     ),
     "low": (
-        "low", "l", "min", "low_price", "low price", "lowprice", "tief", "najnizszy", "najniższy", "mínimo",
-        "minimo", "plus bas", "最低", "最低价", "安値",
+        "low", "l", "min", "low_price", "low price", "lowprice", "tief", "najnizszy", "najniższy",
+        "mínimo", "minimo", "plus bas", "最低", "最低价", "安値",
     ),
     "close": (
-        "close", "c", "close_price", "close price", "closeprice", "price_close", "close/last", "closing price",
-        "schluss", "schlusskurs", "zamkniecie", "zamknięcie", "cierre", "clôture", "收盘", "收盘价", "終値", "settle",
-        "settlement", "settle price", "settlement price", "last", "latest", "last price", "zuletzt", "último",
-        "price",
+        "close", "c", "close_price", "close price", "closeprice", "price_close", "close/last",
+        "closing price", "schluss", "schlusskurs", "zamkniecie", "zamknięcie", "cierre", "clôture",
+        "收盘", "收盘价", "終値", "settle", "settlement", "settle price", "settlement price", "last",
+        "latest", "last price", "zuletzt", "último", "price",
     ),
     # MetaTrader leaves `vol` empty for currencies, and so it comes after `tickvol`.
     "volume": (
-        "volume", "v", "tickvol", "tick_volume", "vol", "vol.", "base_volume", "volume_base", "basevolume",
-        "volumefrom", "shares traded", "number of shares", "no.of shares", "no. of shares", "tottrdqty",
-        "total trade quantity", "qty", "quantity", "stuecke", "stücke", "volumen", "wolumen", "成交量", "出来高",
+        "volume", "v", "tickvol", "tick_volume", "vol", "vol.", "base_volume", "volume_base",
+        "basevolume", "volumefrom", "shares traded", "number of shares", "no.of shares",
+        "no. of shares", "tottrdqty", "total trade quantity", "qty", "quantity", "stuecke", "stücke",
+        "volumen", "wolumen", "成交量", "出来高",
     ),
     "symbol": (
-        "symbol", "ticker", "instrument", "pair", "tic", "ts_code", "code", "instrument_id", "name", "代码",
-        "股票代码",
+        "symbol", "ticker", "instrument", "pair", "tic", "ts_code", "code", "instrument_id", "name",
+        "代码", "股票代码",
     ),
     "funding_rate": ("funding_rate", "fundingrate", "funding"),
 }  # fmt: skip
@@ -62,15 +65,16 @@ BINANCE = (
 
 _CLOSES = ("close", "settle", "settlement", "settle price", "settlement price", "last")
 _TICKS = frozenset({"tickvol", "tick_volume", "tickvolume"})
-_CLOCKS = (
-    ("date", "time"),
-    ("datum", "zeit"),
-    ("dtyyyymmdd", "time"),
-    ("day", "time"),
-    ("trade_date", "trade_time"),
-)
+_CLOCK_NAMES = frozenset({
+    "time", "clock", "trade_time", "zeit", "uhrzeit", "hora", "heure", "czas", "godzina", "时间", "时刻",
+    "交易时间", "時刻", "時間",
+})  # fmt: skip
+_CLOCK = re.compile(r"\d\d?:\d\d(:\d\d(\.\d+)?)?(\s?[AaPp][Mm])?|\d{1,6}")
+_DATE = re.compile(r"\d{8}|\d{1,4}\D\d{1,2}\D\d{1,4}(T00:00:00|\s00:00:00)?")
 
 PRICES = ("open", "high", "low", "close")
+_LEAST_OF_BILLIONTHS = 1e6
+"""A thousandth, in billionths; no price is so high."""
 _VOLUME_OF = re.compile(r"vol(?:ume)?[ _(]+([a-z]{2,8})\)?")
 """`Volume BTC`, `volume_(eth)`: the volume in one of the pair's currencies."""
 
@@ -113,9 +117,17 @@ def normal(name: object) -> str:
     return str(name).strip().strip("<>$\"'").strip().lower()
 
 
+def normal_names(header: Sequence[object]) -> list[str]:
+    """Of all columns; a capital beside the same small letter, as Binance has T beside t, stays one."""
+    own = [str(name).strip() for name in header]
+    return [
+        name if len(name) == 1 and name.isupper() and name.lower() in own else normal(name) for name in own
+    ]
+
+
 def is_header(names: Sequence[str]) -> bool:
     """Whether these fields name at least the four prices."""
-    known = {normal(name) for name in names}
+    known = set(normal_names(names))
     return all(known & set(ALIASES[price]) for price in PRICES)
 
 
@@ -143,13 +155,15 @@ def find_columns(
         The first rows of the columns that hold numbers, by position.
     """
     numbers = numbers or {}
-    names = [normal(name) for name in header]
+    names = normal_names(header)
     found: dict[str, int] = {}
     for ours, aliases in ALIASES.items():
         places = [names.index(alias) for alias in aliases if alias in names]
         if ours == "timestamp":
             places = [place for place in places if not _is_counter(numbers.get(place))]
-        elif ours == "symbol":  # CoinMarketCap's names are numbers
+            found |= _moment(places, names, row)
+            continue
+        if ours == "symbol":  # CoinMarketCap's names are numbers
             places = [place for place in places if names[place] != "name" or place not in numbers]
         if places:
             found[ours] = places[0]
@@ -163,9 +177,6 @@ def find_columns(
     named = _volumes(names, symbol.lower())
     if named:
         found["volume"] = named[0]
-    for day, clock in _CLOCKS:
-        if day in names and clock in names and found.get("timestamp") == names.index(day):
-            found["clock"] = names.index(clock)
     turnover = None
     if high is not None and low is not None:
         others = set(found.values()) - {found.get("volume")}
@@ -173,9 +184,33 @@ def find_columns(
         turnover = find_turnover(volumes, low, high)
     scale = {} if turnover is None else {"volume": lots(turnover, layout)}
     decisions += _decide_volume(named, turnover, scale, header)
+    if high is not None and layout == "Databento" and (high >= _LEAST_OF_BILLIONTHS).all():
+        scale |= dict.fromkeys(PRICES, 1e-9)
+        decisions.append(Decision("repaired", "scale", "prices are in billionths, as Databento writes them"))
     if turnover is not None:
         found["volume"] = turnover.base
     return Columns(found, layout, zone, scale, tuple(decisions))
+
+
+def _moment(places: list[int], names: Sequence[str], row: Sequence[str]) -> dict[str, int]:
+    """Which of the columns that can be a time are it: one, or a date and a clock."""
+    if not places:
+        return {}
+    texts = {place: row[place] if place < len(row) else "" for place in places}
+    clocks = [place for place in places if names[place] in _CLOCK_NAMES and _CLOCK.fullmatch(texts[place])]
+    moments = [place for place in places if place not in clocks]
+    if not moments:
+        return {"timestamp": places[0]}
+    date = moments[0]
+    if not _DATE.fullmatch(texts[date]):
+        return {"timestamp": date}
+    # A column further on may hold the date and more: baostock's time, an epoch.
+    day = re.sub(r"\D", "", texts[date])[:8]
+    for place in moments[1:]:
+        digits = re.sub(r"\D", "", texts[place])
+        if len(digits) > 8 and (digits.startswith(day) or re.fullmatch(r"\d{10}|\d{13}", texts[place])):
+            return {"timestamp": place}
+    return {"timestamp": date, **({"clock": clocks[0]} if clocks else {})}
 
 
 def _is_counter(column: Floats | None) -> bool:
@@ -198,7 +233,7 @@ def _decide_close(names: list[str], found: dict[str, int], header: Sequence[str]
 def _decide_volume(
     named: Sequence[int], turnover: Turnover | None, scale: Mapping[str, float], header: Sequence[str]
 ) -> list[Decision]:
-    """What is said of the volume: where numbers decide otherwise than names, where nothing does, its units."""
+    """What is said of the volume: where numbers decide otherwise than names or nothing does, its units."""
     if turnover is None:
         if not named:
             return []
@@ -233,20 +268,24 @@ def _volumes(names: Sequence[str], symbol: str) -> list[int]:
     return exact + [i for i, currency in currencies.items() if currency not in symbol] or list(currencies)
 
 
+_LAYOUTS: tuple[tuple[frozenset[str], str, str | None], ...] = (
+    (frozenset({"unix", "date", "symbol"}), "CryptoDataDownload", "UTC"),
+    (frozenset({"open_time", "close_time"}), "Binance", "UTC"),
+    (frozenset({"ts_event", "rtype"}), "Databento", None),
+    (frozenset({"ts_event", "publisher_id"}), "Databento", None),
+    (frozenset({"gmt time"}), "Dukascopy", "UTC"),
+    (frozenset({"utc time"}), "Dukascopy", "UTC"),
+    (frozenset({"time (utc)"}), "Dukascopy", "UTC"),
+    (frozenset({"ts_code", "trade_date"}), "Tushare", None),
+    (frozenset({"time", "tick_volume", "spread", "real_volume"}), "MetaTrader", None),
+    (frozenset({"adj close"}), "yfinance", None),
+    (frozenset({"dividends", "stock splits"}), "yfinance", None),
+    (frozenset({"factor", "date"}), "Qlib", None),
+)
+"""Columns by which a layout is known, its name, and the zone of its times."""
+
+
 def _layout(names: Sequence[str], banner: str) -> tuple[str, str | None]:
-    known = set(names)
-    if "cryptodatadownload" in banner or {"unix", "date", "symbol"} <= known:
+    if "cryptodatadownload" in banner:
         return "CryptoDataDownload", "UTC"
-    if {"open_time", "close_time"} <= known:
-        return "Binance", "UTC"
-    if {"gmt time", "utc time", "time (utc)"} & known:
-        return "Dukascopy", "UTC"
-    if {"ts_code", "trade_date"} <= known:
-        return "Tushare", None
-    if {"time", "tick_volume", "spread", "real_volume"} <= known:
-        return "MetaTrader", None
-    if "adj close" in known or {"dividends", "stock splits"} <= known:
-        return "yfinance", None
-    if {"factor", "date"} <= known:
-        return "Qlib", None
-    return "bars", None
+    return next(((name, zone) for known, name, zone in _LAYOUTS if known <= set(names)), ("bars", None))

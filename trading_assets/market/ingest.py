@@ -106,7 +106,7 @@ def _length(interval: str | pd.Timedelta) -> pd.Timedelta:
 def _read(
     path: Path, symbol: str | None, interval: pd.Timedelta | None, policy: IngestPolicy, report: IngestReport
 ) -> pd.DataFrame:
-    raw = read_file(path, report, decimal=policy.decimal)
+    raw = read_file(path, report, symbol=symbol, decimal=policy.decimal)
     report.rows_read = len(raw)
     own = symbol or symbol_of(path) or path.stem
     raw = _of_symbol(raw, symbol, symbol or symbol_of(path), report)
@@ -166,7 +166,9 @@ def _without_empty_rows(
     raw: RawBars, values: dict[str, Floats], report: IngestReport
 ) -> tuple[RawBars, dict[str, Floats]]:
     """Without rows that have no price and no volume, as tables joined over several markets have them."""
-    empty = np.logical_and.reduce([np.isnan(column) for column in values.values()])
+    empty = np.isnan(values["close"])
+    if empty.any():
+        empty = np.logical_and.reduce([np.isnan(column) for column in values.values()])
     if not empty.any() or empty.all():
         return raw, values
     if "volume" in raw.columns:

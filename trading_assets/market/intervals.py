@@ -107,7 +107,8 @@ def bar_ends(times: Times, interval: int) -> Times:
     following, after = (
         (first + ahead).astype("datetime64[ns]").astype(np.int64) for ahead in (months, months + 1)
     )
-    return np.minimum(following + (times - first.astype("datetime64[ns]").astype(np.int64)), after)
+    ends = np.minimum(following + (times - first.astype("datetime64[ns]").astype(np.int64)), after)
+    return np.asarray(ends, dtype=np.int64)
 
 
 def months_of(interval: int) -> int | None:
@@ -157,12 +158,15 @@ def _refuse_another_interval(bars: Draft, interval: int, report: IngestReport) -
     steps = np.diff(bars.times)
     if months_of(interval) is not None or 2 * len(steps) < 3 * _EDGE:
         return
-    usual = np.flatnonzero((steps == interval) | (np.abs(steps - interval) <= (interval >= DAY) * HOUR))
-    edges = np.concatenate([[-1], usual, [len(steps)]])
-    for first, stop in zip(edges[:-1] + 1, edges[1:], strict=True):
+    as_long = steps == interval
+    if interval >= DAY:
+        as_long |= np.abs(steps - interval) <= HOUR
+    edges = np.concatenate([[-1], np.flatnonzero(as_long), [len(steps)]])
+    at_edge = np.zeros(len(edges) - 1, dtype=bool)
+    at_edge[[0, -1]] = True
+    long = np.diff(edges) > np.where(at_edge, _EDGE, _STRETCH)
+    for first, stop in zip(edges[:-1][long] + 1, edges[1:][long], strict=True):
         at_an_end = first == 0 or stop == len(steps)
-        if stop - first < (_EDGE if at_an_end else _STRETCH):
-            continue
         distances, counts = np.unique(steps[first:stop], return_counts=True)
         other, count = int(distances[counts.argmax()]), counts.max()
         if count >= (0.75 if at_an_end else 0.6) * (stop - first):

@@ -77,7 +77,7 @@ def _times_the_price(base: Floats, quote: Floats, low: Floats, high: Floats) -> 
         return None
     factor = 10.0**power
     within = (ratio >= factor * bottom * (1 - _TOLERANCE)) & (ratio <= factor * top * (1 + _TOLERANCE))
-    # Where prices hardly move, columns that are the same or in a fixed ratio fit too: the ratio has to follow.
+    # Where prices hardly move, columns that are in a fixed ratio fit too: the ratio has to follow.
     unexplained = np.std(np.log(ratio / np.sqrt(bottom * top)))
     follows = unexplained < 0.5 * np.std(np.log(ratio))
     return factor if follows and np.mean(within) >= _SHARE else None

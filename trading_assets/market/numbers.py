@@ -35,7 +35,7 @@ _EITHER = r"^[+-]?[1-9]\d{0,2},\d{3}$"
 
 
 def decimal_mark(columns: Iterable[Column], delimiter: str) -> str:
-    """What stands before the decimals of most numbers; where either does, a comma only beside other delimiters."""
+    """What stands before the decimals of most numbers; where both fit, a comma beside other delimiters."""
     fits = dict.fromkeys(_NUMBERS, 0)
     commas = points = 0
     for column in columns:
@@ -71,7 +71,10 @@ def plain_numbers(text: Column, mark: str) -> Floats | None:
 
 def read_numbers(raw: RawBars, name: str, report: IngestReport) -> Floats:
     """A column as float64, NaN where it is empty; text in it is refused."""
-    return _read(raw, name, report) * raw.scale.get(name, 1.0)
+    numbers, scale = _read(raw, name, report), raw.scale.get(name, 1.0)
+    if scale == 1:
+        return numbers
+    return numbers * scale if scale > 1 else numbers / round(1 / scale)  # a tenth is not exact, ten is
 
 
 def _read(raw: RawBars, name: str, report: IngestReport) -> Floats:
@@ -166,7 +169,7 @@ def _refuse(raw: RawBars, name: str, bad: NDArray[np.bool_], report: IngestRepor
 
 
 def without_currency_signs(raw: RawBars, names: Iterable[str], report: IngestReport) -> dict[str, Column]:
-    """Prices without the sign of their currency, where every one of them has it before or after the number."""
+    """Prices without the sign of their currency, where every one has it before or after the number."""
     prices = {name: raw.columns[name] for name in names}
     if not all(pa.types.is_string(price.type) for price in prices.values()):
         return {}

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+SAMPLE = 1_000
+"""Rows that show what columns mean."""
 Column = Any
 """A pyarrow.ChunkedArray."""
 

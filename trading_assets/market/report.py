@@ -16,6 +16,8 @@ from trading_assets.errors import BarsRejected
 
 Reaction = Literal["repaired", "warned", "rejected"]
 ROWS_KEPT = 1_000
+AGAIN = "Copy or download the file again."
+"""What helps where a file is damaged."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,7 @@ def _last_moments(bars: Draft, policy: IngestPolicy, report: IngestReport) -> tu
 def _session_dates(
     bars: Draft, policy: IngestPolicy, report: IngestReport, *, by_end: bool
 ) -> tuple[Draft, Literal["midnights", "closes"] | None]:
-    """Days at one local midnight become dates, and so do those at a session's close; which of them they were."""
+    """Days at one local midnight, or at a session's close, become dates; which of them they were."""
     for wall, zone in _clocks(bars, policy):
         days = _but_the_last(wall)
         if len(days) and (days % DAY == 0).all() and (np.diff(days) >= DAY).all():
@@ -91,17 +91,17 @@ def _session_dates(
             return bars.at(dates), "midnights"
     if len(bars) < 3 or (np.diff(_but_the_last(bars.times)) < DAY - 60 * MINUTE).any():
         return bars, None
-    if policy.calendar is not None and (dates := usual_close(bars.times, policy.calendar)) is not None:
+    if policy.calendar is not None and (closes := usual_close(bars.times, policy.calendar)) is not None:
         message = f"closes of {policy.calendar} taken as the dates of their sessions"
         report.repaired("session dates", message, column=_name(bars))
-        return bars.at(dates), "closes"
+        return bars.at(closes), "closes"
     if by_end:
         return bars.at(bars.wall - bars.wall % DAY), "closes"
     if (bars.wall == bars.times).all() and policy.calendar is None:
         report.warned(
             "session dates",
-            f"days begin at {_clock_text(bars.times)} UTC: if that is midnight somewhere, set market.time_zone "
-            "to have the dates; if it is the close, set market.stamp to 'close'",
+            f"days begin at {_clock_text(bars.times)} UTC: if that is midnight somewhere, set "
+            "market.time_zone to have the dates; if it is the close, set market.stamp to 'close'",
             column=_name(bars),
         )
     return bars, None

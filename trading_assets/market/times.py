@@ -87,7 +87,7 @@ def read_times(
     """
     values = raw.columns["timestamp"]
     if "clock" in raw.columns:
-        values = pc.binary_join_element_wise(_trimmed(values), _trimmed(raw.columns["clock"]), " ")
+        values = pc.binary_join_element_wise(_trimmed(values), _clocks(raw.columns["clock"]), " ")
     elif pa.types.is_string(values.type):
         values = _trimmed(values)
     kind = values.type
@@ -116,6 +116,15 @@ def _trimmed(column: Any) -> Any:
     """As text without blanks around it, null where nothing is left."""
     text = pc.utf8_trim_whitespace(column.cast(pa.string()))
     return pc.if_else(pc.equal(text, ""), None, text)
+
+
+def _clocks(column: Any) -> Any:
+    """Times of day as text, zeros before those that numbers have lost: 900 is 0900, 93000 is 093000."""
+    text = _trimmed(column)
+    if not pc.all(pc.match_substring_regex(text, r"^\d{1,6}$"), min_count=0).as_py():
+        return text
+    longest = pc.max(pc.utf8_length(text)).as_py()
+    return pc.utf8_lpad(text, 6 if longest is not None and longest > 4 else 4, "0")
 
 
 def _from_numbers(column: TimeColumn) -> Stamps:

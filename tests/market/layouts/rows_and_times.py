@@ -1,4 +1,4 @@
-"""Rows within other bars, session dates, last moments, bars stamped by their end, times that are no epochs."""
+"""Rows within other bars, session dates, last moments, stamps at the end, times that are no epochs."""
 
 from pathlib import Path
 
