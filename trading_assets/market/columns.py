@@ -75,6 +75,7 @@ _DATE = re.compile(r"\d{8}|\d{1,4}\D\d{1,2}\D\d{1,4}(T00:00:00|\s00:00:00)?")
 PRICES = ("open", "high", "low", "close")
 _LEAST_OF_BILLIONTHS = 1e6
 """A thousandth, in billionths; no price is so high."""
+_LEAN_TIME = re.compile(r"\d{8} \d\d:\d\d")
 _VOLUME_OF = re.compile(r"vol(?:ume)?[ _(]+([a-z]{2,8})\)?")
 """`Volume BTC`, `volume_(eth)`: the volume in one of the pair's currencies."""
 
@@ -168,6 +169,7 @@ def find_columns(
         if places:
             found[ours] = places[0]
     layout, zone = _layout(names, banner.lower())
+    time = row[found["timestamp"]] if found.get("timestamp", len(row)) < len(row) else ""
     decisions = _decide_close(names, found, header)
     high, low = (numbers.get(found.get(name, -1)) for name in ("high", "low"))
     if high is not None and low is not None and swapped_high_and_low(high, low):
@@ -187,6 +189,11 @@ def find_columns(
     if high is not None and layout == "Databento" and (high >= _LEAST_OF_BILLIONTHS).all():
         scale |= dict.fromkeys(PRICES, 1e-9)
         decisions.append(Decision("repaired", "scale", "prices are in billionths, as Databento writes them"))
+    elif high is not None and _LEAN_TIME.fullmatch(time) and _in_cents(high):
+        message = (
+            "prices may be times 10,000, as LEAN writes them: if they are, divide them and write a new file"
+        )
+        decisions.append(Decision("warned", "scale", message))
     if turnover is not None:
         found["volume"] = turnover.base
     return Columns(found, layout, zone, scale, tuple(decisions))
@@ -197,7 +204,11 @@ def _moment(places: list[int], names: Sequence[str], row: Sequence[str]) -> dict
     if not places:
         return {}
     texts = {place: row[place] if place < len(row) else "" for place in places}
-    clocks = [place for place in places if names[place] in _CLOCK_NAMES and _CLOCK.fullmatch(texts[place])]
+    clocks = [
+        place
+        for place, name in enumerate(names)
+        if name in _CLOCK_NAMES and place < len(row) and _CLOCK.fullmatch(row[place])
+    ]
     moments = [place for place in places if place not in clocks]
     if not moments:
         return {"timestamp": places[0]}
@@ -218,6 +229,11 @@ def _is_counter(column: Floats | None) -> bool:
     return (
         column is not None and len(column) > 1 and bool((np.diff(column) == 1).all()) and column[0] in {0, 1}
     )
+
+
+def _in_cents(prices: Floats) -> bool:
+    """Whether prices can be of cents, times 10,000."""
+    return bool((prices >= 10_000).all() and (prices % 100 == 0).all())
 
 
 def _decide_close(names: list[str], found: dict[str, int], header: Sequence[str]) -> list[Decision]:

@@ -13,8 +13,8 @@ from trading_assets.market.time_column import DAY, MINUTE, UNITS, TimeColumn, Ti
 
 WALL_CLOCKS = frozenset({"MetaTrader"})
 """Layouts whose epochs count the broker's wall clock as if it were UTC."""
-_DIGITS = r"^(1[89]|2[0-2])\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])[0-5]\d([0-5]\d)?$"
-"""`YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`."""
+_DIGITS = r"^(1[89]|2[0-2])\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])[0-5]\d([0-5]\d(\d{3})?)?$"
+"""`YYYYMMDDHHMM`, `YYYYMMDDHHMMSS`, or that with milliseconds."""
 _SAMPLE = 1_000
 """Rows by which the form of all is chosen."""
 _TICKS = {"year 1, as .NET writes them": 621_355_968 * 10**9, "1601, as Windows does": 116_444_736 * 10**9}
@@ -30,12 +30,12 @@ def calendar_digits(numbers: Any) -> Any:
     """Numbers that are dates, `YYYYMMDD` or with a time of day, as text; None where they are not."""
     values = _floats(numbers)
     sample = values[:: max(1, len(values) // _SAMPLE)]
-    if any(_mostly(sample, 1800 * 10**more, 2251 * 10**more) for more in (8, 10)):
+    if any(_mostly(sample, 1800 * 10**more, 2251 * 10**more) for more in (8, 10, 13)):
         # Floats of 12 digits would be written 2.0240131e+11.
         exact = numbers.cast(pa.decimal128(38, 4), safe=False) if _is_float(numbers) else numbers
         digits = _without_point(exact)
         # As ms, 12 such digits lie in 1975 to 1977, where one epoch in 200 has a month, a day, an hour and a
-        # minute; in a file of times written so, all have. As ms, 14 such digits lie beyond the year 2500.
+        # minute; in a file of times written so, all have. 14 as ms and 17 as us lie beyond the year 2500.
         if pc.mean(pc.match_substring_regex(digits, _DIGITS)).as_py() > 0.5:
             return pc.replace_substring_regex(digits, r"^(\d{8})(\d+)$", r"\1 \2")
     return _without_point(numbers) if _mostly(sample, 1800_01_01, 2250_12_31) else None

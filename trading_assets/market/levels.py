@@ -9,7 +9,7 @@ from trading_assets.market.columns import is_header, normal
 from trading_assets.market.report import IngestReport, listed
 
 EMPTY_OR_TICKER = frozenset({"", "ticker", "tickers", "symbol", "symbols"})
-_PAIR = re.compile(r"\((?P<quote>['\"])(?P<first>.*)(?P=quote), (?P<other>['\"])(?P<second>.*)(?P=other)\)")
+_PAIR = re.compile(r"\((?P<mark>['\"])(?P<first>.*)(?P=mark), (?P<other>['\"])(?P<second>.*)(?P=other)\)")
 
 
 def one_level(names: Sequence[str], symbol: str | None, report: IngestReport) -> list[str]:
@@ -17,12 +17,13 @@ def one_level(names: Sequence[str], symbol: str | None, report: IngestReport) ->
     pairs = [_PAIR.fullmatch(name) for name in names]
     if not any(pairs):
         return list(names)
-    first = [pair["first"] if pair else name for pair, name in zip(pairs, names, strict=True)]
-    second = [pair["second"] if pair else "" for pair in pairs]
-    if not is_header(first):
-        first, second = second, first
+    level, other = "first", "second"
+    if not is_header([pair["first"] for pair in pairs if pair]):
+        level, other = other, level
+    prices = [pair[level] if pair else name for pair, name in zip(pairs, names, strict=True)]
+    tickers = [pair[other] if pair else "" for pair in pairs]
     report.repaired("header", "column names of two levels, as yfinance writes them")
-    return of_one_symbol(first, second, symbol, report)
+    return of_one_symbol(prices, tickers, symbol, report)
 
 
 def of_one_symbol(

@@ -65,7 +65,8 @@ def open_times(
 
 def _last_moments(bars: Draft, policy: IngestPolicy, report: IngestReport) -> tuple[Draft, bool]:
     """Times such as 23:59:59.999 become the end that they stand for; whether they were such."""
-    left = -bars.times % MINUTE
+    first = -bars.times[:1] % MINUTE  # tells most files from these at once
+    left = -bars.times % MINUTE if 0 < first.sum() <= SECOND else first
     settled = _but_the_last(left)
     if policy.stamp == "open" or not len(bars) or not ((settled > 0) & (settled <= SECOND)).all():
         if policy.stamp == "close":

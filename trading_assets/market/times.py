@@ -34,7 +34,7 @@ _CLOCKS = (
     r"(?:[T ](?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?"
     r"(?: (?P<half>[AP]M))?)?",
     r"[T ](?P<hour>\d\d?)-(?P<half>[AP]M)",
-    r"[T ](?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)?",
+    r"[T ](?P<hour>\d\d)(?P<minute>\d\d)(?:(?P<second>\d\d)(?P<fraction>\d{3})?)?",
 )
 
 
@@ -264,9 +264,11 @@ def _the_one_in_order(column: TimeColumn, fitting: list[tuple[_Way, Times]]) -> 
 def _days_follow(times: Times) -> bool:
     """Whether times rise or fall throughout, most days by a step that weekends and holidays allow."""
     steps = np.diff(times)
-    if len(steps) < 2 or not ((steps >= 0).all() or (steps <= 0).all()):
+    days = np.diff(times // DAY)
+    days = days[days != 0]
+    if len(days) < 2 or not ((steps >= 0).all() or (steps <= 0).all()):
         return False
-    return bool(np.median(np.abs(steps)) <= 4 * DAY)
+    return bool(np.median(np.abs(days)) <= 4)
 
 
 def _integers(parts: Any, name: str) -> Times:
@@ -333,7 +335,7 @@ def _why_impossible(row: Any, way: _Way) -> str:
 def _localised(wall: Times, column: TimeColumn) -> Stamps:
     """Naive times: dates stay dates, a time of day needs a zone."""
     intraday = wall % DAY != 0
-    if _only_the_last_has_a_clock(wall, intraday):
+    if _only_the_last_has_a_clock(wall, intraday) or _ends_of_days(wall):
         return _as_they_are(wall)
     if column.zone is None and column.own_zone is None:
         column.refuse(
@@ -349,6 +351,12 @@ def _only_the_last_has_a_clock(wall: Times, intraday: Mask) -> bool:
     """Whether all times are dates, but perhaps the last one, of a session that is still under way."""
     n = np.count_nonzero(intraday)
     return n == 0 or (n == 1 and len(wall) > 2 and bool(intraday[wall.argmax()]))
+
+
+def _ends_of_days(wall: Times) -> bool:
+    """Whether all times, but perhaps the last one, are the last moments of days, for instance 23:59:59."""
+    settled = np.sort(wall)[:-1] if len(wall) > 2 else wall
+    return len(settled) > 0 and bool((settled % DAY >= DAY - UNITS["s"]).all())
 
 
 def _to_utc(wall: Times, column: TimeColumn) -> Times:

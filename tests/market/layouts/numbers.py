@@ -5,16 +5,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tests.market.layouts.table import daily, layout, parquet, written
-from tests.market.samples import sound_bars
+from tests.market import samples
+from tests.market.layouts.table import daily, hourly, layout, parquet, sound_bars, written
 
 Result = tuple[Path, pd.DataFrame]
-HOURLY = sound_bars(60)
 
 
-def moving(n: int = 60, freq: str = "1h") -> pd.DataFrame:
+def moving(n: int = 60, freq: str = "1h", *, seed: int | None = None) -> pd.DataFrame:
     """Bars whose price moves enough to be recognised in a ratio of volumes."""
-    bars = sound_bars(n, freq=freq)
+    bars = sound_bars(n, freq=freq) if seed is None else samples.sound_bars(n, freq=freq, seed=seed)
     trend = np.linspace(1, 1.4, n)
     for name in ("open", "high", "low", "close"):
         bars[name] = (bars[name] * trend).round(2)
@@ -120,13 +119,13 @@ def _tushare(folder: Path) -> Result:
 
 @layout("-1 where there is no volume", said=("no volume",))
 def _minus_one(folder: Path) -> Result:
-    bars = HOURLY.assign(volume=0.0)
+    bars = hourly().assign(volume=0.0)
     return with_volumes(folder, bars, volume=bars["volume"] - 1), bars
 
 
 @layout("MetaTrader: changes of the price as the volume", said=("volume",))
 def _tick_volume(folder: Path) -> Result:
-    return with_volumes(folder, HOURLY, tick_volume=HOURLY["volume"]), HOURLY
+    return with_volumes(folder, hourly(), tick_volume=hourly()["volume"]), hourly()
 
 
 @layout("CME continuous futures: an empty last, then the settlement", said=("close",))
@@ -140,20 +139,24 @@ def _futures(folder: Path) -> Result:
 
 @layout("high and low under each other's names", said=("columns",))
 def _swapped_prices(folder: Path) -> Result:
-    frame = HOURLY.rename(columns={"high": "low", "low": "high"})
-    return written(folder, frame, frame["timestamp"]), HOURLY
+    frame = hourly().rename(columns={"high": "low", "low": "high"})
+    return written(folder, frame, frame["timestamp"]), hourly()
 
 
 @layout("numbers with thousands in quotes", said=("thousands",) * 4)
 def _thousands(folder: Path) -> Result:
-    bars = HOURLY.assign(**{name: (HOURLY[name] * 100).round(2) for name in ("open", "high", "low", "close")})
+    bars = hourly().assign(
+        **{name: (hourly()[name] * 100).round(2) for name in ("open", "high", "low", "close")}
+    )
     texts = {name: bars[name].map("{:,.2f}".format) for name in ("open", "high", "low", "close")}
     return written(folder, bars.assign(**texts), bars["timestamp"].astype(str)), bars
 
 
 @layout("numbers with points for thousands and decimal commas", said=("decimal comma", *["thousands"] * 4))
 def _european(folder: Path) -> Result:
-    bars = HOURLY.assign(**{name: (HOURLY[name] * 100).round(2) for name in ("open", "high", "low", "close")})
+    bars = hourly().assign(
+        **{name: (hourly()[name] * 100).round(2) for name in ("open", "high", "low", "close")}
+    )
     swap = str.maketrans(",.", ".,")
     texts = {
         name: bars[name].map(lambda x: f"{x:,.2f}".translate(swap))
@@ -203,7 +206,7 @@ def _empty_rows(folder: Path) -> Result:
 
 @layout("prices that can be thousands or have a decimal comma", said=("decimal comma", "decimal comma"))
 def _either(folder: Path) -> Result:
-    bars = HOURLY.assign(**{name: HOURLY[name].round(1) for name in ("open", "high", "low", "close")})
+    bars = hourly().assign(**{name: hourly()[name].round(1) for name in ("open", "high", "low", "close")})
     texts = {
         name: bars[name].map(lambda x: f"{x:.3f}".replace(".", ","))
         for name in ("open", "high", "low", "close")
@@ -222,7 +225,7 @@ def _either_set(folder: Path) -> Result:
 
 @layout("closes a rounding outside high and low", said=("high and low",))
 def _rounded_closes(folder: Path) -> Result:
-    bars = HOURLY.copy()
+    bars = hourly().copy()
     bars.loc[5, "close"] = bars.loc[5, "high"]
     frame = bars.copy()
     frame.loc[5, "close"] *= 1 + 4e-7
@@ -232,7 +235,7 @@ def _rounded_closes(folder: Path) -> Result:
 
 @layout("closes outside high and low by a coarser tick", refused=("market.tick_size", "row 6, column 'high'"))
 def _outside(folder: Path) -> Result:
-    bars = HOURLY.copy()
+    bars = hourly().copy()
     bars.loc[5, "close"] = bars.loc[5, "high"] + 0.03
     return parquet(folder, bars, bars["timestamp"]), bars
 
@@ -241,7 +244,7 @@ def _outside(folder: Path) -> Result:
     "one price twice too high, and back", refused=("bad print", "BTCUSDT.csv, row 21", "SYMBOL.exclude.csv")
 )
 def _bad_print(folder: Path) -> Result:
-    bars = HOURLY.copy()
+    bars = hourly().copy()
     bars.loc[20, ["high", "close"]] = 201.0
     return written(folder, bars, bars["timestamp"].astype(str)), bars
 

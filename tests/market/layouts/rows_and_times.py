@@ -5,11 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tests.market.layouts.table import daily, joined, layout, parquet, written
-from tests.market.samples import sound_bars
+from tests.market.layouts.table import daily, hourly, joined, layout, parquet, sound_bars, written
 
 Result = tuple[Path, pd.DataFrame]
-HOURLY = sound_bars(60)
 NEW_YORK = "America/New_York"
 
 
@@ -79,31 +77,31 @@ def _monthly_under_way(folder: Path) -> Result:
     "hourly, a row half an hour after another", refused=("row 21", "begins before the bar of 1 h in row 20")
 )
 def _half_an_hour(folder: Path) -> Result:
-    odd = HOURLY.iloc[19:20].assign(timestamp=HOURLY["timestamp"].iloc[19] + pd.Timedelta("30min"))
-    frame = joined(HOURLY.iloc[:20], odd, HOURLY.iloc[20:])
+    odd = hourly().iloc[19:20].assign(timestamp=hourly()["timestamp"].iloc[19] + pd.Timedelta("30min"))
+    frame = joined(hourly().iloc[:20], odd, hourly().iloc[20:])
     return written(folder, frame, frame["timestamp"]), frame
 
 
 @layout("hourly, then 15 minutes", refused=("row 61", "bars of 15 min begin, after bars of 1 h"))
 def _hourly_then_quarters(folder: Path) -> Result:
-    start = HOURLY["timestamp"].iloc[-1] + pd.Timedelta("1h")
+    start = hourly()["timestamp"].iloc[-1] + pd.Timedelta("1h")
     quarters = sound_bars(200, freq="15min", start=str(start.tz_localize(None)))
-    frame = joined(HOURLY, quarters)
+    frame = joined(hourly(), quarters)
     return written(folder, frame, frame["timestamp"]), frame
 
 
 @layout("15 minutes, then hourly", refused=("row 202", "bars of 1 h begin, after bars of 15 min"))
 def _quarters_then_hourly(folder: Path) -> Result:
     quarters = sound_bars(201, freq="15min", start="2024-01-12T20:00")
-    frame = joined(quarters, HOURLY)
+    frame = joined(quarters, hourly())
     return written(folder, frame, frame["timestamp"]), frame
 
 
 @layout("hourly, with a few 15 minutes after them", refused=("row 61", "begins before the bar of 1 h"))
 def _hourly_then_few_quarters(folder: Path) -> Result:
-    start = HOURLY["timestamp"].iloc[-1]
+    start = hourly()["timestamp"].iloc[-1]
     few = sound_bars(5, freq="15min", start=str((start + pd.Timedelta("15min")).tz_localize(None)))
-    frame = joined(HOURLY, few)
+    frame = joined(hourly(), few)
     return written(folder, frame, frame["timestamp"]), frame
 
 
@@ -187,8 +185,8 @@ def _last_second(folder: Path) -> Result:
 
 @layout("hours stamped by epochs that end in 999", said=("epoch", "stamp"))
 def _last_millisecond(folder: Path) -> Result:
-    times = last_moments(HOURLY, "1h", "1ms").dt.as_unit("ms").astype("int64")
-    return written(folder, HOURLY, times), HOURLY
+    times = last_moments(hourly(), "1h", "1ms").dt.as_unit("ms").astype("int64")
+    return written(folder, hourly(), times), hourly()
 
 
 @layout("minutes stamped by epochs that end in 999999", said=("epoch", "stamp"))
@@ -199,7 +197,7 @@ def _last_microsecond(folder: Path) -> Result:
 
 @layout(
     "backtrader, days stamped 23:59:59.999989",
-    said=("time zone", "stamp", "session dates"),
+    said=("stamp",),
     time_zone=NEW_YORK,
 )
 def _backtrader_days(folder: Path) -> Result:
@@ -371,7 +369,7 @@ def metatrader(folder: Path, bars: pd.DataFrame, zone: str) -> Path:
     refused=("broker's clock", "market.time_zone"),
 )
 def _metatrader_unknown(folder: Path) -> Result:
-    return metatrader(folder, HOURLY, "Europe/Athens"), HOURLY
+    return metatrader(folder, hourly(), "Europe/Athens"), hourly()
 
 
 @layout(
@@ -380,20 +378,20 @@ def _metatrader_unknown(folder: Path) -> Result:
     time_zone="Europe/Athens",
 )
 def _metatrader_zone(folder: Path) -> Result:
-    return metatrader(folder, HOURLY, "Europe/Athens"), HOURLY
+    return metatrader(folder, hourly(), "Europe/Athens"), hourly()
 
 
 @layout(
     "epochs, and a zone that decides nothing", said=("epoch", "setting not used"), time_zone="Europe/Athens"
 )
 def _zone_not_used(folder: Path) -> Result:
-    return written(folder, HOURLY, HOURLY["timestamp"].dt.as_unit("s").astype("int64")), HOURLY
+    return written(folder, hourly(), hourly()["timestamp"].dt.as_unit("s").astype("int64")), hourly()
 
 
 @layout(".NET ticks", said=("epoch",))
 def _net_ticks(folder: Path) -> Result:
-    ticks = HOURLY["timestamp"].astype("int64") // 100 + 621_355_968_000_000_000
-    return written(folder, HOURLY, ticks), HOURLY
+    ticks = hourly()["timestamp"].astype("int64") // 100 + 621_355_968_000_000_000
+    return written(folder, hourly(), ticks), hourly()
 
 
 @layout("Windows file times", said=("epoch",))
@@ -410,28 +408,28 @@ def _spreadsheet(folder: Path) -> Result:
 
 @layout("hours of a spreadsheet", said=("spreadsheet days", "time zone"), time_zone="UTC")
 def _spreadsheet_hours(folder: Path) -> Result:
-    days = (HOURLY["timestamp"] - pd.Timestamp("1899-12-30", tz="UTC")) / pd.Timedelta("1D")
-    return written(folder, HOURLY, days.map("{:.9f}".format)), HOURLY
+    days = (hourly()["timestamp"] - pd.Timestamp("1899-12-30", tz="UTC")) / pd.Timedelta("1D")
+    return written(folder, hourly(), days.map("{:.9f}".format)), hourly()
 
 
 @layout("seconds since 2001", said=("epoch", "epoch"))
 def _seconds_since_2001(folder: Path) -> Result:
-    since = (HOURLY["timestamp"] - pd.Timestamp("2001-01-01", tz="UTC")).dt.total_seconds().astype("int64")
-    bars = HOURLY.assign(timestamp=pd.to_datetime(since, unit="s", utc=True).dt.as_unit("ns"))
-    return written(folder, HOURLY, since), bars
+    since = (hourly()["timestamp"] - pd.Timestamp("2001-01-01", tz="UTC")).dt.total_seconds().astype("int64")
+    bars = hourly().assign(timestamp=pd.to_datetime(since, unit="s", utc=True).dt.as_unit("ns"))
+    return written(folder, hourly(), since), bars
 
 
 @layout("epochs in a 32-bit float", refused=("rounded to a 32-bit float",))
 def _float32(folder: Path) -> Result:
     return parquet(
-        folder, HOURLY, HOURLY["timestamp"].dt.as_unit("s").astype("int64").astype(np.float32)
-    ), HOURLY
+        folder, hourly(), hourly()["timestamp"].dt.as_unit("s").astype("int64").astype(np.float32)
+    ), hourly()
 
 
 @layout("epochs in a 32-bit float, widened since", refused=("rounded to a 32-bit float",))
 def _float32_widened(folder: Path) -> Result:
-    epochs = HOURLY["timestamp"].dt.as_unit("s").astype("int64").astype(np.float32).astype("int64")
-    return parquet(folder, HOURLY, epochs), HOURLY
+    epochs = hourly()["timestamp"].dt.as_unit("s").astype("int64").astype(np.float32).astype("int64")
+    return parquet(folder, hourly(), epochs), hourly()
 
 
 @layout("dates that only their order decides", said=("order of dates",))

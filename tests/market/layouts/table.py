@@ -1,13 +1,14 @@
 """What a layout is: how a file is written, the bars that are in it, and what is said of them."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tests.market.samples import sound_bars
+from tests.market import samples
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.market.bars import COLUMNS
 
@@ -38,11 +39,20 @@ class Layout:
     policy: dict[str, Any] = field(default_factory=dict)
     symbol: str | None = None
 
+    def written(self, folder: Path, seed: int = 0) -> tuple[Path, pd.DataFrame]:
+        """The file and the right bars, with the random numbers of a seed."""
+        token = _SEED.set(seed)
+        try:
+            return self.write(folder)
+        finally:
+            _SEED.reset(token)
+
     def settings(self) -> IngestPolicy:
         return IngestPolicy(**self.policy)
 
 
 LAYOUTS: list[Layout] = []
+_SEED: ContextVar[int] = ContextVar("seed", default=0)
 
 
 def layout(
@@ -60,6 +70,15 @@ def layout(
         return write
 
     return enter
+
+
+def sound_bars(n: int = 48, *, freq: str = "1h", start: str = "2024-01-15") -> pd.DataFrame:
+    """Those of `samples`, by the seed of the file that is being written."""
+    return samples.sound_bars(n, freq=freq, start=start, seed=_SEED.get())
+
+
+def hourly() -> pd.DataFrame:
+    return sound_bars(60)
 
 
 def daily(n: int = 40, start: str = "2024-01-02", *, business: bool = True) -> pd.DataFrame:
