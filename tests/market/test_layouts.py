@@ -18,7 +18,7 @@ from trading_assets.market.ingest import read_bars
 
 DOCS = Path(__file__).parents[2] / "docs" / "bars.md"
 READ = [layout for layout in LAYOUTS if not layout.refused]
-OFFERED = [layout for layout in LAYOUTS if any("," in words and ": " in words for words in layout.refused)]
+OFFERED = [layout for layout in LAYOUTS if re.search(r"\b(timestamp|date)[,;]", " ".join(layout.refused))]
 
 
 def by_name(layout: Layout) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-SAMPLE = 1_000
+SAMPLE = 300
 """Rows that show what columns mean."""
 Column = Any
 """A pyarrow.ChunkedArray."""

@@ -335,11 +335,11 @@ def _binance_stream(folder: Path) -> Result:
 
 NAMES = {
     "Polygon": ("volume,open,close,high,low,window_start", "vochlt"),
-    "pandas-ta and IEX": ("trade_date,open,high,low,close,volume", "tohlcv"),
-    "FTX and others: start_at": ("start_at,open,high,low,close,volume", "tohlcv"),
+    "trade_date": ("trade_date,open,high,low,close,volume", "tohlcv"),
+    "start_at": ("start_at,open,high,low,close,volume", "tohlcv"),
     "MOEX: begin": ("open,close,high,low,volume,begin", "ochlvt"),
     "Investing: price beside open, high, low": ("Date,Price,Open,High,Low,Volume", "tcohlv"),
-    "CBOE: latest": ("time,open,high,low,latest,volume", "tohlcv"),
+    "latest as the close": ("time,open,high,low,latest,volume", "tohlcv"),
     "BSE India: open price and number of shares": (
         "Date,Open Price,High Price,Low Price,Close Price,No.of Shares", "tohlcv",
     ),
