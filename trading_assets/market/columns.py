@@ -167,7 +167,7 @@ def find_columns(
         if ours == "symbol":  # CoinMarketCap's names are numbers
             places = [place for place in places if names[place] != "name" or place not in numbers]
         if places:
-            found[ours] = places[0]
+            found[ours] = next((place for place in places if not _is_empty(numbers.get(place))), places[0])
     layout, zone = _layout(names, banner.lower())
     time = row[found["timestamp"]] if found.get("timestamp", len(row)) < len(row) else ""
     decisions = _decide_close(names, found, header)
@@ -186,6 +186,8 @@ def find_columns(
         turnover = find_turnover(volumes, low, high)
     scale = {} if turnover is None else {"volume": lots(turnover, layout)}
     decisions += _decide_volume(named, turnover, scale, header)
+    if turnover is None and len(named) == 1:
+        decisions += _warn_of_currency(str(header[named[0]]), symbol.lower())
     if high is not None and layout == "Databento" and (high >= _LEAST_OF_BILLIONTHS).all():
         scale |= dict.fromkeys(PRICES, 1e-9)
         decisions.append(Decision("repaired", "scale", "prices are in billionths, as Databento writes them"))
@@ -222,6 +224,10 @@ def _moment(places: list[int], names: Sequence[str], row: Sequence[str]) -> dict
         if len(digits) > 8 and (digits.startswith(day) or re.fullmatch(r"\d{10}|\d{13}", texts[place])):
             return {"timestamp": place}
     return {"timestamp": date, **({"clock": clocks[0]} if clocks else {})}
+
+
+def _is_empty(column: Floats | None) -> bool:
+    return column is not None and bool(np.isnan(column).all())
 
 
 def _is_counter(column: Floats | None) -> bool:
@@ -271,6 +277,15 @@ def _decide_volume(
     if factor != 1:
         message += f"; it is in lots of {factor:g}"
     return [Decision("repaired", "volume", message, taken)]
+
+
+def _warn_of_currency(name: str, symbol: str) -> list[Decision]:
+    """A lone volume that its name says to be in a currency with which the symbol does not begin."""
+    match = _VOLUME_OF.fullmatch(normal(name))
+    if match is None or symbol.startswith(match[1]):
+        return []
+    message = f"'{name}' may be in {match[1].upper()}, not in units of what is traded"
+    return [Decision("warned", "volume", message, name)]
 
 
 def _volumes(names: Sequence[str], symbol: str) -> list[int]:

@@ -22,6 +22,10 @@ _TICKS = {"year 1, as .NET writes them": 621_355_968 * 10**9, "1601, as Windows 
 _SERIALS = (18_264, 109_575)
 """Days of spreadsheets from 1950 to 2200."""
 _SERIAL_OF_1970 = 25_569
+_TICKS_OF_TODAY = 10 * 365 * DAY
+"""Ticks of ten milli-, micro- or nanoseconds of today, taken for single ones, lie before 1980."""
+_USUAL = np.array([1, 2, 3, 4, 5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440]) * MINUTE
+"""Lengths of bars up to a day; 10, 20 and 30 minutes in longer ticks come out as others, with the warning."""
 _NINE_DIGITS = 10**9 * 10**9
 """Nanoseconds until September 2001, when Unix epochs got their tenth digit."""
 
@@ -68,6 +72,12 @@ def read_epochs(column: TimeColumn) -> tuple[Times, bool]:
     _refuse_rounded(column, epochs, times)
     if (factor == 1).all() and (times % MINUTE != 0).any() and (ticks := _from_ticks(column)) is not None:
         return ticks, False
+    if (factor < UNITS["s"]).all() and _are_other_ticks(times):
+        column.refuse(
+            times < _TICKS_OF_TODAY,
+            "not a time",
+            "is no Unix epoch: as one it makes bars of the seventies of a strange length",
+        )
     found = [unit for unit, size in UNITS.items() if (factor == size).any()]
     column.report.repaired(
         "epoch", f"times are epochs in {' and '.join(found)}", column.rows if len(found) > 1 else ()
@@ -93,6 +103,15 @@ def _from_ticks(column: TimeColumn) -> Times | None:
             column.report.repaired("epoch", f"times are ticks of 100 ns since {name}")
             return times
     return None
+
+
+def _are_other_ticks(times: Times) -> bool:
+    """Whether these can be longer ticks of today: in the seventies, a tenth of a usual bar apart."""
+    if len(times) < 3 or (times >= _TICKS_OF_TODAY).any() or (times % (MINUTE // 10) != 0).any():
+        return False
+    steps = np.abs(np.diff(times))
+    usual = int(np.median(steps))
+    return usual not in _USUAL and usual * 10 in _USUAL
 
 
 def _refuse_rounded(column: TimeColumn, epochs: NDArray[np.float64], times: Times) -> None:

@@ -137,6 +137,20 @@ def _futures(folder: Path) -> Result:
     return path, bars
 
 
+@layout("futures with an empty close, then the settlement", said=("close",))
+def _empty_close(folder: Path) -> Result:
+    bars = daily()
+    path = folder / "CL1.csv"
+    bars.drop(columns=["close"]).assign(Close="", Settle=bars["close"]).to_csv(path, index=False)
+    return path, bars
+
+
+@layout("a volume that says that it is in dollars, alone", said=("volume",))
+def _dollars(folder: Path) -> Result:
+    bars = hourly()
+    return with_volumes(folder, bars, volume_usd=bars["volume"]), bars
+
+
 @layout("high and low under each other's names", said=("columns",))
 def _swapped_prices(folder: Path) -> Result:
     frame = hourly().rename(columns={"high": "low", "low": "high"})

@@ -412,6 +412,11 @@ def _spreadsheet_hours(folder: Path) -> Result:
     return written(folder, hourly(), days.map("{:.9f}".format)), hourly()
 
 
+@layout("ticks of ten milliseconds", refused=("is no Unix epoch",))
+def _ten_milliseconds(folder: Path) -> Result:
+    return written(folder, hourly(), hourly()["timestamp"].astype("int64") // 10**7), hourly()
+
+
 @layout("seconds since 2001", said=("epoch", "epoch"))
 def _seconds_since_2001(folder: Path) -> Result:
     since = (hourly()["timestamp"] - pd.Timestamp("2001-01-01", tz="UTC")).dt.total_seconds().astype("int64")
