@@ -269,10 +269,11 @@ def _no_last_line_break(m: Maker) -> Case:
 
 
 @kind
-def _off_the_grid(m: Maker) -> Case:
+def _bar_within_another(m: Maker) -> Case:
     late = m.bars["timestamp"][m.row - 1] + pd.Timedelta(m.freq) / 4
     bars = m.with_value("timestamp", late)  # type: ignore[arg-type]
-    return m.saved(bars, "warned", "off the grid", m.row, bars=bars)
+    words = ("begins before the bar",)
+    return m.saved(bars, "rejected", "interval", m.row + 1, words=words)
 
 
 # What is rejected.
@@ -338,7 +339,7 @@ def _no_price(m: Maker) -> Case:
 
 @kind
 def _negative_volume(m: Maker) -> Case:
-    value = -float(m.choice(0.01, 1, 1e6))
+    value = -float(m.choice(0.01, 2, 1e6))
     return m.saved(m.with_value("volume", value), "rejected", "negative volume", m.row, words=("volume",))
 
 
@@ -368,7 +369,7 @@ def _hexadecimal_number(m: Maker) -> Case:
 
 @kind
 def _thousands_separator(m: Maker) -> Case:
-    value = m.choice('"1,000.25"', '"1,000"', "1'000.25", "1_000.25", "1 000.25")
+    value = m.choice('"1,00.25"', '"1,0000"', "1''000.25", "1_000.25", "1  000.25")
     return m.packed(m.put(m.number, value), "rejected", "not a number", m.row, words=(value.strip('"'),))
 
 
@@ -409,9 +410,11 @@ def _no_zone_in_one_row(m: Maker) -> Case:
 @kind
 def _ambiguous_dates(m: Maker) -> Case:
     month = int(m.rng.integers(2, 13))
-    bars = sound_bars(12, freq="1D", start=f"2023-{month:02d}-01")
+    bars = sound_bars(10, freq="MS", start="2023-02-01")
     form = m.choice("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y")
-    text = bars.assign(timestamp=bars["timestamp"].dt.strftime(form)).to_csv(index=False)
+    # Months apart in either order, as the n-th of the month of number n + 1 is.
+    days = bars["timestamp"] + pd.to_timedelta(np.arange(10) + 2 * (month % 2), unit="D")
+    text = bars.assign(timestamp=days.dt.strftime(form)).to_csv(index=False)
     return m.packed(text, "rejected", "ambiguous date", 1, words=("YYYY-MM-DD",))
 
 
@@ -565,7 +568,7 @@ def _column_twice(m: Maker) -> Case:
 
 @kind
 def _no_header(m: Maker) -> Case:
-    return m.packed(csv_of(m.bars).partition("\n")[2], "rejected", "no such column")
+    return m.packed(csv_of(m.bars).partition("\n")[2], "rejected", "no column names")
 
 
 @kind

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trading_assets.errors import SettingsError
 from trading_assets.market.ingest import read_bars
 from trading_assets.market.sessions import bars_per_year, closed_between
-from trading_assets.market.times import DAY
+from trading_assets.market.time_column import DAY
 from trading_assets.validation.metrics import sharpe_ratio
 
 REAL = Path(__file__).parents[3] / "shared" / "market"

@@ -345,7 +345,7 @@ BROKEN = {
     "an ambiguous day": (
         "splits",
         SPLITS.assign(date=["03/04/2024", "05/04/2024"]),
-        "day/month or month/day",
+        "day/month/year or month/day/year",
     ),
     "no day": (
         "splits",

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.market.samples import save, sound_bars, write
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.errors import BarsRejected
-from trading_assets.market.files import RawBars
 from trading_assets.market.ingest import read_bars
+from trading_assets.market.raw import RawBars
 from trading_assets.market.report import IngestReport
 from trading_assets.market.times import read_times
 
@@ -28,7 +28,7 @@ def times_of(
     report = IngestReport("A.csv")
     rows = np.arange(1, len(column) + 1)
     raw = RawBars({"timestamp": pa.chunked_array([column])}, own, {"timestamp": "when"}, rows)
-    return pd.DatetimeIndex(read_times(raw, zone, report), tz="UTC"), report
+    return pd.DatetimeIndex(read_times(raw, zone, report).utc, tz="UTC"), report
 
 
 def assert_times(values: object, expected: list[str], **given_: object) -> IngestReport:
@@ -186,7 +186,8 @@ def test_an_epoch_of_twelve_digits_stays_one(tmp_path: Path, start: str, freq: s
     for suffix in (".csv", ".parquet"):
         result = read_bars(save(bars.assign(timestamp=epochs), tmp_path, suffix))
         pd.testing.assert_frame_equal(result.bars, bars)
-        assert [finding.message for finding in result.report.findings] == ["times are epochs in ms"]
+        assert [finding.message for finding in result.report.repairs] == ["times are epochs in ms"]
+        assert [finding.kind for finding in result.report.warnings] == ["epoch"]  # so old are few epochs
 
 
 def test_a_half_among_calendar_times_in_digits_is_refused() -> None:
@@ -283,8 +284,10 @@ def test_a_missing_time_is_refused_by_row(tmp_path: Path, suffix: str, value: st
 def test_dates_that_stay_ambiguous_over_the_whole_file_are_refused(form: str) -> None:
     values = [form.format(f"{a:02d}", f"{b:02d}") for a, b in ((4, 4), (3, 4), (12, 11))]
     message = refusal_of(values, zone="UTC")
-    assert message.startswith(f"A.csv, row 2, column 'when': '{values[1]}' can be day/month or month/day")
-    assert "Write dates as YYYY-MM-DD." in message
+    assert message.startswith(
+        f"A.csv, row 2, column 'when': '{values[1]}' can be day/month/year or month/day/year"
+    )
+    assert "Set market.day_first to true or false, or write dates as YYYY-MM-DD." in message
 
 
 def test_one_row_decides_between_day_and_month() -> None:

@@ -19,6 +19,12 @@ class IngestPolicy(Section):
 
     time_zone: str | None = None
     """Zone of times of day that are written without one, for instance 'UTC' or 'Europe/Berlin'."""
+    day_first: bool | None = None
+    """Whether 03/04/2024 is in April (true) or in March; without it the rows of a file have to decide."""
+    stamp: Literal["open", "close"] | None = None
+    """The moment of a bar that its time is; without it what the times show, which is said, else the open."""
+    decimal: Literal[".", ","] | None = None
+    """What stands before decimals in text; without it what fits the most prices."""
     calendar: str | None = None
     """Name in exchange-calendars ('XNYS', '24/5') whose nights and holidays are no gaps."""
     max_gap_days: Positive = 7.0

@@ -18,6 +18,8 @@ from trading_assets.representation import one_line
 
 Reaction = Literal["repaired", "warned", "rejected"]
 ROWS_KEPT = 1_000
+AGAIN = "Copy or download the file again."
+"""What helps where a file is damaged."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trading_assets.errors import SettingsError
 from trading_assets.market.bars import bar_seconds
 from trading_assets.market.policies import check_calendar
-from trading_assets.market.times import DAY, Times
+from trading_assets.market.time_column import DAY, Times
 
 Nanoseconds = NDArray[np.int64]
 WEEK, YEAR = 7 * DAY, 365.25 * DAY
@@ -107,18 +107,21 @@ def _usual_number(groups: NDArray[np.int64]) -> float:
 
 
 def _sessions(name: str, times: Times) -> Any:
-    import exchange_calendars
-
-    check_calendar(name)
     first, last = (pd.Timestamp(int(time)).normalize() for time in (times[0], times[-1]))
+    margin = pd.Timedelta(days=10)
     try:
-        return exchange_calendars.get_calendar(
-            name, start=first - pd.Timedelta(days=10), end=last + pd.Timedelta(days=10)
-        )
+        return _calendar(name, start=first - margin, end=last + margin)
     except ValueError as error:
         raise SettingsError(
             f"market.calendar '{name}' does not cover {first.date()} to {last.date()}: {error}"
         ) from None
+
+
+def _calendar(name: str, **bounds: pd.Timestamp) -> Any:
+    import exchange_calendars
+
+    check_calendar(name)
+    return exchange_calendars.get_calendar(name, **bounds)
 
 
 def _open_spans(sessions: Any) -> tuple[Times, Times]:
@@ -144,3 +147,38 @@ def _open_time(at: Times, opens: Times, closes: Times) -> Nanoseconds:
     last = np.maximum(index - 1, 0)
     inside = np.clip(at - opens[last], 0, closes[last] - opens[last])
     return np.asarray(np.where(index == 0, 0, before[last] + inside), dtype=np.int64)
+
+
+def calendar_zone(calendar: str | None) -> str | None:
+    """The zone of a calendar's exchange, for instance America/New_York."""
+    return None if calendar is None else str(_calendar(calendar).tz)
+
+
+def usual_close(times: Times, calendar: str) -> Times | None:
+    """The dates of the sessions at whose close `times` lie, None where one of them (but the last) does not.
+
+    The usual close counts as one on days that end early too, as some files have it.
+    """
+    sessions = _sessions(calendar, times)
+    closes = pd.DatetimeIndex(sessions.closes)
+    local = pd.DatetimeIndex(times, tz="UTC").tz_convert(sessions.tz)
+    usual = pd.Series(closes.tz_convert(sessions.tz).time).mode()[0]
+    at_close = np.isin(times, _utc(closes)) | (local.time == usual)
+    if not at_close[:-1].all():
+        return None
+    return _utc(local.tz_localize(None).normalize())
+
+
+def first_and_last(times: Times, calendar: str) -> tuple[Times, Times, Times, Times]:
+    """Of every session that has bars: its open and close, and its first and last time.
+
+    A time at the close belongs to the session that ends then.
+    """
+    sessions = _sessions(calendar, times)
+    opens, closes = _utc(sessions.opens), _utc(sessions.closes)
+    session = np.searchsorted(closes, times, side="left")
+    session = np.where(times >= opens[np.minimum(session, len(opens) - 1)], session, -1)
+    inside = session >= 0
+    which, first, counts = np.unique(session[inside], return_index=True, return_counts=True)
+    known = times[inside]
+    return opens[which], closes[which], known[first], known[first + counts - 1]

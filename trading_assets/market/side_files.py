@@ -1,7 +1,8 @@
 """What belongs to bars and comes in files of its own: funding rates and split factors.
 
-`BTCUSDT.funding.parquet` (time, `funding_rate`) and `AAPL.splits.csv` (date, `factor`: 4 or 4:1) stand
-beside the bars of their symbol. Binance's dumps of rates and yfinance's actions are read as they are.
+`BTCUSDT.funding.parquet` (time, `funding_rate`), `AAPL.splits.csv` (date, `factor`: 4 or 4:1) and
+`BTCUSDT.exclude.csv` (times of bars to leave out) stand beside the bars of their symbol. Binance's dumps of
+rates and yfinance's actions are read as they are.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from trading_assets.market.columns import ALIASES, normal
-from trading_assets.market.files import RawBars, plain
+from trading_assets.market.raw import RawBars, plain
 from trading_assets.market.report import IngestReport, listed
-from trading_assets.market.times import Times, read_times
+from trading_assets.market.time_column import DAY, Times
+from trading_assets.market.times import read_times
 
-Kind = Literal["funding", "splits"]
-KINDS: tuple[Kind, ...] = ("funding", "splits")
+Kind = Literal["funding", "splits", "exclude"]
+KINDS: tuple[Kind, ...] = ("funding", "splits", "exclude")
 LARGEST_RATE = 1.0
 """No funding rate is further from 0; what is may be meant in percent."""
 SETTLING = 15_000_000_000
@@ -63,28 +65,23 @@ def side_names(symbol: str, names: Collection[str]) -> list[str]:
     return [name for name in found if name is not None]
 
 
-def read_side_file(path: Path, kind: Kind, zone: str | None) -> tuple[Times, NDArray[np.float64]]:
+def read_side_file(
+    path: Path, kind: Literal["funding", "splits"], zone: str | None
+) -> tuple[Times, NDArray[np.float64]]:
     """Times (nanoseconds, UTC, increasing) and values of a side file; raises `BarsRejected`."""
     report = IngestReport(str(path))
-    try:
-        table = _READERS[path.suffix](io.BytesIO(path.read_bytes()))
-        columns = {
-            normal(name): plain(column)
-            for name, column in zip(table.column_names, table.columns, strict=True)
-        }
-    except (OSError, ValueError, pa.ArrowException) as error:
-        problem = " ".join(str(error).split())
-        report.reject("unreadable", f"cannot be read: {problem}", "Copy or download the file again.")
+    columns = _read_columns(path, report)
     time = next((alias for alias in _TIMES if alias in columns), None)
     value = next((alias for alias in _VALUES[kind] if alias in columns), None)
-    if time is None or value is None or table.num_rows == 0:
+    n_rows = len(next(iter(columns.values()), ()))
+    if time is None or value is None or n_rows == 0:
         report.reject(
             "no such column",
             f"must have a time and '{_VALUES[kind][0]}' in at least one row; "
-            f"it has {listed(table.column_names)} in {table.num_rows} rows",
+            f"it has {listed(columns)} in {n_rows} rows",
             "Rename or add the columns.",
         )
-    rows = np.arange(1, table.num_rows + 1)
+    rows = np.arange(1, n_rows + 1)
     values = _numbers(columns[value], kind)
     if value == _ACTIONS:
         report.layout = "yfinance"
@@ -93,7 +90,10 @@ def read_side_file(path: Path, kind: Kind, zone: str | None) -> tuple[Times, NDA
         values, rows = values[chosen], rows[chosen]
         if len(rows) == 0:
             return np.array([], dtype=np.int64), values
-    times = read_times(RawBars({"timestamp": columns[time]}, None, {"timestamp": time}, rows), zone, report)
+    raw = RawBars({"timestamp": columns[time]}, None, {"timestamp": time}, rows)
+    stamps = read_times(raw, zone, report)
+    midnights = (stamps.wall % DAY == 0).all()
+    times = stamps.wall if kind == "splits" and midnights else stamps.utc  # splits have dates
     bad = ~np.isfinite(values) | ((values <= 0) if kind == "splits" else (np.abs(values) > LARGEST_RATE))
     if bad.any():
         report.reject(
@@ -117,6 +117,31 @@ def read_side_file(path: Path, kind: Kind, zone: str | None) -> tuple[Times, NDA
             value=str(pd.Timestamp(int(times[twice[0]]))),
         )
     return times, values
+
+
+def read_excluded(path: Path, zone: str | None) -> Times:
+    """Times of the bars to leave out (nanoseconds, UTC); raises `BarsRejected`."""
+    report = IngestReport(str(path))
+    columns = _read_columns(path, report)
+    time = next((alias for alias in _TIMES if alias in columns), None)
+    if time is None:
+        report.reject("no such column", f"must have a time; it has {listed(columns)}", "Rename the column.")
+    rows = np.arange(1, len(columns[time]) + 1)
+    return read_times(
+        RawBars({"timestamp": columns[time]}, None, {"timestamp": time}, rows), zone, report
+    ).utc
+
+
+def _read_columns(path: Path, report: IngestReport) -> dict[str, Any]:
+    try:
+        table = _READERS[path.suffix](io.BytesIO(path.read_bytes()))
+        return {
+            normal(name): plain(column)
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        }
+    except (OSError, ValueError, pa.ArrowException) as error:
+        problem = " ".join(str(error).split())
+        report.reject("unreadable", f"cannot be read: {problem}", "Copy or download the file again.")
 
 
 def _numbers(column: Any, kind: Kind) -> NDArray[np.float64]:
