@@ -12,6 +12,7 @@ from trading_assets.defs.partitions import symbols
 from trading_assets.defs.planning import plan, settings_digest, to_run
 from trading_assets.defs.resources import Workspace
 from trading_assets.errors import TradingAssetsError
+from trading_assets.market.names import told
 
 
 @dg.sensor(
@@ -55,11 +56,14 @@ def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -
         entry |= {"digest": digest, "count": count}
         added.append(symbol)
         requests.append(dg.RunRequest(run_key=f"{symbol}:{digest}:{count}", partition_key=symbol))
+    watched, not_taken = ", ".join(waiting) or "on", told(workspace.source.passed_over())
+    if requests and not_taken:
+        context.log.warning(not_taken)
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=[symbols.build_add_request(added)] if added else [],
         cursor=json.dumps(seen),
-        skip_reason=None if requests else f"No settled change; watching {', '.join(waiting) or 'on'}.",
+        skip_reason=None if requests else f"No settled change; watching {watched}. {not_taken}".rstrip(),
     )
 
 

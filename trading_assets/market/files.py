@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from trading_assets.errors import MarketError
 from trading_assets.market.columns import ALIASES, BINANCE, PRICES, Columns, find_columns, is_header, normal
+from trading_assets.market.containers import read_container, refuse_unread
 from trading_assets.market.draft import Floats
 from trading_assets.market.numbers import ambiguous, decimal_mark, plain_numbers, without_currency_signs
 from trading_assets.market.raw import Column, RawBars, plain
@@ -56,6 +57,7 @@ def read_file(path: Path, report: IngestReport, *, decimal: str | None = None) -
     BarsRejected
         When it is empty, cut short, no table, or has no such columns.
     """
+    refuse_unread(path, report)
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -63,6 +65,8 @@ def read_file(path: Path, report: IngestReport, *, decimal: str | None = None) -
     except OSError as error:
         raise MarketError(f"{path} cannot be read: {error.strerror or error}.") from None
     data, packing = _unpack(data, report)
+    if (table := read_container(data, packing, path, report)) is not None:
+        return _from_table(table, report)
     try:
         if data[:4] == b"PAR1":
             report.format = f"parquet{packing}"

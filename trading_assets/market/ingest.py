@@ -26,7 +26,7 @@ from trading_assets.market.quarantine import quarantine
 from trading_assets.market.raw import RawBars
 from trading_assets.market.report import IngestReport, listed
 from trading_assets.market.side_files import funding_of_bars, read_excluded, read_side_file, side_file
-from trading_assets.market.splits import adjust_for_splits
+from trading_assets.market.splits import FACTORS, adjust_for_splits
 from trading_assets.market.stamps import open_times
 from trading_assets.market.time_column import DAY
 from trading_assets.market.times import read_times
@@ -107,7 +107,7 @@ def _read(
     path: Path, symbol: str | None, interval: pd.Timedelta | None, policy: IngestPolicy, report: IngestReport
 ) -> pd.DataFrame:
     raw = read_file(path, report, decimal=policy.decimal)
-    report.rows_read = len(raw)
+    report.rows_read, report.columns = len(raw), raw.header
     own = symbol or symbol_of(path) or path.stem
     raw = _of_symbol(raw, symbol, symbol or symbol_of(path), report)
     values = {name: read_numbers(raw, name, report) for name in PRICES}
@@ -115,6 +115,7 @@ def _read(
     values["volume"] = read_numbers_or_0(raw, "volume", report)
     if "funding_rate" in raw.columns:
         values["funding_rate"] = read_numbers_or_0(raw, "funding_rate", report)
+    values |= {name: read_numbers(raw, name, report) for name in FACTORS if name in raw.columns}
     stamps = read_times(raw, policy.time_zone, report, day_first=policy.day_first)
     bars = Draft(stamps.utc, stamps.wall, stamps.zone, values, raw.rows, raw.header)
     check_values(bars, policy, report)
@@ -198,7 +199,7 @@ def _of_symbol(raw: RawBars, symbol: str | None, own: str | None, report: Ingest
         report.reject(
             "several symbols",
             f"holds {len(there)} symbols: {listed(there)}" + (f", none of them {symbol}" if symbol else ""),
-            "Say which one is meant (symbol=...), or write a file for each.",
+            "Name the file after the one that is meant, say it (symbol=..., or --symbol), or write a file for each.",
             column=header,
         )
     report.repaired("several symbols", f"only the rows of {chosen[0]} were read, of {listed(there)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.errors import MarketError
 from trading_assets.market.bars import check_symbol, symbol_of
+from trading_assets.market.names import passed_over, told
 from trading_assets.registry.digests import sha256_file
 
 if TYPE_CHECKING:
@@ -82,14 +84,24 @@ class FolderSource:
         """The file of one symbol; raises `MarketError` and names the symbols there are."""
         check_symbol(symbol)
         files = self.files()
+        if symbol in files:
+            return files[symbol]
+        problem = f"No bars for '{symbol}' in {self.folder}. There are: {', '.join(files)}."
         if not files:
-            raise MarketError(
+            problem = (
                 f"The market folder {self.folder} holds no bars. Put files such as "
                 "BTCUSDT.parquet or BTCUSDT.csv into it, or run 'trading-assets demo'."
             )
-        if symbol not in files:
-            raise MarketError(f"No bars for '{symbol}' in {self.folder}. There are: {', '.join(files)}.")
-        return files[symbol]
+        raise MarketError(f"{problem} {told(self.passed_over())}".rstrip())
+
+    def passed_over(self) -> dict[str, str]:
+        """Names of files that look like bars and are of no symbol, each with the reason and a name that would do."""
+        try:
+            with os.scandir(self.folder) as entries:
+                names = {entry.name for entry in entries if entry.is_file()}
+        except OSError:  # `files` says so
+            return {}
+        return passed_over(self.folder, names)
 
     def digest(self, symbol: str) -> str:
         """Digest of the symbol's file and of the side files beside it."""

@@ -1,6 +1,6 @@
 """Files as other people's tools write them, made up; every module enters its own into `LAYOUTS`."""
 
-from tests.market.layouts import numbers, rows_and_times
+from tests.market.layouts import files, numbers, rows_and_times
 from tests.market.layouts.table import LAYOUTS, Layout
 
-__all__ = ["LAYOUTS", "Layout", "numbers", "rows_and_times"]
+__all__ = ["LAYOUTS", "Layout", "files", "numbers", "rows_and_times"]
