@@ -76,7 +76,24 @@ def test_usable_symbols_pass_and_name_their_files(symbol: str) -> None:
 
 @pytest.mark.parametrize(
     "symbol",
-    ["", ".", "..", "...", "..A", "._A", "btcusdt", "Btc", "A" * 65, "A/B", "../A", "A B", "A\n", "\n", "ÄÖ", "A*"],
+    [
+        "",
+        ".",
+        "..",
+        "...",
+        "..A",
+        "._A",
+        "btcusdt",
+        "Btc",
+        "A" * 65,
+        "A/B",
+        "../A",
+        "A B",
+        "A\n",
+        "\n",
+        "ÄÖ",
+        "A*",
+    ],
 )
 def test_unusable_symbols_are_refused_with_an_example(symbol: str) -> None:
     with pytest.raises(MarketError, match="cannot be a symbol") as refusal:

@@ -1,5 +1,6 @@
 """Containers that are refused: the command that is offered converts them."""
 
+import json
 import shlex
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.market.layouts.files import PRICES, qlib, zipped
 from tests.market.layouts.table import daily
@@ -39,14 +42,18 @@ def test_the_command_for_qlib_writes_the_bars_of_the_symbol(tmp_path: Path) -> N
 
 
 def test_the_command_for_lean_joins_the_days_of_a_symbol(tmp_path: Path) -> None:
-    bars = pd.concat([sound_bars(30, freq="1min", start=f"2024-01-{day} 09:30") for day in (8, 9)], ignore_index=True)
+    bars = pd.concat(
+        [sound_bars(30, freq="1min", start=f"2024-01-{day} 09:30") for day in (8, 9)], ignore_index=True
+    )
     bars["volume"] = bars["volume"].round()
     folder = tmp_path / "spy"
     folder.mkdir()
     for day, rows in bars.groupby(bars["timestamp"].dt.strftime("%Y%m%d")):
         milliseconds = (rows["timestamp"] - rows["timestamp"].dt.normalize()) // pd.Timedelta("1ms")
         whole = (rows[PRICES] * 10_000).round().astype("int64")
-        text = pd.concat([milliseconds, whole, rows["volume"].astype("int64")], axis=1).to_csv(index=False, header=False)
+        text = pd.concat([milliseconds, whole, rows["volume"].astype("int64")], axis=1).to_csv(
+            index=False, header=False
+        )
         last = zipped(folder, text, f"{day}_trade.zip", f"{day}_spy_minute_trade.csv")
     converted = convert(last, tmp_path)
     assert converted.name == "SPY.csv"
@@ -65,6 +72,27 @@ def test_the_command_for_hdf5_writes_what_freqtrade_wrote(tmp_path: Path) -> Non
     pytest.importorskip("tables")
     bars = sound_bars()
     path = tmp_path / "BTC_USDT-1h.h5"
-    bars.rename(columns={"timestamp": "date"}).to_hdf(path, key="BTC_USDT/ohlcv/tf_1h", format="table", data_columns=["date"])
+    bars.rename(columns={"timestamp": "date"}).to_hdf(
+        path, key="BTC_USDT/ohlcv/tf_1h", format="table", data_columns=["date"]
+    )
     converted = convert(path, tmp_path)
     pd.testing.assert_frame_equal(read_bars(converted).bars, bars)
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+ROWS = st.lists(VALUES, max_size=9) | st.dictionaries(
+    st.sampled_from(["t", "o", "h", "l", "c", "v", ""]), VALUES
+)
+DOCUMENTS = st.recursive(
+    VALUES | ROWS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@given(DOCUMENTS | st.lists(ROWS, min_size=1))
+def test_json_of_any_kind_is_refused_with_the_file_s_name(tmp_path: Path, document: object) -> None:
+    path = tmp_path / "A.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(BarsRejected) as refusal:
+        read_bars(path)
+    assert str(refusal.value).startswith(str(path)) and "\n" not in str(refusal.value)

@@ -25,7 +25,7 @@ REASONS = {
     "BTCUSDT (1).csv": "it seems to be a copy: call it BTCUSDT.csv",
     "BTCUSDT - Copy.csv": "it seems to be a copy: call it BTCUSDT.csv",
     "eth_usdt-1h.parquet": "a symbol is written in capitals: call it ETH_USDT-1H.parquet",
-    "BTC USDT.parq": "the ending .parq is not read, a symbol has only A-Z 0-9 . _ -: call it BTC_USDT.parquet",
+    "A B.parq": "the ending .parq is not read, a symbol has only A-Z 0-9 . _ -: call it A_B.parquet",
     "Börse.csv.gz": "a symbol has only A-Z 0-9 . _ -: call it BORSE.csv.gz",
     "AAPL.xlsx": ".xlsx is not read; 'trading-assets data check AAPL.xlsx' says how to convert it",
     "BTC_USDT-1h.h5": ".h5 is not read; 'trading-assets data check BTC_USDT-1h.h5' says how to convert it",
@@ -136,15 +136,26 @@ def test_freqtrade_s_futures_are_read_with_their_funding_rates(tmp_path: Path, s
     assert source.symbols() == ["BTC_USDT_USDT-1H"] and source.passed_over() == {}
     assert source.parts("BTC_USDT_USDT-1H")[1:] == [path]
     read = read_bars(source.file("BTC_USDT_USDT-1H"), symbol="BTC_USDT_USDT-1H")
-    pd.testing.assert_series_equal(read.bars["funding_rate"][::8], pd.Series(rates["open"].to_numpy(), index=range(0, 48, 8)), check_names=False)
+    pd.testing.assert_series_equal(
+        read.bars["funding_rate"][::8],
+        pd.Series(rates["open"].to_numpy(), index=range(0, 48, 8)),
+        check_names=False,
+    )
     assert read.bars["funding_rate"].sum() == pytest.approx(rates["open"].sum(), abs=1e-15)
     assert read.report.findings == []
 
 
 def test_one_s_own_funding_rates_go_before_freqtrade_s(tmp_path: Path) -> None:
     source = FolderSource(tmp_path)
-    for name in ("BTC_USDT_USDT-1h-futures.feather", "BTC_USDT_USDT-1h-funding_rate.feather", "BTC_USDT_USDT-1H.funding.csv", "ETH_USDT_USDT-1h-funding_rate.feather"):
+    for name in (
+        "BTC_USDT_USDT-1h-futures.feather",
+        "BTC_USDT_USDT-1h-funding_rate.feather",
+        "BTC_USDT_USDT-1H.funding.csv",
+        "ETH_USDT_USDT-1h-funding_rate.feather",
+    ):
         (tmp_path / name).touch()
     assert [path.name for path in source.parts("BTC_USDT_USDT-1H")[1:]] == ["BTC_USDT_USDT-1H.funding.csv"]
     (tmp_path / "BTC_USDT_USDT-1H.funding.csv").unlink()
-    assert [path.name for path in source.parts("BTC_USDT_USDT-1H")[1:]] == ["BTC_USDT_USDT-1h-funding_rate.feather"]
+    assert [path.name for path in source.parts("BTC_USDT_USDT-1H")[1:]] == [
+        "BTC_USDT_USDT-1h-funding_rate.feather"
+    ]

@@ -1,7 +1,6 @@
 """Bars into the market folder, and a look at files before they get there."""
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -86,7 +85,7 @@ def check(
         if not as_json:
             _show(checked)
     if as_json:
-        print(json.dumps(several, indent=1))
+        print(json.dumps(several, indent=1, ensure_ascii=False))
     return 1 if failed else 0
 
 
@@ -115,11 +114,13 @@ class _Checked:
 
 def _check(path: Path, profile: str, overrides: dict[str, Any], symbol: str | None) -> _Checked:
     own, side = symbol_of(path), side_of(path.name)
-    beside = os.listdir(path.parent) if path.parent.is_dir() else []
+    beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
     checked = _Checked(str(path), symbol=symbol or own or (side[0] if side else None))
     market = load_settings(profile, checked.symbol or path.stem, overrides).market
     try:
-        if (other := "a hidden file" if path.name.startswith(".") else other_of_freqtrade(path.name)) is not None:
+        if (
+            other := "a hidden file" if path.name.startswith(".") else other_of_freqtrade(path.name)
+        ) is not None:
             checked.holds = other
         elif side is not None:
             checked.holds = side[1]
@@ -145,15 +146,15 @@ def _show(checked: _Checked) -> None:
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    if checked.error is None:
-        say(checked.file)
-        for name, value in _facts(checked).items():
-            say(f"  {name:9} {value}")
-    else:
+    if checked.error is not None:
         print(f"trading-assets: {checked.error}", file=sys.stderr)
+        return
+    say(checked.file)
+    for name, value in _facts(checked).items():
+        say(f"  {name:9} {value}")
     if checked.not_taken is not None:
-        say(f"  {Path(checked.file).name} is not taken from the market folder: {checked.not_taken}")
-    if checked.error is None and checked.report is not None:
+        say(f"  not taken from the market folder: {checked.not_taken}")
+    if checked.report is not None:
         _show_findings(checked.report, console)
 
 
@@ -188,7 +189,9 @@ def _show_findings(report: IngestReport, console: Console) -> None:
 def _has_bars(symbol: str, names: Sequence[str]) -> bool:
     """Whether one of the files is of the symbol, or of the pair that freqtrade's funding rates are of."""
     symbols = (symbol_of(Path(name)) for name in names)
-    return any(one and (one == symbol or (is_freqtrade(one) and one.rpartition("-")[0] == symbol)) for one in symbols)
+    return any(
+        one and (one == symbol or (is_freqtrade(one) and one.rpartition("-")[0] == symbol)) for one in symbols
+    )
 
 
 def since_of(text: str | None) -> pd.Timestamp | None:

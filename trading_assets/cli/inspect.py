@@ -44,7 +44,9 @@ def show_status(profile: str, overrides: dict[str, Any]) -> int:
     for problem in dict.fromkeys(problems):
         console.print(f"[red]{problem}[/]", soft_wrap=True)
     for name, reason in workspace.source.passed_over().items():
-        console.print(f"not taken: {name}: {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"not taken: {name}: {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )
     return 1 if problems else 0
 
 

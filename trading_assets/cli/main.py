@@ -256,7 +256,9 @@ def _check(options: argparse.Namespace) -> int:
 
     given = {name: getattr(options, name) for name in ("time_zone", "calendar", "accept_jumps")}
     market = {name: value for name, value in given.items() if value is not None}
-    return check(options.files, options.profile, {"market": market}, symbol=options.symbol, as_json=options.json)
+    return check(
+        options.files, options.profile, {"market": market}, symbol=options.symbol, as_json=options.json
+    )
 
 
 def _status(options: argparse.Namespace) -> int:

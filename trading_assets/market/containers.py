@@ -1,4 +1,4 @@
-"""Bars in files that are no table by themselves: JSON, LEAN's zips; what is not read is refused with the way out.
+"""Bars in files that are no table by themselves: JSON, LEAN's zips; others are refused with the way out.
 
 Tables (CSV, Parquet, Feather) are read by `files`.
 """
@@ -10,7 +10,7 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -40,17 +40,13 @@ def refuse_unread(path: Path, report: IngestReport) -> None:
     parts = sorted(folder.glob("*.*.bin")) if path.is_dir() or _QLIB.fullmatch(path.name) else []
     if parts:
         _, interval, _ = parts[0].name.split(".")
-        report.reject(
-            "qlib",
-            "holds qlib's binary columns, which are not read",
-            f"Convert the symbol's folder with: {_command(_FROM_QLIB, folder, interval, folder.name.upper() + '.csv')}",
-        )
+        command = _command(_FROM_QLIB, folder, interval, f"{folder.name.upper()}.csv")
+        problem = "holds qlib's binary columns, which are not read"
+        report.reject("qlib", problem, f"Convert the symbol's folder with: {command}")
     if _LEAN_DAY.fullmatch(path.name):
-        report.reject(
-            "LEAN",
-            "holds one day of LEAN's minutes or seconds, the milliseconds counted from midnight",
-            f"Join the days of trades with: {_command(_FROM_LEAN, path.parent, path.resolve().parent.name.upper() + '.csv')}",
-        )
+        command = _command(_FROM_LEAN, path.parent, f"{path.resolve().parent.name.upper()}.csv")
+        problem = "holds one day of LEAN's minutes or seconds, the milliseconds counted from midnight"
+        report.reject("LEAN", problem, f"Join the days of trades with: {command}")
 
 
 def read_container(data: bytes, packing: str, path: Path, report: IngestReport) -> pa.Table | None:
@@ -62,9 +58,19 @@ def read_container(data: bytes, packing: str, path: Path, report: IngestReport) 
         When it is damaged, or of a kind that is not read.
     """
     if data.startswith(b"\x89HDF\r\n\x1a\n"):
-        _refuse("HDF5 file", _FROM_HDF, path, report, needs="after pip install tables")
-    if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and data.rstrip().endswith(b"."):
-        _refuse("pickle, which can run any code when it is opened,", _FROM_PICKLE, path, report, needs="if you trust it")
+        _refuse("an HDF5 file,", _FROM_HDF, path, report, needs="after pip install tables")
+    if (
+        data[:1] == b"\x80"
+        and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+        and data.rstrip().endswith(b".")
+    ):
+        _refuse(
+            "a pickle, which can run any code when it is opened,",
+            _FROM_PICKLE,
+            path,
+            report,
+            needs="if you trust it",
+        )
     if packing == ", zip" and _LEAN_ROW.match(data):
         return _lean(data, report)
     if data[:1_000].lstrip()[:1] in (b"[", b"{") and (rows := json_rows(data, report)):
@@ -74,22 +80,21 @@ def read_container(data: bytes, packing: str, path: Path, report: IngestReport) 
 
 
 def json_rows(data: bytes, report: IngestReport) -> Rows | None:
-    """The one list of lists or objects that a JSON document holds; None where there is none."""
+    """The one list of lists or objects that a JSON document, or its lines, hold; None where there is none."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        if _seems_list(data):
+        try:
+            document = [json.loads(line) for line in data.splitlines() if line.strip()]
+        except (ValueError, RecursionError):
+            document = []
+        if not document and re.match(rb"\s*\[\s*[\[{]|\s*\{[^\n]*\n\s*\{", data):
             report.reject("unreadable", f"is damaged or truncated JSON: {error}", _AGAIN)
-        return None
     found = list(_lists(document))
     if len(found) > 1:
         places = ", ".join(place for place, _ in found)
         report.reject("several tables", f"is JSON with several lists of rows: {places}", "Write one of them.")
     return found[0][1] if found else None
-
-
-def _seems_list(data: bytes) -> bool:
-    return re.match(rb"\s*\[\s*[\[{]", data) is not None
 
 
 def _lists(document: Any, place: str = "", depth: int = 3) -> Any:
@@ -110,7 +115,9 @@ def _table(rows: Rows, report: IngestReport) -> pa.Table:
             report.reject("short row", f"is no list of {width} values", "Mend or remove the row.", rows=odd)
         columns = [_column(values) for values in zip(*rows, strict=True)]
     except (pa.ArrowException, TypeError) as error:
-        report.reject("unreadable", f"holds values that are no columns: {' '.join(str(error).split())}", _AGAIN)
+        report.reject(
+            "unreadable", f"holds values that are no columns: {' '.join(str(error).split())}", _AGAIN
+        )
     return pa.table(columns, names=_names(columns, report))
 
 
@@ -125,12 +132,18 @@ def _names(columns: list[pa.Array], report: IngestReport) -> list[str]:
     if len(columns) == len(BINANCE):
         return list(BINANCE)
     if len(columns) < 5:
-        report.reject("no such column", f"has rows of {len(columns)} values", "Expected time, four prices, volume.")
+        report.reject(
+            "no such column", f"has rows of {len(columns)} values", "Expected time, four prices, volume."
+        )
     try:
         numbers = [np.asarray(pc.cast(column, pa.float64())) for column in columns[1:]]
     except pa.ArrowException as error:
-        report.reject("not a number", f"holds something else than numbers: {error}", "Correct or remove the row.")
-    fitting = {who: order for who, order in _ORDERS.items() if _encloses(dict(zip(order, numbers, strict=False)))}
+        report.reject(
+            "not a number", f"holds something else than numbers: {error}", "Correct or remove the row."
+        )
+    fitting = {
+        who: order for who, order in _ORDERS.items() if _encloses(dict(zip(order, numbers, strict=False)))
+    }
     if not fitting:  # the checks to come say which row breaks the usual order
         fitting = dict(list(_ORDERS.items())[:1])
     # Where every bar is flat all orders say the same.
@@ -144,7 +157,9 @@ def _names(columns: list[pa.Array], report: IngestReport) -> list[str]:
         )
     rest = [f"value {number}" for number in range(6, len(columns) + 1)]
     if rest:
-        average = len(rest) > 1 and bool(((numbers[4] >= prices["low"]) & (numbers[4] <= prices["high"])).all())
+        average = len(rest) > 1 and bool(
+            ((numbers[4] >= prices["low"]) & (numbers[4] <= prices["high"])).all()
+        )
         rest[1 if average else 0] = "volume"  # Kraken has the average price before the volume
     report.repaired("columns", f"lists without names are taken as time, {', '.join(order)}, {who}")
     return ["timestamp", *order, *rest]
@@ -167,19 +182,25 @@ def _lean(data: bytes, report: IngestReport) -> pa.Table:
             convert_options=pacsv.ConvertOptions(column_types=types, timestamp_parsers=["%Y%m%d %H:%M"]),
         )
     except pa.ArrowInvalid as error:
-        report.reject("unreadable", f"cannot be read as {report.format}: {' '.join(str(error).split())}", _AGAIN)
+        report.reject(
+            "unreadable", f"cannot be read as {report.format}: {' '.join(str(error).split())}", _AGAIN
+        )
     prices = np.stack([table[name].to_numpy() for name in PRICES])
     # Cents are hundreds of ten-thousandths; indices and futures in whole points are hundreds by chance.
     if (prices % 1 == 0).all() and (prices % 100 == 0).mean() > 0.2:
         for name in PRICES:
-            table = table.set_column(table.column_names.index(name), name, pc.divide(table[name], _LEAN_SCALE))
+            table = table.set_column(
+                table.column_names.index(name), name, pc.divide(table[name], _LEAN_SCALE)
+            )
         report.repaired("scale", "prices are in ten-thousandths, as LEAN writes those of shares")
     return table
 
 
-def _refuse(what: str, code: str, path: Path, report: IngestReport, *, needs: str) -> None:
+def _refuse(what: str, code: str, path: Path, report: IngestReport, *, needs: str) -> NoReturn:
     name = path.name.partition(".")[0].upper() + ".parquet"
-    report.reject("container", f"is a {what} which is not read", f"Convert it ({needs}): {_command(code, path, name)}")
+    report.reject(
+        "container", f"is {what} which is not read", f"Convert it ({needs}): {_command(code, path, name)}"
+    )
 
 
 def _command(code: str, *arguments: object) -> str:
@@ -200,8 +221,9 @@ _FROM_QLIB = (
 _FROM_LEAN = (
     "import sys, pathlib, pandas; d, to = pathlib.Path(sys.argv[1]), sys.argv[2]; "
     'names = ["timestamp", "open", "high", "low", "close", "volume"]; '
-    "days = [pandas.read_csv(f, header=None, names=names).assign(timestamp=lambda t: pandas.Timestamp(f.name[:8]) "
-    '+ pandas.to_timedelta(t["timestamp"], unit="ms")) for f in sorted(d.glob("*_trade.zip"))]; '
+    "days = [pandas.read_csv(f, header=None, names=names).assign(timestamp=lambda t: "
+    'pandas.Timestamp(f.name[:8]) + pandas.to_timedelta(t["timestamp"], unit="ms")) '
+    'for f in sorted(d.glob("*_trade.zip"))]; '
     "table = pandas.concat(days); whole = (table[names[1:5]] % 1 == 0).all(axis=None); "
     "table[names[1:5]] /= 10000 if whole else 1; table.to_csv(to, index=False)"
 )

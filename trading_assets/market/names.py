@@ -1,4 +1,4 @@
-"""What a file of the market folder holds, by its name; of one that is passed over, why and which name would do."""
+"""What a file of the market folder holds by its name; why one is passed over, and which name would do."""
 
 from __future__ import annotations
 
@@ -23,9 +23,23 @@ _RENAMED = {
     ".csv.zip": (".txt.zip",),
     ".parquet": (".parq", ".pq"),
     ".feather": (".arrow", ".ftr", ".ipc"),
+    ".json": (".jsonl", ".ndjson"),
 }
 """Endings that are not read, though what they stand for often is."""
-_CONVERTED = (".h5", ".hdf5", ".hdf", ".xlsx", ".xls", ".ods", ".pkl", ".pickle", ".bz2", ".xz", ".zst", ".7z", ".jsonl")
+_CONVERTED = (
+    ".h5",
+    ".hdf5",
+    ".hdf",
+    ".xlsx",
+    ".xls",
+    ".ods",
+    ".pkl",
+    ".pickle",
+    ".bz2",
+    ".xz",
+    ".zst",
+    ".7z",
+)
 _UNREAD = {other: ending for ending, others in _RENAMED.items() for other in others}
 _COPY = re.compile(r"\s*\(\d+\)$|\s*-\s*copy(\s*\(\d+\))?$", re.IGNORECASE)
 _DUMP = re.compile(r"(?P<symbol>.+?)-(?P<interval>\d+[a-zA-Z]+)-\d{4}-\d\d(-\d\d)?")
@@ -111,7 +125,9 @@ def told(reasons: Mapping[str, str], limit: int = 3) -> str:
 def _ending(name: str) -> str | None:
     """The longest ending that is known, as it is written."""
     known = sorted((*FORMATS, *_UNREAD, *_CONVERTED), key=len, reverse=True)
-    return next((name[-len(end) :] for end in known if name.lower().endswith(end) and len(name) > len(end)), None)
+    return next(
+        (name[-len(end) :] for end in known if name.lower().endswith(end) and len(name) > len(end)), None
+    )
 
 
 def _readable(ending: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -58,7 +57,7 @@ def side_file(bars: Path, symbol: str, kind: Kind) -> Path | None:
     own = next((path for path in candidates if path.is_file()), None)
     if own is not None or kind != "funding" or not is_freqtrade(symbol):
         return own
-    name = freqtrade_funding(symbol, os.listdir(bars.parent))
+    name = freqtrade_funding(symbol, (path.name for path in bars.parent.iterdir()))
     return None if name is None else bars.with_name(name)
 
 

@@ -95,7 +95,7 @@ class FolderSource:
         raise MarketError(f"{problem} {told(self.passed_over())}".rstrip())
 
     def passed_over(self) -> dict[str, str]:
-        """Names of files that look like bars and are of no symbol, each with the reason and a name that would do."""
+        """Files that look like bars and are not taken: the reason and a name that would do, by name."""
         try:
             with os.scandir(self.folder) as entries:
                 names = {entry.name for entry in entries if entry.is_file()}

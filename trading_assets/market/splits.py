@@ -78,7 +78,7 @@ def adjust_for_splits(bars: Draft, file: Path | None, policy: IngestPolicy, repo
 
 
 def _adjust_by_column(bars: Draft, name: str, column: Floats, report: IngestReport) -> tuple[Draft, Floats]:
-    """Use the factors in a column where prices are as traded; where prices jump by none of them, they are adjusted.
+    """Use the factors in a column, unless the prices do not jump by them: then they are adjusted already.
 
     `split` has the factor on the day of a split, and 1, 0 or nothing on others; `adj_factor` is the product
     of all factors so far, of splits and dividends.
@@ -87,8 +87,9 @@ def _adjust_by_column(bars: Draft, name: str, column: Floats, report: IngestRepo
     factors = np.ones(len(column))
     if name == "split":
         factors = np.where(np.isnan(column) | (column == 0), 1.0, column)
-    elif len(column):
-        factors[1:] = column[1:] / column[:-1]
+    else:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factors[1:] = column[1:] / column[:-1]
     bad = ~(np.isfinite(factors) & (factors > 0))
     if bad.any():
         report.reject(
@@ -102,7 +103,7 @@ def _adjust_by_column(bars: Draft, name: str, column: Floats, report: IngestRepo
     steps = np.log(factors[1:])
     large = np.abs(steps) >= np.log(SPLIT_SIZED)
     judged = large if large.any() else steps != 0
-    if not judged.any():
+    if not judged.any() or (bars.values["open"] <= 0).any() or (bars.values["close"] <= 0).any():
         return bars, np.ones(len(column))
     moves = np.log(bars.values["open"][1:] / bars.values["close"][:-1])
     as_traded = np.abs(moves + steps) < np.abs(moves)
@@ -134,9 +135,10 @@ def _refuse_bad_print(bars: Draft, jumps: Mask, divisor: Floats, report: IngestR
             first = int(bad[0])
             report.reject(
                 "bad print",
-                f"is {np.exp(up[first - 1]):.4g} times the close before it, and the next bar is back: a bad print",
-                f"Leave the bar out: write its time, {time_text(bars.times[first])}, into SYMBOL.exclude.csv beside "
-                "the file (column timestamp), or set market.accept_jumps if the price really moved so.",
+                f"is {np.exp(up[first - 1]):.4g} times the close before it, and the next bar is back: "
+                "a bad print",
+                f"Leave the bar out: write its time, {time_text(bars.times[first])}, into SYMBOL.exclude.csv "
+                "beside the file (column timestamp), or set market.accept_jumps if the price really moved so.",
                 rows=bars.rows[bad],
                 column=bars.header[name],
                 value=f"{bars.values[name][first]:.10g}",

@@ -66,7 +66,17 @@ def _kraken(folder: Path) -> Result:
 @layout("Binance's answer: lists of twelve", said=("epoch",))
 def _binance(folder: Path) -> Result:
     rows = [
-        [time, *map(str, prices), str(volume), time + 3_599_999, str(volume * prices[3]), 5, "1.0", "100.0", "0"]
+        [
+            time,
+            *map(str, prices),
+            str(volume),
+            time + 3_599_999,
+            str(volume * prices[3]),
+            5,
+            "1.0",
+            "100.0",
+            "0",
+        ]
         for time, *prices, volume in lists(PRICES)
     ]
     return dumped(folder, rows)
@@ -77,6 +87,19 @@ def _polygon(folder: Path) -> Result:
     frame = HOURLY.assign(timestamp=epochs(HOURLY), T="X:BTCUSD", vw=HOURLY["close"])
     frame.columns = ["t", "o", "h", "l", "c", "v", "symbol", "vw"]
     return dumped(folder, {"status": "OK", "results": frame.to_dict("records")})
+
+
+@layout("JSON, an object a line", said=("epoch",))
+def _json_lines(folder: Path) -> Result:
+    HOURLY.assign(timestamp=epochs(HOURLY)).to_json(folder / "BTCUSDT.json", orient="records", lines=True)
+    return folder / "BTCUSDT.json", HOURLY
+
+
+@layout("JSON, an object a line, cut off", refused=("is damaged or truncated JSON",))
+def _cut_json_lines(folder: Path) -> Result:
+    path, bars = _json_lines(folder)
+    path.write_text(path.read_text()[:-10])
+    return path, bars
 
 
 @layout("JSON that was cut off", refused=("is damaged or truncated JSON", "Copy or download"))
@@ -143,10 +166,14 @@ def _lean_index(folder: Path) -> Result:
 
 @layout("LEAN, a day of minutes", refused=("one day of LEAN's minutes", "python -c", "_trade.zip"))
 def _lean_day(folder: Path) -> Result:
-    return zipped(folder, "34200000,1,2,1,2,5\n", "20131007_trade.zip", "20131007_spy_minute_trade.csv"), daily()
+    return zipped(
+        folder, "34200000,1,2,1,2,5\n", "20131007_trade.zip", "20131007_spy_minute_trade.csv"
+    ), daily()
 
 
-@layout("freqtrade, HDF5", refused=("is a HDF5 file", "pip install tables", "read_hdf", "BTC_USDT-1H.parquet"))
+@layout(
+    "freqtrade, HDF5", refused=("is an HDF5 file", "pip install tables", "read_hdf", "BTC_USDT-1H.parquet")
+)
 def _hdf(folder: Path) -> Result:
     path = folder / "BTC_USDT-1h.h5"
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
@@ -166,13 +193,18 @@ def qlib(folder: Path, bars: pd.DataFrame, start: int = 3) -> Path:
     symbol = folder / "features" / "sh600000"
     symbol.mkdir(parents=True)
     days = bars["timestamp"].dt.strftime("%Y-%m-%d").tolist()
-    (folder / "calendars" / "day.txt").write_text("\n".join([*(f"2023-12-{day}" for day in range(10, 10 + start)), *days]))
+    (folder / "calendars" / "day.txt").write_text(
+        "\n".join([*(f"2023-12-{day}" for day in range(10, 10 + start)), *days])
+    )
     for name in (*PRICES, "volume"):
         np.hstack([start, bars[name]]).astype("<f4").tofile(symbol / f"{name}.day.bin")
     return symbol
 
 
-@layout("qlib, the folder of a symbol", refused=("qlib's binary columns", "python -c", "calendars", "SH600000.csv"))
+@layout(
+    "qlib, the folder of a symbol",
+    refused=("qlib's binary columns", "python -c", "calendars", "SH600000.csv"),
+)
 def _qlib(folder: Path) -> Result:
     return qlib(folder, daily()), daily()
 
@@ -201,7 +233,9 @@ def enter_files_of_many_symbols() -> None:
         def write(folder: Path, column: str = column, names: tuple[str, str] = names) -> Result:
             return many(folder, column, names)
 
-        layout(f"many symbols in `{column}`, one asked for", said=("several symbols",), symbol=names[0].upper())(write)
+        layout(
+            f"many symbols in `{column}`, one asked for", said=("several symbols",), symbol=names[0].upper()
+        )(write)
         listed = f"holds 2 symbols: {names[1]}, {names[0]}"
         layout(f"many symbols in `{column}`, none asked for", refused=(listed, "symbol=..."))(write)
 
@@ -262,7 +296,9 @@ def _tushare_adjusted(folder: Path) -> Result:
 @layout("yfinance, Stock Splits of prices that are adjusted already", said=("splits",))
 def _yfinance_splits(folder: Path) -> Result:
     _, bars, factors = split()
-    return with_splits(folder, bars.assign(**{"Dividends": 0.0, "Stock Splits": factors.replace(1.0, 0.0)})), bars
+    return with_splits(
+        folder, bars.assign(**{"Dividends": 0.0, "Stock Splits": factors.replace(1.0, 0.0)})
+    ), bars
 
 
 @layout("a split coefficient that is none", refused=("row 3", "split_coefficient", "no positive factor"))
@@ -272,7 +308,10 @@ def _bad_split(folder: Path) -> Result:
     return with_splits(folder, raw.assign(split_coefficient=factors)), bars
 
 
-@layout("split factors that lack one", refused=("row 21", "a split that the column 'split_coefficient' lacks", "splits.csv"))
+@layout(
+    "split factors that lack one",
+    refused=("row 21", "a split that the column 'split_coefficient' lacks", "splits.csv"),
+)
 def _lacking_split(folder: Path) -> Result:
     raw, bars, _ = split()
     return with_splits(folder, raw.assign(split_coefficient=1.0)), bars
