@@ -9,6 +9,7 @@ import io
 import json
 import re
 import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -59,18 +60,9 @@ def read_container(data: bytes, packing: str, path: Path, report: IngestReport) 
     """
     if data.startswith(b"\x89HDF\r\n\x1a\n"):
         _refuse("an HDF5 file,", _FROM_HDF, path, report, needs="after pip install tables")
-    if (
-        data[:1] == b"\x80"
-        and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
-        and data.rstrip().endswith(b".")
-    ):
-        _refuse(
-            "a pickle, which can run any code when it is opened,",
-            _FROM_PICKLE,
-            path,
-            report,
-            needs="if you trust it",
-        )
+    if re.match(rb"\x80[\x02-\x05]", data) and data.endswith(b"."):
+        what = "a pickle, which can run any code when it is opened,"
+        _refuse(what, _FROM_PICKLE, path, report, needs="if you trust it")
     if packing == ", zip" and _LEAN_ROW.match(data):
         return _lean(data, report)
     if data[:1_000].lstrip()[:1] in (b"[", b"{") and (rows := json_rows(data, report)):
@@ -97,7 +89,7 @@ def json_rows(data: bytes, report: IngestReport) -> Rows | None:
     return found[0][1] if found else None
 
 
-def _lists(document: Any, place: str = "", depth: int = 3) -> Any:
+def _lists(document: Any, place: str = "", depth: int = 3) -> Iterator[tuple[str, Rows]]:
     if isinstance(document, list) and document and all(isinstance(row, list | dict) for row in document):
         yield place, document
     elif isinstance(document, dict) and depth:
@@ -108,7 +100,8 @@ def _lists(document: Any, place: str = "", depth: int = 3) -> Any:
 def _table(rows: Rows, report: IngestReport) -> pa.Table:
     try:
         if all(isinstance(row, dict) for row in rows):
-            return pa.Table.from_pylist(rows)
+            names = dict.fromkeys(name for row in rows for name in row)
+            return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
         width = len(rows[0])
         odd = [number for number, row in enumerate(rows, 1) if not isinstance(row, list) or len(row) != width]
         if odd:
@@ -121,7 +114,7 @@ def _table(rows: Rows, report: IngestReport) -> pa.Table:
     return pa.table(columns, names=_names(columns, report))
 
 
-def _column(values: tuple[Any, ...]) -> pa.Array:
+def _column(values: Sequence[Any]) -> pa.Array:
     if any(isinstance(value, str) for value in values):
         return pa.array([None if value is None else str(value) for value in values])
     return pa.array(values)

@@ -199,7 +199,7 @@ def _of_symbol(raw: RawBars, symbol: str | None, own: str | None, report: Ingest
         report.reject(
             "several symbols",
             f"holds {len(there)} symbols: {listed(there)}" + (f", none of them {symbol}" if symbol else ""),
-            "Name the file after the one that is meant, say it (symbol=..., --symbol), or write a file for each.",
+            "Name the file after the one that is meant, say it (symbol=..., --symbol), or split the file.",
             column=header,
         )
     report.repaired("several symbols", f"only the rows of {chosen[0]} were read, of {listed(there)}")

@@ -1,4 +1,4 @@
-"""Splits: their factors are taken out of prices and volume; what looks like one without a factor is refused."""
+"""Splits: their factors are taken out of prices and volume; a jump like one without a factor is refused."""
 
 from __future__ import annotations
 
@@ -137,8 +137,9 @@ def _refuse_bad_print(bars: Draft, jumps: Mask, divisor: Floats, report: IngestR
                 "bad print",
                 f"is {np.exp(up[first - 1]):.4g} times the close before it, and the next bar is back: "
                 "a bad print",
-                f"Leave the bar out: write its time, {time_text(bars.times[first])}, into SYMBOL.exclude.csv "
-                "beside the file (column timestamp), or set market.accept_jumps if the price really moved so.",
+                f"Leave the bar out: write its time, {time_text(bars.times[first])}, into "
+                "SYMBOL.exclude.csv beside the file (column timestamp), or set market.accept_jumps if the "
+                "price really moved so.",
                 rows=bars.rows[bad],
                 column=bars.header[name],
                 value=f"{bars.values[name][first]:.10g}",

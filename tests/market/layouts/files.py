@@ -102,6 +102,15 @@ def _cut_json_lines(folder: Path) -> Result:
     return path, bars
 
 
+@layout("JSON, objects of which the first has no volume", said=("epoch", "no volume"))
+def _ragged_objects(folder: Path) -> Result:
+    rows = HOURLY.assign(timestamp=epochs(HOURLY)).to_dict("records")
+    del rows[0]["volume"]
+    bars = HOURLY.copy()
+    bars.loc[0, "volume"] = 0.0
+    return dumped(folder, rows, bars=bars)
+
+
 @layout("JSON that was cut off", refused=("is damaged or truncated JSON", "Copy or download"))
 def _cut_json(folder: Path) -> Result:
     path, bars = dumped(folder, lists(PRICES))
