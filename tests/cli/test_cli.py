@@ -132,6 +132,17 @@ def test_status_and_models_speak_of_every_floor(
         assert (name in out) == (step.category != "tables")
 
 
+def test_status_names_the_files_that_are_not_taken(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data_dir / "market" / "btcusdt.csv").touch()
+    main(["status", "--profile", "smoke"])
+    assert (
+        "not taken: btcusdt.csv: a symbol is written in capitals: call it BTCUSDT.csv"
+        in capsys.readouterr().out
+    )
+
+
 def test_a_report_is_told_with_its_pictures_and_written_as_html(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

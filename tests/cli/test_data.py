@@ -1,5 +1,6 @@
 """Bars from an exchange by a command, and what a command says about files of bars."""
 
+import json
 import os
 import signal
 import subprocess
@@ -242,3 +243,81 @@ def test_the_profile_s_market_settings_hold_for_the_file_s_symbol(
     assert main(["data", "check", *files, "--profile", str(profile)]) == 1
     (line,) = errors(capsys)
     assert "A.csv" in line and "max_gap_days" in line
+
+
+def test_a_check_tells_which_columns_were_taken_for_what(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "A.csv"
+    bars = SyntheticMarket(n_bars=300, seed=1).bars.rename(columns={"timestamp": "Date", "close": "Last"})
+    bars.assign(Settle=bars["Last"]).to_csv(path, index=False)
+    assert main(["data", "check", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "columns   timestamp from 'Date', open from 'open'" in out and "close from 'Settle'" in out
+    assert "'Settle' is taken as the close, not Last" in " ".join(out.split())
+
+
+def test_a_check_of_a_folder_knows_side_files_and_says_what_would_not_be_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path)
+    write(tmp_path, "btcusdt.csv")
+    (tmp_path / "A.splits.csv").write_text("date,factor\n2017-01-01,2\n")
+    (tmp_path / "A.funding.csv").write_text("timestamp,funding_rate\n2018-01-01T08:00:00Z,0.0001\n")
+    (tmp_path / "A.exclude.csv").write_text("timestamp\n2018-01-02T00:00:00Z\n")
+    (tmp_path / "B.splits.csv").write_text("date,factor\n2017-01-01,2\n")
+    (tmp_path / "._A.csv").write_bytes(b"\x00\x05\x16\x07")
+    (tmp_path / "BTC_USDT_USDT-1h-mark.feather").write_bytes(b"")
+    assert main(["data", "check", *map(str, sorted(tmp_path.iterdir()))]) == 0
+    sections = capsys.readouterr().out.split(f"{tmp_path}/")[1:]
+    told = {section.splitlines()[0]: section for section in sections}
+    assert "299 (1 left out)" in told["A.csv"] and "not taken" not in told["A.csv"]
+    assert "holds     splits of A\n  rows      1" in told["A.splits.csv"]
+    assert "span      2018-01-01 08:00:00+00:00 to" in told["A.funding.csv"]
+    assert "holds     exclude of A" in told["A.exclude.csv"]
+    assert "not taken from the market folder: no file of the bars of B" in told["B.splits.csv"]
+    assert "call it BTCUSDT.csv" in told["btcusdt.csv"]
+    assert "a hidden file, no bars: passed over" in told["._A.csv"]
+    assert "mark prices, no bars: passed over" in told["BTC_USDT_USDT-1h-mark.feather"]
+
+
+def test_a_check_refuses_a_side_file_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "A.splits.csv"
+    path.write_text("date,factor\n2017-01-01,-2\n")
+    assert main(["data", "check", str(path)]) == 1
+    (line,) = errors(capsys)
+    assert "A.splits.csv" in line and "no positive factor" in line
+
+
+def test_a_check_as_json_has_every_finding_of_every_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad, low = write(tmp_path), write(tmp_path, "BAD.csv", close=-1.0), write(tmp_path, "low.csv")
+    lines = good.read_text().splitlines()
+    good.write_text("\n".join([*lines, lines[-1]]) + "\n")
+    assert main(["data", "check", "--json", *map(str, (good, bad, low))]) == 1
+    captured = capsys.readouterr()
+    first, second, third = json.loads(captured.out)
+    assert captured.err == ""
+    assert first["file"] == str(good) and first["symbol"] == "A" and first["rows"] == 300
+    assert first["first"] == "2018-01-01 00:00:00+00:00" and first["error"] is None
+    assert first["report"]["columns"]["close"] == "close"
+    assert [finding["kind"] for finding in first["report"]["findings"]] == ["exact duplicate"]
+    assert "column 'close'" in second["error"] and second["rows"] == 0
+    assert second["report"]["findings"][-1]["reaction"] == "rejected"
+    assert third["symbol"] is None and "call it LOW.csv" in third["not_taken"]
+
+
+def test_a_check_reads_the_rows_of_the_symbol_that_is_asked_for_or_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars = SyntheticMarket(n_bars=300, seed=1).bars
+    both = pd.concat([bars.assign(ticker="A"), bars.assign(ticker="B")])
+    for name in ("A.csv", "ALL.csv"):
+        both.to_csv(tmp_path / name, index=False)
+    assert main(["data", "check", str(tmp_path / "A.csv")]) == 0
+    assert "only the rows of A were read" in " ".join(capsys.readouterr().out.split())
+    assert main(["data", "check", str(tmp_path / "ALL.csv")]) == 1
+    (line,) = errors(capsys)
+    assert "holds 2 symbols: A, B" in line and "--symbol" in line
+    assert main(["data", "check", str(tmp_path / "ALL.csv"), "--symbol", "B"]) == 0

@@ -183,6 +183,15 @@ def test_odd_entries_in_the_market_folder_disturb_nobody(data_dir: Path) -> None
     assert keys(tick(new_bars_sensor, tick(new_bars_sensor, None).cursor)) == [SYMBOL]
 
 
+def test_a_file_that_is_not_taken_is_named_by_every_tick(data_dir: Path) -> None:
+    pipeline.write_bars(data_dir)
+    (data_dir / "market" / "btcusdt.csv").touch()
+    (data_dir / "market" / "._ETHUSDT.csv").touch()
+    result = tick(new_bars_sensor, None)
+    words = "not taken btcusdt.csv (a symbol is written in capitals: call it BTCUSDT.csv)"
+    assert words in str(result.skip_reason) and "ETHUSDT" not in str(result.skip_reason)
+
+
 def weekly_round() -> list[dg.RunRequest | dg.SkipReason]:
     # A context that is not closed leaves Dagster's instance behind as that of all later loading.
     with dg.build_schedule_context(

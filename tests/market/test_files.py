@@ -359,7 +359,8 @@ def test_yfinance_s_midnights_in_new_york_are_session_dates(tmp_path: Path, star
     frame.insert(5, "Adj Close", frame["Close"] / 2)
     result = assert_reads(write(tmp_path, frame.to_csv(index=False)), daily)
     assert result.report.layout == "yfinance"
-    assert kinds(result) == ["session dates"]
+    assert kinds(result) == ["close", "session dates"]
+    assert result.report.findings[0].message == "'Close' is taken as the close, not Adj Close"
 
 
 @pytest.mark.parametrize("start", ["2024-02-12", "2024-01-01"])
@@ -411,7 +412,7 @@ def test_qlib_s_csv_is_read_symbol_by_symbol(tmp_path: Path) -> None:
     frame = pd.concat([other, one]).rename(columns={"timestamp": "date"})
     path = write(tmp_path, frame.to_csv(index=False), "all.csv")
     with pytest.raises(
-        BarsRejected, match=r"column 'symbol': holds 2 symbols: SZ000001, SH600000\. Say which"
+        BarsRejected, match=r"column 'symbol': holds 2 symbols: SZ000001, SH600000\. Name the file"
     ):
         read_bars(path)
     with pytest.raises(BarsRejected, match="none of them ABC"):
@@ -718,7 +719,7 @@ PAGES = {
     "HTML with a blank": "\n <html>\n<body>open,high,low,close</body>",
     "XML": '<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>',
     "a JSON object": '{"code": -1121, "msg": "Invalid symbol."}',
-    "a JSON list": "[[1499040000000, 0.01634, 0.8, 0.015758, 0.015771]]",
+    "a JSON list": '["Invalid symbol.", "Try again."]',
 }
 
 

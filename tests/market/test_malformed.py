@@ -544,7 +544,7 @@ def _html_page(m: Maker) -> Case:
 @kind
 def _json_error(m: Maker) -> Case:
     page = m.choice('{"code": -1121}', '{"error": "rate limit"}\n', '[{"t": 1, "o": 2}]', ' {\n"a": 1}')
-    return m.packed(page, "rejected", "no table")
+    return m.packed(page, "rejected", "no table|no such column")
 
 
 @kind

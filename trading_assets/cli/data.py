@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from rich.text import Text
 from trading_assets import progress
 from trading_assets.config import load_settings
 from trading_assets.config.paths import market_dir
-from trading_assets.errors import SettingsError, TradingAssetsError
+from trading_assets.errors import BarsRejected, SettingsError, TradingAssetsError
 from trading_assets.market.bars import symbol_of
 from trading_assets.market.exchange import ExchangeSource
 from trading_assets.market.history import update_file, update_funding
-from trading_assets.market.ingest import IngestResult, read_bars
-from trading_assets.market.report import duration
+from trading_assets.market.ingest import read_bars
+from trading_assets.market.names import is_freqtrade, other_of_freqtrade, side_of, why_not_taken
+from trading_assets.market.report import IngestReport, duration
+from trading_assets.market.side_files import side_times
 
 
 def fetch(source: ExchangeSource, symbols: Sequence[str], since: pd.Timestamp | None) -> int:
@@ -61,36 +64,118 @@ def _update(source: ExchangeSource, symbol: str, since: pd.Timestamp | None) -> 
     return line
 
 
-def check(files: Sequence[str], profile: str, overrides: dict[str, Any]) -> int:
+def check(
+    files: Sequence[str],
+    profile: str,
+    overrides: dict[str, Any],
+    *,
+    symbol: str | None = None,
+    as_json: bool = False,
+) -> int:
     """Report on each file as the pipeline would read it; 1 where one is rejected.
 
-    The profile's market settings for the file's symbol hold, then the overrides. Nothing is copied.
+    The profile's market settings for the file's symbol hold, then the overrides. Side files are read as such;
+    files without bars are passed over. Nothing is copied.
     """
-    failed = 0
+    failed, several = 0, []
     for file in files:
-        path = Path(file)
-        policy = load_settings(profile, symbol_of(path) or path.stem, overrides).market
-        try:
-            _show(read_bars(path, policy=policy.model_copy(update={"quarantine_dir": None})))
-        except TradingAssetsError as error:
-            failed += 1
-            print(f"trading-assets: {error}", file=sys.stderr)
+        checked = _check(Path(file), profile, overrides, symbol)
+        failed += checked.error is not None
+        several.append(asdict(checked))
+        if not as_json:
+            _show(checked)
+    if as_json:
+        print(json.dumps(several, indent=1, ensure_ascii=False))
     return 1 if failed else 0
 
 
-def _show(result: IngestResult) -> None:
-    report, times, console = result.report, result.bars["timestamp"], Console()
+@dataclass
+class _Checked:
+    """What `data check` has found out about a file; the fields of `--json`."""
+
+    file: str
+    symbol: str | None = None
+    holds: str = "bars"
+    rows: int = 0
+    first: str | None = None
+    last: str | None = None
+    not_taken: str | None = None
+    error: str | None = None
+    report: IngestReport | None = None
+
+    def note_times(self, times: pd.DatetimeIndex) -> None:
+        self.rows = len(times)
+        if self.rows:
+            self.first, self.last = str(times.min()), str(times.max())
+
+    def span(self) -> str:
+        return f"{self.first} to {self.last}" if self.first else "no bars"
+
+
+def _check(path: Path, profile: str, overrides: dict[str, Any], symbol: str | None) -> _Checked:
+    own, side = symbol_of(path), side_of(path.name)
+    beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    checked = _Checked(str(path), symbol=symbol or own or (side[0] if side else None))
+    market = load_settings(profile, checked.symbol or path.stem, overrides).market
+    try:
+        if (
+            other := "a hidden file" if path.name.startswith(".") else other_of_freqtrade(path.name)
+        ) is not None:
+            checked.holds = other
+        elif side is not None:
+            checked.holds = side[1]
+            checked.note_times(side_times(path, side[1], market.time_zone or "UTC"))
+            if not _has_bars(side[0], beside):
+                checked.not_taken = f"no file of the bars of {side[0]} stands beside it"
+        else:
+            checked.not_taken = why_not_taken(path, beside)
+            policy = market.model_copy(update={"quarantine_dir": None})
+            result = read_bars(path, symbol=symbol or own, policy=policy)
+            checked.report = result.report
+            checked.note_times(pd.DatetimeIndex(result.bars["timestamp"]))
+    except TradingAssetsError as error:
+        checked.error = str(error)
+        if isinstance(error, BarsRejected) and isinstance(error.report, IngestReport):
+            checked.report = error.report
+    return checked
+
+
+def _show(checked: _Checked) -> None:
+    console = Console()
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    if checked.error is not None:
+        print(f"trading-assets: {checked.error}", file=sys.stderr)
+        return
+    say(checked.file)
+    for name, value in _facts(checked).items():
+        say(f"  {name:9} {value}")
+    if checked.not_taken is not None:
+        say(f"  not taken from the market folder: {checked.not_taken}")
+    if checked.report is not None:
+        _show_findings(checked.report, console)
+
+
+def _facts(checked: _Checked) -> dict[str, str]:
+    report, rows = checked.report, f"{checked.rows:,}"
+    if report is None:
+        if checked.first is None:
+            return {"holds": f"{checked.holds}, no bars: passed over"}
+        return {"holds": f"{checked.holds} of {checked.symbol}", "rows": rows, "span": checked.span()}
     left_out = report.rows_read - report.rows_kept
-    facts = {
+    return {
         "format": report.format,
         "layout": report.layout,
+        "columns": ", ".join(f"{ours} from '{theirs}'" for ours, theirs in report.columns.items()),
         "interval": duration(int(report.interval_seconds * 1e9)),
-        "rows": f"{report.rows_kept:,}" + (f" ({left_out:,} left out)" if left_out else ""),
-        "span": f"{times.iloc[0]} to {times.iloc[-1]}" if len(times) else "no bars",
+        "rows": rows + (f" ({left_out:,} left out)" if left_out else ""),
+        "span": checked.span(),
     }
-    console.print(report.file, markup=False, highlight=False, soft_wrap=True)
-    for name, value in facts.items():
-        console.print(f"  {name:9} {value}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_findings(report: IngestReport, console: Console) -> None:
     findings = report.table()
     if not findings:
         console.print("  nothing to repair, nothing to warn of")
@@ -99,6 +184,14 @@ def _show(result: IngestResult) -> None:
     for finding in findings:
         table.add_row(*(Text(str(value)) for value in finding.values()))
     console.print(table)
+
+
+def _has_bars(symbol: str, names: Sequence[str]) -> bool:
+    """Whether one of the files is of the symbol, or of the pair that freqtrade's funding rates are of."""
+    symbols = (symbol_of(Path(name)) for name in names)
+    return any(
+        one and (one == symbol or (is_freqtrade(one) and one.rpartition("-")[0] == symbol)) for one in symbols
+    )
 
 
 def since_of(text: str | None) -> pd.Timestamp | None:

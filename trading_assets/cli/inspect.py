@@ -46,6 +46,10 @@ def show_status(profile: str, overrides: dict[str, Any]) -> int:
         _print_states(states, console)
     for problem in dict.fromkeys(problems):
         console.print(f"[red]{escape(problem)}[/]", soft_wrap=True)
+    for name, reason in source.passed_over().items():
+        console.print(
+            f"not taken: {name}: {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )
     return 1 if problems else 0
 
 

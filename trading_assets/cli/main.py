@@ -132,6 +132,8 @@ def _add_data(data: argparse.ArgumentParser) -> None:
     check.add_argument("--time-zone", metavar="ZONE", help="of times written without one, for instance UTC")
     check.add_argument("--calendar", metavar="NAME", help="exchange-calendars' name: XNYS, 24/5, ...")
     check.add_argument("--accept-jumps", action="store_true", default=None, help="split-sized jumps are real")
+    check.add_argument("--symbol", help="whose rows are meant, of a file with several symbols")
+    check.add_argument("--json", action="store_true", help="everything as a JSON list, an object a file")
     check.set_defaults(run=_check)
 
 
@@ -264,7 +266,9 @@ def _check(options: argparse.Namespace) -> int:
 
     given = {name: getattr(options, name) for name in ("time_zone", "calendar", "accept_jumps")}
     market = {name: value for name, value in given.items() if value is not None}
-    return check(options.files, options.profile, {"market": market})
+    return check(
+        options.files, options.profile, {"market": market}, symbol=options.symbol, as_json=options.json
+    )
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from trading_assets.defs.planning import plan, settings_digest, to_run
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.steps import SOURCE_FILE, STEPS
 from trading_assets.errors import TradingAssetsError
+from trading_assets.market import names
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.store import ArtifactStore
 
@@ -40,12 +41,12 @@ def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -
     """
     memories = read_cursor(context.cursor)
     try:
-        listing, basis = workspace.source.listing(), _basis(workspace)
+        source, basis = workspace.source.snapshot(), _basis(workspace)
     except TradingAssetsError as error:
         return dg.SensorResult(skip_reason=str(error))
     store, busy, until = workspace.store, unfinished_runs(context.instance), time.monotonic() + TICK_SECONDS
     asked, told = [], dict[str, list[str]]()
-    for symbol, files in listing.items():
+    for symbol, files in source.listing().items():
         memory = memories.setdefault(symbol, Memory())
         try:
             look = _look(files.parts())
@@ -72,6 +73,10 @@ def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -
                 asked.append(symbol)
         except (TradingAssetsError, OSError) as error:
             told.setdefault("unusable", []).append(f"{symbol}: {error}")
+    if not_taken := source.passed_over():
+        told["not taken"] = [f"{name} ({reason})" for name, reason in not_taken.items()]
+        if asked:  # a tick with runs has no reason to tell it in
+            context.log.warning(names.told(not_taken))
     return _result(asked, memories, told, "Nothing has changed.", new=asked)
 
 

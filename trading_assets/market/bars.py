@@ -16,18 +16,19 @@ from trading_assets.market.columns import FUNDING, PRICES
 from trading_assets.representation import brief
 
 COLUMNS = ("timestamp", *PRICES, "volume")
-SYMBOL = re.compile(r"(?!\.+$)[A-Z0-9._-]{1,64}")
+SYMBOL = re.compile(r"(?!\.)[A-Z0-9._-]{1,64}")
 
-_SUFFIXES = (".parquet", ".feather", ".csv", ".csv.gz", ".csv.zip", ".zip")
-_FREQTRADE = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)+-\d+[mhdwM]")
+FORMATS = (".parquet", ".feather", ".csv", ".csv.gz", ".csv.zip", ".zip", ".json", ".json.gz")
+"""How the name of a file of bars ends."""
+_FREQTRADE = re.compile(r"([A-Z0-9]+(?:_[A-Z0-9]+)+-\d+[mhdwM])(-futures)?")
 
 
 def check_symbol(symbol: str) -> str:
-    """Return `symbol`, or raise `MarketError` when it cannot be the key of a partition."""
+    """Return `symbol`, or raise `MarketError` when it cannot be the key of a partition and name a file."""
     require("symbol", symbol, str)
     if not SYMBOL.fullmatch(symbol):
         raise MarketError(
-            f"'{symbol}' cannot be a symbol: use 1 to 64 of A-Z, 0-9, '.', '_' and '-', "
+            f"'{symbol}' cannot be a symbol: use 1 to 64 of A-Z, 0-9, '.', '_' and '-' (no '.' in front), "
             "for instance BTCUSDT or BTC-USDT-PERP."
         )
     return symbol
@@ -36,12 +37,14 @@ def check_symbol(symbol: str) -> str:
 def symbol_of(path: Path) -> str | None:
     """The symbol a file holds by its name, None where the file holds no bars.
 
-    Freqtrade's `BTC_USDT-1h.feather` is `BTC_USDT-1H`: a symbol has bars of one interval.
+    Freqtrade's `BTC_USDT-1h.feather` is `BTC_USDT-1H`, its `BTC_USDT_USDT-1h-futures.feather` is
+    `BTC_USDT_USDT-1H`: a symbol has bars of one interval. A hidden file holds none.
     """
-    for suffix in _SUFFIXES:
-        if path.name.endswith(suffix):
+    for suffix in FORMATS:
+        if path.name.endswith(suffix) and not path.name.startswith("."):
             stem = path.name.removesuffix(suffix)
-            stem = stem.upper() if _FREQTRADE.fullmatch(stem) else stem
+            if match := _FREQTRADE.fullmatch(stem):
+                stem = match[1].upper()
             return stem if SYMBOL.fullmatch(stem) else None
     return None
 

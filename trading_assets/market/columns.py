@@ -55,6 +55,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
     ),
     "funding_rate": ("funding_rate", "fundingrate", "funding"),
     "funding_within": ("funding_within",),
+    "split": (
+        "split ratio", "split_ratio", "split_coefficient", "split coefficient", "8. split coefficient",
+        "splitfactor", "split_factor", "stock splits",
+    ),
+    "adj_factor": ("adj_factor", "adjfactor"),
 }  # fmt: skip
 """Names of each column, in lower case, the preferred ones first."""
 
@@ -64,7 +69,10 @@ BINANCE = (
 )  # fmt: skip
 """The twelve columns of Binance's dumps, which come with and without a header."""
 
-_CLOSES = ("close", "settle", "settlement", "settle price", "settlement price", "last")
+_CLOSES = (
+    "close", "settle", "settlement", "settle price", "settlement price", "last", "adj close", "adj_close",
+    "adj. close", "adjclose", "adjusted close", "adjusted_close", "close_adj",
+)  # fmt: skip
 _TICKS = frozenset({"tickvol", "tick_volume", "tickvolume"})
 _CLOCK_NAMES = frozenset({
     "time", "clock", "trade_time", "zeit", "uhrzeit", "hora", "heure", "czas", "godzina", "时间", "时刻",

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from trading_assets.errors import MarketError
 from trading_assets.market.columns import find_columns
+from trading_assets.market.containers import read_container, refuse_unread
 from trading_assets.market.header import require_columns
 from trading_assets.market.levels import one_level
 from trading_assets.market.packing import unpack
@@ -41,6 +42,7 @@ def read_file(
     BarsRejected
         When it is empty, cut short, no table, or has no such columns.
     """
+    refuse_unread(path, report)
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -48,6 +50,8 @@ def read_file(
     except OSError as error:
         raise MarketError(f"{path} cannot be read: {error.strerror or error}.") from None
     data, packing = unpack(data, report)
+    if (table := read_container(data, packing, path, report)) is not None:
+        return _from_table(table, symbol, report)
     try:
         if data[:4] == b"PAR1":
             report.format = f"parquet{packing}"

@@ -33,7 +33,7 @@ from trading_assets.market.side_files import (
     read_side_file,
     side_file,
 )
-from trading_assets.market.splits import adjust_for_splits
+from trading_assets.market.splits import FACTORS, adjust_for_splits
 from trading_assets.market.stamps import open_times
 from trading_assets.market.time_column import DAY
 from trading_assets.market.times import read_times
@@ -119,7 +119,7 @@ def _read(
     path: Path, symbol: str | None, interval: pd.Timedelta | None, policy: IngestPolicy, report: IngestReport
 ) -> pd.DataFrame:
     raw = read_file(path, report, symbol=symbol, decimal=policy.decimal)
-    report.rows_read = len(raw)
+    report.rows_read, report.columns = len(raw), raw.header
     own = symbol or symbol_of(path) or path.stem
     raw = _of_symbol(raw, symbol, symbol or symbol_of(path), report)
     values = {name: read_numbers(raw, name, report) for name in PRICES}
@@ -128,6 +128,7 @@ def _read(
     for name in FUNDING:
         if name in raw.columns:
             values[name] = read_numbers_or_0(raw, name, report)
+    values |= {name: read_numbers(raw, name, report) for name in FACTORS if name in raw.columns}
     stamps = read_times(raw, policy.time_zone, report, day_first=policy.day_first)
     bars = Draft(stamps.utc, stamps.wall, stamps.zone, values, raw.rows, raw.header)
     check_values(bars, policy, report)
@@ -218,7 +219,7 @@ def _of_symbol(raw: RawBars, symbol: str | None, own: str | None, report: Ingest
         report.reject(
             "several symbols",
             f"holds {len(there)} symbols: {listed(there)}" + (f", none of them {symbol}" if symbol else ""),
-            "Say which one is meant (symbol=...), or write a file for each.",
+            "Name the file after the one that is meant, say it (symbol=..., --symbol), or split the file.",
             column=header,
         )
     report.repaired("several symbols", f"only the rows of {chosen[0]} were read, of {listed(there)}")

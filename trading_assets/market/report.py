@@ -59,6 +59,8 @@ class IngestReport:
         For instance `csv, delimiter ';', gzip`.
     layout : str
         Who writes files like this one, for instance `Binance`.
+    columns : dict of str to str
+        From our names of columns to the file's own.
     interval_seconds : float
     rows_read, rows_kept : int
     findings : list of Finding
@@ -67,6 +69,7 @@ class IngestReport:
     file: str
     format: str = ""
     layout: str = ""
+    columns: dict[str, str] = field(default_factory=dict)
     interval_seconds: float = 0.0
     rows_read: int = 0
     rows_kept: int = 0

@@ -2,12 +2,14 @@
 
 `BTCUSDT.funding.parquet` (time, `funding_rate`), `AAPL.splits.csv` (date, `factor`: 4 or 4:1) and
 `BTCUSDT.exclude.csv` (times of bars to leave out) stand beside the bars of their symbol. Binance's dumps of
-rates and yfinance's actions are read as they are.
+rates, freqtrade's `BTC_USDT_USDT-8h-funding_rate.feather` and yfinance's actions are read as they are.
 """
 
 from __future__ import annotations
 
+import gzip
 import io
+import zlib
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
@@ -22,12 +24,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from trading_assets.market.columns import ALIASES, normal
+from trading_assets.market.containers import json_rows
+from trading_assets.market.names import Kind, freqtrade_funding, is_freqtrade, side_of
 from trading_assets.market.raw import RawBars, plain
 from trading_assets.market.report import IngestReport, listed
 from trading_assets.market.time_column import DAY, Times
 from trading_assets.market.times import read_times
 
-Kind = Literal["funding", "splits", "exclude"]
 KINDS: tuple[Kind, ...] = ("funding", "splits", "exclude")
 LARGEST_RATE = 1.0
 """No funding rate is further from 0; what is may be meant in percent."""
@@ -53,16 +56,21 @@ _RATIO = r"^\s*(\d+\.?\d*)\s*[:/]\s*(\d+\.?\d*)\s*$"
 def side_file(bars: Path, symbol: str, kind: Kind) -> Path | None:
     """The file of that kind beside `bars`, if there is one."""
     candidates = (bars.with_name(f"{symbol}.{kind}{suffix}") for suffix in _READERS)
-    return next((path for path in candidates if path.is_file()), None)
+    own = next((path for path in candidates if path.is_file()), None)
+    if own is not None or kind != "funding" or not is_freqtrade(symbol):
+        return own
+    name = freqtrade_funding(symbol, (path.name for path in bars.parent.iterdir()))
+    return None if name is None else bars.with_name(name)
 
 
 def side_names(symbol: str, names: Collection[str]) -> list[str]:
     """Which of the `names` in a folder are side files of the symbol, at most one of each kind."""
-    found = (
-        next((name for suffix in _READERS if (name := f"{symbol}.{kind}{suffix}") in names), None)
+    found = {
+        kind: next((name for suffix in _READERS if (name := f"{symbol}.{kind}{suffix}") in names), None)
         for kind in KINDS
-    )
-    return [name for name in found if name is not None]
+    }
+    found["funding"] = found["funding"] or freqtrade_funding(symbol, names)
+    return [name for name in found.values() if name is not None]
 
 
 def read_side_file(
@@ -72,7 +80,8 @@ def read_side_file(
     report = IngestReport(str(path))
     columns = _read_columns(path, report)
     time = next((alias for alias in _TIMES if alias in columns), None)
-    value = next((alias for alias in _VALUES[kind] if alias in columns), None)
+    aliases = (*_VALUES[kind], *(["open"] if _is_freqtrade_s(path) else []))
+    value = next((alias for alias in aliases if alias in columns), None)
     n_rows = len(next(iter(columns.values()), ()))
     if time is None or value is None or n_rows == 0:
         report.reject(
@@ -132,16 +141,36 @@ def read_excluded(path: Path, zone: str | None) -> Times:
     ).utc
 
 
+def side_times(path: Path, kind: Kind, zone: str | None) -> pd.DatetimeIndex:
+    """The times of a side file of any kind, in UTC; raises `BarsRejected`."""
+    times = read_excluded(path, zone) if kind == "exclude" else read_side_file(path, kind, zone)[0]
+    return pd.DatetimeIndex(times, tz="UTC")
+
+
+def _is_freqtrade_s(path: Path) -> bool:
+    """Whether freqtrade wrote a file of funding rates: as candles, with the rate in `open`."""
+    return "-funding_rate." in path.name and side_of(path.name) is not None
+
+
 def _read_columns(path: Path, report: IngestReport) -> dict[str, Any]:
     try:
-        table = _READERS[path.suffix](io.BytesIO(path.read_bytes()))
+        data = path.read_bytes()
+        if path.name.endswith((".json", ".json.gz")):
+            table = _from_json(gzip.decompress(data) if path.suffix == ".gz" else data, report)
+        else:
+            table = _READERS[path.suffix](io.BytesIO(data))
         return {
             normal(name): plain(column)
             for name, column in zip(table.column_names, table.columns, strict=True)
         }
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
         problem = " ".join(str(error).split())
         report.reject("unreadable", f"cannot be read: {problem}", "Copy or download the file again.")
+
+
+def _from_json(data: bytes, report: IngestReport) -> pa.Table:
+    rows = json_rows(data, report) or []
+    return pa.table({"date": [row[0] for row in rows], "open": [float(row[1]) for row in rows]})
 
 
 def _numbers(column: Any, kind: Kind) -> NDArray[np.float64]:

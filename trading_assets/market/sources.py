@@ -15,6 +15,7 @@ from trading_assets.arguments import as_path
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.errors import MarketError
 from trading_assets.market.bars import check_symbol, symbol_of
+from trading_assets.market.names import passed_over, told
 from trading_assets.registry.digests import sha256_file
 
 if TYPE_CHECKING:
@@ -90,15 +91,17 @@ class FolderSource:
 
     folder: Path
     policy: IngestPolicy = field(default_factory=IngestPolicy)
+    names: frozenset[str] | None = None
     known: Mapping[str, SymbolFiles] | None = None
-    """The listing to go by instead of looking again."""
+    """Names of all files, and what they are of every symbol: to go by instead of looking again."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", as_path("folder", self.folder))
 
     def snapshot(self) -> FolderSource:
         """The same source with the folder as it is now: many questions then cost one look."""
-        return replace(self, known=self.listing())
+        names = self._names()
+        return replace(self, names=names, known=self._by_symbol(names))
 
     def listing(self) -> Mapping[str, SymbolFiles]:
         """What the folder has of every symbol, looked at once.
@@ -108,10 +111,11 @@ class FolderSource:
         MarketError
             When the folder does not exist or cannot be read.
         """
-        from trading_assets.market.side_files import side_names
+        return self._by_symbol(self._names()) if self.known is None else self.known
 
-        if self.known is not None:
-            return self.known
+    def _names(self) -> frozenset[str]:
+        if self.names is not None:
+            return self.names
         if not self.folder.is_dir():
             raise MarketError(
                 f"The market folder {self.folder} does not exist. Create it, or set "
@@ -119,11 +123,15 @@ class FolderSource:
             )
         try:
             with os.scandir(self.folder) as entries:
-                names = {entry.name for entry in entries if entry.is_file()}
+                return frozenset(entry.name for entry in entries if entry.is_file())
         except OSError as error:
             raise MarketError(
                 f"The market folder {self.folder} cannot be read: {error.strerror}. Mend its permissions."
             ) from None
+
+    def _by_symbol(self, names: frozenset[str]) -> dict[str, SymbolFiles]:
+        from trading_assets.market.side_files import side_names
+
         bars: dict[str, list[Path]] = {}
         for name in sorted(names):
             path = self.folder / name
@@ -168,14 +176,22 @@ class FolderSource:
     def _of(self, symbol: str) -> SymbolFiles:
         check_symbol(symbol)
         listing = self.listing()
+        if symbol in listing:
+            return listing[symbol]
+        problem = f"No bars for '{symbol}' in {self.folder}. There are: {', '.join(listing)}."
         if not listing:
-            raise MarketError(
+            problem = (
                 f"The market folder {self.folder} holds no bars. Put files such as "
                 "BTCUSDT.parquet or BTCUSDT.csv into it, or run 'trading-assets demo'."
             )
-        if symbol not in listing:
-            raise MarketError(f"No bars for '{symbol}' in {self.folder}. There are: {', '.join(listing)}.")
-        return listing[symbol]
+        raise MarketError(f"{problem} {told(self.passed_over())}".rstrip())
+
+    def passed_over(self) -> dict[str, str]:
+        """Files that look like bars and are not taken: the reason and a name that would do, by name."""
+        try:
+            return passed_over(self.folder, self._names())
+        except MarketError:  # `listing` says so
+            return {}
 
     def symbols(self) -> list[str]:
         return sorted(self.files())

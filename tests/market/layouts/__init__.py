@@ -1,6 +1,6 @@
 """Files as other people's tools write them, made up; every module enters its own into `LAYOUTS`."""
 
-from tests.market.layouts import exports, headers, numbers, rows_and_times
+from tests.market.layouts import exports, files, headers, numbers, rows_and_times
 from tests.market.layouts.table import LAYOUTS, Layout
 
-__all__ = ["LAYOUTS", "Layout", "exports", "headers", "numbers", "rows_and_times"]
+__all__ = ["LAYOUTS", "Layout", "exports", "files", "headers", "numbers", "rows_and_times"]
