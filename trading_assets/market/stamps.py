@@ -1,7 +1,7 @@
 """Which moment of its bar a time is: the open, the last moment, the close, a session's date.
 
 Files differ in it and few say so. What the times themselves show is taken and said; what can be two things is
-refused or warned of with the setting that chooses (`market.stamp`, `market.time_zone`, `market.calendar`).
+refused or warned of with the market setting that chooses (`stamp`, `time_zone`, `calendar`).
 """
 
 from __future__ import annotations
