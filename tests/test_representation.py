@@ -132,6 +132,8 @@ def test_policies() -> None:
         "account": ["c"],
         "targets": [-1.0, 0.0, 1.0],
         "warm_up_bars": 1_200,
+        "max_leverage": 1.0,
+        "window": 1,
     }
     policy = Policy(architecture, lambda f, a, s: np.ones(3) / 3, 4, {})
     policy.predict(np.zeros(3, np.float32))
