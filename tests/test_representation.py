@@ -134,8 +134,6 @@ def test_policies() -> None:
         "max_leverage": 1.0,
         "window": 1,
         "warm_up_bars": 1_200,
-        "max_leverage": 1.0,
-        "window": 1,
     }
     policy = Policy(architecture, lambda f, a, s: np.ones(3) / 3, 4, {})
     policy.predict(np.zeros(3, np.float32))
