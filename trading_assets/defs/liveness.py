@@ -1,6 +1,6 @@
 """Which runs are under way, and which only look so because their process was killed.
 
-The process of a run holds a lock named after it. A run whose lock was left behind is marked failed when the
+The process of a run holds a lock named after it. A run whose lock was left is marked failed when the
 instance is opened and whenever a sensor looks; so is one that nobody works on `START_SECONDS` after it began.
 """
 
@@ -40,7 +40,7 @@ def working_on(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Non
         try:
             yield
         finally:
-            # The run's time of change starts anew, or a long one would look dead while it is brought to its end.
+            # The time of change starts anew, or a long run would look dead while it is brought to its end.
             instance.add_run_tags(run.run_id, process)
 
 
