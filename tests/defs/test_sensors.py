@@ -79,7 +79,7 @@ def test_no_more_runs_are_asked_for_than_can_be_looked_at_and_the_rest_is_told_t
         )
     third = tick(new_bars_sensor, both.cursor)
     assert keys(third) == []
-    assert "Left until fewer than 2 runs are unfinished: C, D" in str(third.skip_reason)
+    assert "left until fewer than 2 runs are unfinished: C, D" in str(third.skip_reason)
 
 
 def test_a_file_that_still_grows_waits(data_dir: Path) -> None:

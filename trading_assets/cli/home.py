@@ -59,7 +59,7 @@ def open_instance() -> dg.DagsterInstance:
 
 
 def _lay_out(home: Path) -> None:
-    """Make Dagster's databases aside; one that is half laid out when the process is killed opens never more."""
+    """Make Dagster's databases aside: half of one, which a kill would leave, is of no use."""
     draft = home / ".draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
