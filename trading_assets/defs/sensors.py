@@ -46,7 +46,7 @@ def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -
     except TradingAssetsError as error:
         return dg.SensorResult(skip_reason=str(error))
     store, busy, until = workspace.store, unfinished_runs(context.instance), time.monotonic() + TICK_SECONDS
-    asked, told = [], dict[str, list[str]]()
+    asked, told = list[str](), dict[str, list[str]]()
     for symbol, files in listing.items():
         memory = memories.setdefault(symbol, Memory())
         try:
@@ -94,7 +94,7 @@ def retrain_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) ->
     except TradingAssetsError as error:
         return dg.SensorResult(skip_reason=str(error))
     store, busy, until = workspace.store, unfinished_runs(context.instance), time.monotonic() + TICK_SECONDS
-    asked, told = [], dict[str, list[str]]()
+    asked, told = list[str](), dict[str, list[str]]()
     for symbol in context.instance.get_dynamic_partitions("symbols"):
         version = store.version_in_force("tables", "dataset", symbol)
         memory = memories.setdefault(symbol, Memory())
