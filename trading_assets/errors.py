@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 
 
 class TradingAssetsError(Exception):
@@ -79,8 +80,6 @@ def explain_machine(error: BaseException) -> str | None:
 
 
 def _explain(error: BaseException) -> str | None:
-    import sqlite3  # a trading box may have a Python without it
-
     text = str(error)
     if isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY):
         return (
@@ -93,7 +92,8 @@ def _explain(error: BaseException) -> str | None:
             f"The disk is full or failing{where}. Free some space and try again; nothing half-written stays."
         )
     database = getattr(error, "orig", error)  # SQLAlchemy wraps the database's own
-    if isinstance(database, sqlite3.DatabaseError):
+    sqlite3 = sys.modules.get("sqlite3")  # not imported: a Python may be without it, or have no memory for it
+    if sqlite3 is not None and isinstance(database, sqlite3.DatabaseError):
         return f"A database, the ledger or one of DAGSTER_HOME, cannot be used ({database}); restore it."
     if isinstance(error, OSError) and error.errno is not None:
         return _explain_refusal(error.errno, f"{where} ({error.strerror})")

@@ -1,11 +1,13 @@
 """The command line: one clear line for a mistake, and nothing half-written after an interruption."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -187,6 +189,17 @@ def test_a_section_of_the_profile_for_no_symbol_is_told_and_stops_nothing(
     assert capsys.readouterr().err.endswith(told)
     assert main(["status", "--profile", str(profile)]) == 0
     assert capsys.readouterr().err.count("SYN-PRIZE") == 1
+
+
+def test_a_second_training_of_one_process_goes_where_the_environment_points_by_then(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (data_dir, tmp_path / "other"):
+        folder.mkdir(exist_ok=True)
+        pipeline.use(folder, monkeypatch)
+        pipeline.write_bars(folder)
+        assert main(["train", "bars", "--symbols", SYMBOL]) == 0
+        assert pipeline.current("bars").path.is_relative_to(folder)
 
 
 @pytest.mark.parametrize("overrides", ["market.time_zone=Nowhere", "features.names=[nope]"])
@@ -378,6 +391,38 @@ def test_automation_that_nobody_switched_is_as_the_definitions_say(
     assert main(["automation", "status"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[:-1]]
     assert {name: state == "on" for name, state in rows} == declared
+
+
+def start_and_die(data: str, stamps: int) -> None:
+    """A first start that is killed after so many of Dagster's three databases were laid out."""
+    from dagster._core.storage.event_log.sqlite import sqlite_event_log
+    from dagster._core.storage.runs.sqlite import sqlite_run_storage
+    from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
+
+    stamp, done = sqlite_run_storage.stamp_alembic_rev, list[None]()
+
+    def stamp_or_die(*arguments: Any, **named: Any) -> None:
+        if len(done) == stamps:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done.append(None)
+        stamp(*arguments, **named)
+
+    for module in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
+        module.stamp_alembic_rev = stamp_or_die
+    os.environ |= {"TRADING_ASSETS_DATA_DIR": data, "DAGSTER_HOME": f"{data}/dagster_home"}
+    open_instance()
+
+
+@pytest.mark.parametrize("stamps", [0, 1, 2])
+def test_a_first_start_that_was_killed_leaves_no_half_of_a_database(data_dir: Path, stamps: int) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=start_and_die, args=(str(data_dir), stamps))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    home = data_dir / "dagster_home"
+    assert not (home / "history").exists() and not (home / "schedules").exists()
+    assert open_instance().get_runs_count() == 0
+    assert not (home / ".draft").exists()
 
 
 @pytest.mark.parametrize("length", [0, 30])

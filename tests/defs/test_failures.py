@@ -74,6 +74,29 @@ def test_a_failure_is_logged_with_what_the_step_said(broken: Path) -> None:
     assert line["symbol"] == SYMBOL and line["job"] == "refresh"
 
 
+def test_the_failed_run_of_a_command_line_is_told_too_though_it_belongs_to_no_code_location(
+    data_dir: Path,
+) -> None:
+    instance, repository = open_instance(), build_defs().get_repository_def()
+    run = instance.create_run_for_job(
+        repository.get_job("train_all"),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={"dagster/partition": SYMBOL},
+    )
+
+    def tick(cursor: str | None) -> str | None:
+        with dg.build_sensor_context(
+            instance, cursor, repository.name, repository_def=repository, sensor_name="failure_sensor"
+        ) as context:
+            return failure_sensor.evaluate_tick(context).cursor
+
+    cursor = tick(None)
+    instance.report_run_failed(run, "Process 7 on here died.")
+    tick(cursor)
+    (line,) = logged(data_dir)
+    assert line["run"] == run.run_id and "Process 7 on here died." in line["text"]
+
+
 def test_a_failure_is_posted_to_the_webhook(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with webhook(204) as (address, posted):
         monkeypatch.setenv("TRADING_ASSETS_FAILURE_WEBHOOK", address)

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -20,6 +20,7 @@ from trading_assets.definitions import build_defs
 from trading_assets.defs import liveness
 from trading_assets.defs.liveness import fail_dead_runs, unfinished_runs, working_on
 from trading_assets.defs.locks import SILENT_SECONDS, Holder, is_abandoned, locked
+from trading_assets.defs.resources import Workspace
 
 
 def started_run() -> dg.DagsterRun:
@@ -44,11 +45,23 @@ def work(run_id: str, began: Any) -> None:
         time.sleep(600)
 
 
+def execute(job: str, began: Any) -> None:
+    """Execute a job that has the workspace, though none of our steps is at work."""
+
+    @dg.op(required_resource_keys={"workspace"})
+    def wait() -> None:
+        began.set()
+        time.sleep(600)
+
+    graph = dg.GraphDefinition(job, node_defs=[wait])
+    graph.to_job(resource_defs={"workspace": Workspace()}).execute_in_process(instance=open_instance())
+
+
 @contextmanager
-def worker(run: dg.DagsterRun) -> Iterator[BaseProcess]:
+def worker(target: Callable[[str, Any], None], argument: str) -> Iterator[BaseProcess]:
     context = multiprocessing.get_context("spawn")
     began = context.Event()
-    process = context.Process(target=work, args=(run.run_id, began))
+    process = context.Process(target=target, args=(argument, began))
     process.start()
     try:
         assert began.wait(120)
@@ -60,7 +73,7 @@ def worker(run: dg.DagsterRun) -> Iterator[BaseProcess]:
 
 def test_the_run_of_a_killed_process_is_marked_failed_when_the_instance_is_opened(data_dir: Path) -> None:
     run = started_run()
-    with worker(run) as process:
+    with worker(work, run.run_id) as process:
         assert status_of(run) == dg.DagsterRunStatus.STARTED
         assert f"process {process.pid} on {socket.gethostname()}" in unfinished_runs(open_instance())[SYMBOL]
         process.kill()
@@ -68,6 +81,15 @@ def test_the_run_of_a_killed_process_is_marked_failed_when_the_instance_is_opene
     assert status_of(run) == dg.DagsterRunStatus.FAILURE
     assert unfinished_runs(open_instance()) == {}
     assert list((data_dir / "dagster_home" / "running").iterdir()) == []
+
+
+def test_a_run_is_known_to_be_dead_wherever_it_was_killed_between_steps_too(data_dir: Path) -> None:
+    with worker(execute, "patience") as process:
+        (run,) = open_instance().get_runs()
+        assert status_of(run) == dg.DagsterRunStatus.STARTED
+        process.kill()
+        process.join()
+    assert status_of(run) == dg.DagsterRunStatus.FAILURE
 
 
 def test_a_lock_left_behind_is_seen_though_its_number_belongs_to_another_process(data_dir: Path) -> None:

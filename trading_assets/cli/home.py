@@ -1,6 +1,7 @@
 """A lasting DAGSTER_HOME, made ready before anything opens it."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from filelock import FileLock
 from trading_assets.config.paths import dagster_home
 from trading_assets.defs.liveness import fail_dead_runs
 from trading_assets.errors import SettingsError, explain_machine
-from trading_assets.registry.files import replace_file
+from trading_assets.registry.files import rename, replace_file
 
 _DAGSTER_YAML = """\
 telemetry: {enabled: false}
@@ -22,6 +23,8 @@ concurrency:
 # A run whose process died is started again; one whose step failed is left to the sensors.
 run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}
 """
+_SETTINGS = "command_line.yaml"
+_DATABASES = ("schedules", "history")
 _MEND = "Mend it, or delete it to have it written anew."
 _NO_COMPUTE_LOGS = {
     "module": "dagster._core.storage.noop_compute_log_manager",
@@ -45,17 +48,33 @@ def open_instance() -> dg.DagsterInstance:
         if written != _DAGSTER_YAML and _DAGSTER_YAML.startswith(written):  # missing, or cut short
             replace_file(settings, _DAGSTER_YAML.encode())
         ours = {**_read(settings), "compute_logs": _NO_COMPUTE_LOGS}
-        text, path = yaml.safe_dump(ours), home / "command_line.yaml"
+        text, path = yaml.safe_dump(ours), home / _SETTINGS
         if not path.exists() or path.read_text() != text:
             replace_file(path, text.encode())
-        instance = _open(home, path.name)
+        if not all((home / name).exists() for name in _DATABASES):
+            _lay_out(home)
+        instance = _open(home, home)
     fail_dead_runs(instance)
     return instance
 
 
-def _open(home: Path, settings: str) -> dg.DagsterInstance:
+def _lay_out(home: Path) -> None:
+    """Make Dagster's databases aside: half of one, which a kill would leave, is of no use."""
+    draft = home / ".draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    shutil.copy(home / _SETTINGS, draft)
+    _open(draft, home).dispose()
+    for name in _DATABASES:
+        if (draft / name).exists() and not (home / name).exists():
+            rename(draft / name, home / name)
+    shutil.rmtree(draft)
+
+
+def _open(folder: Path, home: Path) -> dg.DagsterInstance:
+    """The instance whose databases are in `folder`, for the settings of `home`."""
     try:
-        return dg.DagsterInstance.from_config(str(home), settings)
+        return dg.DagsterInstance.from_config(str(folder), _SETTINGS)
     except Exception as error:  # Dagster checks little of its settings before it uses them
         if explain_machine(error) is not None:
             raise

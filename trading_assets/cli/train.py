@@ -73,7 +73,6 @@ def train(request: TrainRequest, goals: list[str] | None = None) -> int:
     instance, workspace = open_instance(), request.workspace
     source = workspace.source.snapshot()
     selections: dict[str, list[str]] = {}
-    warn_of_lost_trials(workspace.store, request.symbols)
     failed: dict[str, str] = {}
     for symbol in request.symbols:
         settings = workspace.settings(check_symbol(symbol))
@@ -83,6 +82,7 @@ def train(request: TrainRequest, goals: list[str] | None = None) -> int:
             failed[symbol] = str(error)
             continue
         selections[symbol] = [n for n in STEPS if n in (goals or STEPS)] if request.rebuild else stale
+    warn_of_lost_trials(workspace.store, list(selections))
     if not selections:
         raise MarketError(" ".join(dict.fromkeys(failed.values())))
     instance.add_dynamic_partitions("symbols", list(selections))
@@ -115,7 +115,7 @@ def _run_all(
                     symbol = waiting.pop(0)
                     running[symbol] = context.Process(
                         target=_work,
-                        args=(request, symbol, selections[symbol], goals, events),
+                        args=(request, symbol, selections[symbol], goals, events, dict(os.environ)),
                         name=symbol,
                     )
                     _start(running[symbol], said, position)
@@ -175,9 +175,17 @@ def _interrupt(process: BaseProcess) -> None:
         os.kill(process.pid, signal.SIGINT)
 
 
-def _work(request: TrainRequest, symbol: str, names: list[str], goals: list[str] | None, events: Any) -> None:
+def _work(
+    request: TrainRequest,
+    symbol: str,
+    names: list[str],
+    goals: list[str] | None,
+    events: Any,
+    environment: dict[str, str],
+) -> None:
     """In a process of its own: run the symbol's steps and report on each."""
     follow_parent()
+    os.environ.update(environment)  # the server that this is forked from has that of the first training
     logging.disable(logging.CRITICAL)
     try:
         done = _run(request, symbol, names, goals, events)

@@ -14,6 +14,7 @@ TIMEOUT_SECONDS = 10.0
 @dg.run_failure_sensor(
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
+    monitor_all_code_locations=True,  # runs of the command line belong to none
     description="Writes every failed run to a log file, and posts it to a webhook where one is set.",
 )
 def failure_sensor(context: dg.RunFailureSensorContext) -> None:

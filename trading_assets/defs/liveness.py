@@ -1,7 +1,7 @@
 """Which runs are under way, and which only look so because their process was killed.
 
-A step holds a lock named after its run. A run whose lock was left behind is marked failed when the
-instance is opened and whenever a sensor looks; so is one that nobody has worked on for `START_SECONDS`.
+The process of a run holds a lock named after it. A run whose lock was left is marked failed when the
+instance is opened and whenever a sensor looks; so is one that nobody works on `START_SECONDS` after it began.
 """
 
 import os
@@ -18,7 +18,7 @@ from trading_assets.defs.locks import holder_of, is_abandoned, locked
 PROCESS_TAG = "trading_assets/process"
 """Run tag: host and process that works on the run."""
 START_SECONDS = 300.0
-"""What a run may take from being launched to its first step, or from one step to the next."""
+"""What a run may take from being launched to its first step, or from its last step to its end."""
 
 _BEGUN = (
     dg.DagsterRunStatus.NOT_STARTED,
@@ -40,7 +40,7 @@ def working_on(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Non
         try:
             yield
         finally:
-            # The run's time of change starts anew, or a long step would leave the next one no time to begin.
+            # The time of change starts anew, or a long run would look dead while it is brought to its end.
             instance.add_run_tags(run.run_id, process)
 
 

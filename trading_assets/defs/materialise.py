@@ -13,7 +13,6 @@ import dagster as dg
 from trading_assets import progress
 from trading_assets.config.explain import listed
 from trading_assets.config.paths import market_dir
-from trading_assets.defs.liveness import working_on
 from trading_assets.defs.metadata import artifact_metadata
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.steps import (
@@ -95,10 +94,7 @@ def materialise(context: dg.AssetExecutionContext, step: Step) -> dg.Materialize
                 trial.finish(built.sharpe, built.alternatives)
             return built
 
-        with (
-            working_on(context.instance, context.run),
-            progress.listen(lambda fraction, text: tell(step.name, "running", fraction, text)),
-        ):
+        with progress.listen(lambda fraction, text: tell(step.name, "running", fraction, text)):
             obtained = workspace.store.obtain(recipe, refs, build, rebuild=rebuild)
         shutil.rmtree(checkpoints, ignore_errors=True)
         metadata = artifact_metadata(obtained)

@@ -1,5 +1,7 @@
 """Settings, market and artifacts, as Dagster hands them to assets."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -8,6 +10,7 @@ from trading_assets.config import Settings, load_settings
 from trading_assets.config.paths import artifacts_dir, default_profile, market_dir
 from trading_assets.config.profiles import profile_tree
 from trading_assets.config.settings import FeatureSet
+from trading_assets.defs.liveness import working_on
 from trading_assets.market.policies import check_policy
 from trading_assets.market.sources import FolderSource
 from trading_assets.registry.digests import digest_json
@@ -24,6 +27,15 @@ class Workspace(dg.ConfigurableResource[Any]):
     """Name or YAML file of a profile; empty takes the environment's."""
     overrides: dict[str, Any] = {}  # noqa: RUF012 - a field, copied by pydantic
     """Settings for this run, for instance {'costs': {'fee_bps': 5}}."""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Workspace"]:
+        """Itself; a run has it from before its first step to after its last, and is alive for as long."""
+        if context.run is None or context.instance is None:
+            yield self
+            return
+        with working_on(context.instance, context.run):
+            yield self
 
     @property
     def store(self) -> ArtifactStore:

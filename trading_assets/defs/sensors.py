@@ -17,12 +17,13 @@ from trading_assets.defs.planning import plan, settings_digest, to_run
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.steps import SOURCE_FILE, STEPS
 from trading_assets.errors import TradingAssetsError
-from trading_assets.market import names
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.store import ArtifactStore
 
 TICK_SECONDS = 20.0
 """Work on symbols that need more than a look; the rest waits for the next tick (Dagster ends one at 60 s)."""
+UNFINISHED_RUNS = 100
+"""As many under way or queued are enough: more would wait in the queue, and each look would read them all."""
 _TOLD = 5
 """Symbols named of each kind in the reason of a tick."""
 
@@ -45,7 +46,7 @@ def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -
     except TradingAssetsError as error:
         return dg.SensorResult(skip_reason=str(error))
     store, busy, until = workspace.store, unfinished_runs(context.instance), time.monotonic() + TICK_SECONDS
-    asked, told = [], dict[str, list[str]]()
+    asked, told = list[str](), dict[str, list[str]]()
     for symbol, files in source.listing().items():
         memory = memories.setdefault(symbol, Memory())
         try:
@@ -53,15 +54,14 @@ def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -
             state = f"{look} {store.version_in_force('tables', 'bars', symbol)} {basis}"
             if memory.done == state:
                 continue
-            if memory.look != look or not _is_whole(files.file):
+            if memory.look != look:
                 memory.look, memory.digest = look, ""
                 told.setdefault("watching", []).append(symbol)
                 continue
-            if symbol in busy:
-                told.setdefault("waiting for", []).append(busy[symbol])
+            if _has_to_wait(symbol, busy, asked, until, told):
                 continue
-            if time.monotonic() > until:
-                told.setdefault("left for the next look", []).append(symbol)
+            if not _is_whole(files.file):
+                told.setdefault("watching", []).append(symbol)
                 continue
             memory.digest = memory.digest or files.digest()
             settings = workspace.settings(symbol)
@@ -75,9 +75,7 @@ def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -
             told.setdefault("unusable", []).append(f"{symbol}: {error}")
     if not_taken := source.passed_over():
         told["not taken"] = [f"{name} ({reason})" for name, reason in not_taken.items()]
-        if asked:  # a tick with runs has no reason to tell it in
-            context.log.warning(names.told(not_taken))
-    return _result(asked, memories, told, "Nothing has changed.", new=asked)
+    return _result(context, asked, memories, told, "Nothing has changed.", new=asked)
 
 
 @dg.sensor(
@@ -98,18 +96,14 @@ def retrain_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) ->
     except TradingAssetsError as error:
         return dg.SensorResult(skip_reason=str(error))
     store, busy, until = workspace.store, unfinished_runs(context.instance), time.monotonic() + TICK_SECONDS
-    asked, told = [], dict[str, list[str]]()
+    asked, told = list[str](), dict[str, list[str]]()
     for symbol in context.instance.get_dynamic_partitions("symbols"):
         version = store.version_in_force("tables", "dataset", symbol)
         memory = memories.setdefault(symbol, Memory())
         state = f"{version} {basis}"
         if not version or memory.done == state:
             continue
-        if symbol in busy:
-            told.setdefault("waiting for", []).append(busy[symbol])
-            continue
-        if time.monotonic() > until:
-            told.setdefault("left for the next look", []).append(symbol)
+        if _has_to_wait(symbol, busy, asked, until, told):
             continue
         try:
             dataset, settings = store.current("tables", "dataset", symbol), workspace.settings(symbol)
@@ -121,10 +115,26 @@ def retrain_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) ->
                 asked.append(symbol)
         except (TradingAssetsError, OSError) as error:
             told.setdefault("unusable", []).append(f"{symbol}: {error}")
-    return _result(asked, memories, told, "Nothing is stale.")
+    return _result(context, asked, memories, told, "Nothing is stale.")
+
+
+def _has_to_wait(
+    symbol: str, busy: dict[str, str], asked: list[str], until: float, told: dict[str, list[str]]
+) -> bool:
+    """For its own run, for the runs of others, or for the next look; why is noted in `told`."""
+    if symbol in busy:
+        told.setdefault("waiting for", []).append(busy[symbol])
+    elif len(busy) + len(asked) >= UNFINISHED_RUNS:
+        told.setdefault(f"left until fewer than {UNFINISHED_RUNS} runs are unfinished:", []).append(symbol)
+    elif time.monotonic() > until:
+        told.setdefault("left for the next look", []).append(symbol)
+    else:
+        return False
+    return True
 
 
 def _result(
+    context: dg.SensorEvaluationContext,
     asked: list[str],
     memories: dict[str, Memory],
     told: dict[str, list[str]],
@@ -137,11 +147,14 @@ def _result(
         more = f" and {len(cases) - _TOLD} more" if len(cases) > _TOLD else ""
         parts.append(f"{kind} {', '.join(cases[:_TOLD])}{more}")
     said = "; ".join(parts)
+    said = f"{said[0].upper()}{said[1:]}" if said else nothing
+    if asked and parts:  # a tick that asks for runs may have no reason to skip
+        context.log.info(said)
     return dg.SensorResult(
         run_requests=[dg.RunRequest(partition_key=symbol) for symbol in asked],
         dynamic_partitions_requests=[symbols.build_add_request(new)] if new else [],
         cursor=write_cursor(memories),
-        skip_reason=None if asked else f"{said[0].upper()}{said[1:]}" if said else nothing,
+        skip_reason=None if asked else said,
     )
 
 

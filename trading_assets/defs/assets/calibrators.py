@@ -16,7 +16,7 @@ def _declare(kind: str) -> dg.AssetsDefinition:
         name=f"{kind}_calibrator",
         group="e_calibration",
         category="models",
-        method=3,
+        method=4,
         kinds={"scikitlearn"},
         inputs=("dataset", "cv_folds", f"{kind}_forecaster"),
         settings=("calibration", "costs"),

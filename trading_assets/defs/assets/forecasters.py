@@ -27,7 +27,7 @@ def _declare(kind: str) -> dg.AssetsDefinition:
         description=f"{about} Searched where asked for, cross-fitted, fitted on the whole first era.",
         group="d_forecasters",
         category="models",
-        method=3,
+        method=4,
         kinds={"lightgbm" if kind == "lightgbm" else "pytorch"},
         settings=(kind, "seed", "search", "labels.horizon"),
         checks=(
