@@ -22,6 +22,7 @@ from trading_assets.validation.folds import make_folds
 
 # A shell starts background jobs with interruptions ignored, and what the tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored under nohup, also by the commands that tests start
 
 # No test depends on the speed of the machine, nor on what compiles in its first example.
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
