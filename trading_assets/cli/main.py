@@ -88,9 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--all", action="store_true", help="every version")
     models.set_defaults(run=_models)
 
-    report = commands.add_parser("report", help="a symbol's backtest: verdict, pictures, HTML tear sheet")
+    report = commands.add_parser("report", help="a symbol's backtest: verdict, pictures, HTML page")
     report.add_argument("symbol", help="for instance BTCUSDT")
-    report.add_argument("--html", type=Path, metavar="FILE", help="write quantstats' tear sheet there")
+    report.add_argument("--html", type=Path, metavar="FILE", help="write the report as one HTML page there")
     report.set_defaults(run=_report)
 
     trials = commands.add_parser("trials", help="what was tried, by which Sharpe ratios are deflated")
