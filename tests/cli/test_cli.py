@@ -156,7 +156,7 @@ def test_a_report_is_told_with_its_pictures_and_written_as_html(
         line.split()[-1] for line in out.splitlines() if line.split()[1:2] in (["picture"], ["report"])
     ]
     assert len(pictures) == 7 and all(Path(picture).is_file() for picture in pictures)
-    assert f"{SYMBOL}, policy bundle on the test era" in (tmp_path / "sheet.html").read_text()
+    assert f"{SYMBOL}, policy bundle 1.0.0 on the test era" in (tmp_path / "sheet.html").read_text()
 
 
 def test_a_symbol_without_a_report_is_told_how_to_get_one(
