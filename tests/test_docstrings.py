@@ -1,4 +1,4 @@
-"""Every name that a package exports says what it takes, what it gives, and shows it in an example that runs."""
+"""Every name that a package exports says what it takes and gives, and shows it in an example that runs."""
 
 import doctest
 import inspect
