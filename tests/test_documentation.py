@@ -6,20 +6,16 @@ import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
-import pandas as pd
 import pytest
 
 import trading_assets
-from tests.pipeline import SYMBOL
-from trading_assets.execution import load_bundle
-from trading_assets.features import DatasetBuilder, compute_features
 from trading_assets.market import SyntheticMarket
-from trading_assets.risk import AccountState
 
 PACKAGE = Path(trading_assets.__file__).parent
 ROOT = PACKAGE.parent
@@ -30,21 +26,19 @@ FOREIGN = {"DummyVecEnv", "DataConversionWarning", "GridSearchCV"} | set(dir(bui
 SUFFIXES = {"json", "csv", "parquet", "safetensors", "pt", "onnx"}
 
 
-def exports(package: str) -> dict[str, str]:
-    """Names that a package says it exports, and the module of each."""
+def homes(package: str) -> dict[str, str]:
+    """The module of every name that a package's source imports under its own name."""
     source = Path(str(importlib.import_module(package).__file__)).read_text()
-    found = {}
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy_exports":
-            for module, names in ast.literal_eval(node.args[1]).items():
-                found |= dict.fromkeys(names, f"{package}.{module}")
-        elif isinstance(node, ast.FunctionDef) and node in ast.parse(source).body:
-            found[node.name] = package
-    own = vars(importlib.import_module(package))
-    return found | dict.fromkeys(own.get("__all__", []), package)
+    return {
+        alias.name: str(node.module)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname == alias.name
+    }
 
 
-EXPORTED = [(package, name, home) for package in PACKAGES for name, home in exports(package).items()]
+EXPORTED = [(package, name, home) for package in PACKAGES for name, home in homes(package).items()]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -138,58 +132,56 @@ def test_a_dotted_name_or_a_class_in_a_docstring_is_there(module: str) -> None:
                 assert name in exported or is_there(name, *bases), name
 
 
-FEWER = {
-    "1_000_000": "1",
-    "40_000": "2_000",
-    "59_000": "3_000",
-    "50_000": "3_000",
-    "2_000), 64)": "2_000), 1)",
-    "GRUForecaster(seed=0": "GRUForecaster(steps=2, seed=0",
-    "gru_calibrator/BTCUSDT": f"gru_calibrator/{SYMBOL}",
-}
-"""What makes the examples short: fewer steps, bars and environments, and the symbol that tests train."""
+FEWER = {"learn(1_000_000)": "learn(1)", "market, 64": "market, 4", "GRUForecaster(seed=0": "GRUForecaster(steps=2, seed=0"}
+"""What makes the examples short."""
 
 
-def examples(page: Path) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+def examples() -> dict[str, str]:
+    """The Python blocks of all pages, by page and number."""
+    found = {}
+    for page in PAGES:
+        blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        found |= {f"{page.stem}_{number}": block for number, block in enumerate(blocks, start=1)}
+    return found
 
 
-@pytest.fixture
-def given(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """The files that the examples open, and the names that they leave to the reader."""
-    bars = SyntheticMarket("price", 1.0, n_bars=6_024, seed=9).bars
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").symlink_to(trained)
-    (tmp_path / "folder").mkdir()
-    for name in ("BTCUSDT.csv.gz", "EURUSD.csv"):
-        bars.iloc[:-24].to_csv(name, index=False)
+EXAMPLES = examples()
+
+
+@pytest.fixture(scope="module")
+def here(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what a reader has after the demo, and the files that the pages show."""
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "data").symlink_to(trained)
+    SyntheticMarket("price", 1.0, n_bars=6_000).bars.to_csv(folder / "EURUSD.csv", index=False)
     page = (ROOT / "docs" / "simulation.md").read_text()
-    Path("limits.yaml").write_text(page.split("```yaml\n# limits.yaml")[1].split("```")[0].partition("\n")[2])
-    dataset, _ = DatasetBuilder().build(bars)
-    features = dataset.features.iloc[dataset.warm_up :]
-    bundle = Path(f"data/artifacts/bundles/policy_bundle/{SYMBOL}/current")
-    policy = load_bundle(bundle)
-    seen = features[policy.observation_names[:-4]].to_numpy()
-    last = bars["timestamp"].iloc[-1] + pd.Timedelta(hours=1)
-    price = float(bars["close"].iloc[-1])
-    return {
-        "bars": bars, "new_bars": bars.iloc[-24:], "table": compute_features(bars), "dataset": dataset,
-        "features": features, "past_features": seen, "observation": np.append(seen[-1], np.zeros(4)),
-        "X": dataset.features.bfill(), "y": dataset.target("direction"), "weight": np.ones(len(dataset)),
-        "bundle": bundle, "live_bars": [(row, np.zeros(4)) for row in seen[-3:]],
-        "folder": tmp_path / "folder", "past_closes": bars["close"].to_numpy(),
-        "time": last, "seen": last.timestamp(),
-        "price": price, "equity": 1_000.0, "quantity": 0.0, "traded": 0.0, "orders": 0, "closed_pnl": 0.0,
-        "account": AccountState(last.timestamp(), price, 1_000.0, 0.0),
-    }  # fmt: skip
+    limits = page.split("```yaml\n# limits.yaml")[1].split("```")[0].partition("\n")[2]
+    (folder / "limits.yaml").write_text(limits)
+    return folder
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=lambda page: page.name)
-def test_the_examples_of_a_page_run_one_after_the_other(page: Path, given: dict[str, object]) -> None:
-    for example in examples(page):
-        code = example
-        for many, few in FEWER.items():
-            code = code.replace(many, few)
-        if "AccountState(time, " in code:  # seconds, and no longer the time of a bar
-            given["time"] = given["seen"]
-        exec(compile(code, str(page), "exec"), given)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_runs_as_it_stands(name: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = EXAMPLES[name]
+    for many, few in FEWER.items():
+        code = code.replace(many, few)
+    monkeypatch.chdir(here)
+    exec(compile(code, name, "exec"), {"__name__": name})
+
+
+def test_type_checkers_find_nothing_wrong_in_any_example(tmp_path: Path) -> None:
+    for name, code in EXAMPLES.items():
+        (tmp_path / f"{name}.py").write_text(code)
+    settings = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={ROOT / '.mypy_cache' / 'examples'}"]
+    command = [sys.executable, "-m", "mypy", *settings, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_lists_what_it_exports(package: str) -> None:
+    module, names = importlib.import_module(package), sorted(homes(package))
+    if names:
+        assert sorted(module.__all__) == names == sorted(dir(module))
+    with pytest.raises(AttributeError, match="no_such_name"):
+        module.no_such_name  # noqa: B018

@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import ast
+from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+Exports = tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]
 
 
-def lazy_exports(package: str, modules: Mapping[str, tuple[str, ...]]) -> Callable[[str], object]:
-    """A module-level `__getattr__` for `package` that finds each name in the submodule listing it."""
-    homes = {name: module for module, names in modules.items() for name in names}
+def lazy_exports(package: str) -> Exports:
+    """`__getattr__`, `__dir__` and `__all__` of a package whose names stand in its `if TYPE_CHECKING:`.
 
-    def __getattr__(name: str) -> object:  # noqa: N807
+    Type checkers and editors read the imports of that block; at run time each is made when its name is asked
+    for. What the package's `__init__` imports or defines outside of it under the same rule (`import x as x`)
+    is public too.
+
+    Parameters
+    ----------
+    package : str
+        `__name__` of the package.
+
+    Examples
+    --------
+    >>> get, _, names = lazy_exports("trading_assets.risk")
+    >>> "RiskAgent" in names, get("RiskAgent").__name__
+    (True, 'RiskAgent')
+    """
+    homes = _imports(package)
+    names = sorted(homes)
+
+    def __getattr__(name: str) -> Any:  # noqa: N807
         if name not in homes:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        return getattr(import_module(f"{package}.{homes[name]}"), name)
+        return getattr(import_module(homes[name]), name)
 
-    return __getattr__
+    def __dir__() -> list[str]:  # noqa: N807
+        return names
+
+    return __getattr__, __dir__, names
+
+
+def _imports(package: str) -> dict[str, str]:
+    """The module of every name that the package's source imports under its own name (`import x as x`)."""
+    spec = find_spec(package)
+    source = spec.loader.get_source(package) if spec is not None and spec.loader is not None else None
+    return {
+        alias.name: node.module
+        for node in ast.walk(ast.parse(source or ""))
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+        if alias.asname == alias.name
+    }

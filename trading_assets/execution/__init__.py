@@ -3,6 +3,12 @@
 Needs numpy and safetensors (onnxruntime or torch for the runtimes of those names), nothing else.
 """
 
+from typing import TYPE_CHECKING
+
 from trading_assets.lazy import lazy_exports
 
-__getattr__ = lazy_exports(__name__, {"loader": ("load_bundle",), "policy": ("Policy",)})
+if TYPE_CHECKING:
+    from trading_assets.execution.loader import load_bundle as load_bundle
+    from trading_assets.execution.policy import Policy as Policy
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -21,38 +21,46 @@ FORECASTERS = {
 OUT_OF_FOLD = "out_of_fold.parquet"
 """File of a forecaster's out-of-fold predictions, on which its calibrator is fitted."""
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "base": ("ModelAdapter",),
-        "calibration": (
-            "BetaCalibrator",
-            "IsotonicCalibrator",
-            "PlattCalibrator",
-            "TemperatureCalibrator",
-            "calibrator_from_json",
-            "choose_calibrator",
-            "cross_fit_calibrators",
-        ),
-        "calibration_error": (
-            "brier_decomposition",
-            "brier_score",
-            "expected_calibration_error",
-            "maximum_calibration_error",
-            "reliability_curve",
-        ),
-        "cnn_lstm": ("CNNLSTMForecaster", "CNNLSTMSettings"),
-        "crossfit": ("OutOfFold", "cross_fit"),
-        "devices": ("DeviceManager",),
-        "gru": ("GRUForecaster", "GRUSettings"),
-        "hyperparameters": ("SearchResult", "define_search_space", "search"),
-        "inputs": ("NotFittedError",),
-        "importance": ("integrated_gradients", "permutation_importance", "shap_importance"),
-        "lightgbm": ("LightGBMForecaster", "LightGBMSettings"),
-        "preprocessing": ("PreprocessorManager", "RobustScaler"),
-        "training": ("TrainingRecord", "train"),
-    },
-)
+if TYPE_CHECKING:
+    from trading_assets.config.settings import CNNLSTMSettings as CNNLSTMSettings
+    from trading_assets.config.settings import GRUSettings as GRUSettings
+    from trading_assets.config.settings import LightGBMSettings as LightGBMSettings
+    from trading_assets.forecasters.base import ModelAdapter as ModelAdapter
+    from trading_assets.forecasters.calibration import BetaCalibrator as BetaCalibrator
+    from trading_assets.forecasters.calibration import IsotonicCalibrator as IsotonicCalibrator
+    from trading_assets.forecasters.calibration import PlattCalibrator as PlattCalibrator
+    from trading_assets.forecasters.calibration import TemperatureCalibrator as TemperatureCalibrator
+    from trading_assets.forecasters.calibration import calibrator_from_json as calibrator_from_json
+    from trading_assets.forecasters.calibration import choose_calibrator as choose_calibrator
+    from trading_assets.forecasters.calibration import cross_fit_calibrators as cross_fit_calibrators
+    from trading_assets.forecasters.calibration_error import brier_decomposition as brier_decomposition
+    from trading_assets.forecasters.calibration_error import brier_score as brier_score
+    from trading_assets.forecasters.calibration_error import (
+        expected_calibration_error as expected_calibration_error,
+    )
+    from trading_assets.forecasters.calibration_error import (
+        maximum_calibration_error as maximum_calibration_error,
+    )
+    from trading_assets.forecasters.calibration_error import reliability_curve as reliability_curve
+    from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster as CNNLSTMForecaster
+    from trading_assets.forecasters.crossfit import OutOfFold as OutOfFold
+    from trading_assets.forecasters.crossfit import cross_fit as cross_fit
+    from trading_assets.forecasters.devices import DeviceManager as DeviceManager
+    from trading_assets.forecasters.gru import GRUForecaster as GRUForecaster
+    from trading_assets.forecasters.hyperparameters import SearchResult as SearchResult
+    from trading_assets.forecasters.hyperparameters import define_search_space as define_search_space
+    from trading_assets.forecasters.hyperparameters import search as search
+    from trading_assets.forecasters.importance import integrated_gradients as integrated_gradients
+    from trading_assets.forecasters.importance import permutation_importance as permutation_importance
+    from trading_assets.forecasters.importance import shap_importance as shap_importance
+    from trading_assets.forecasters.inputs import NotFittedError as NotFittedError
+    from trading_assets.forecasters.lightgbm import LightGBMForecaster as LightGBMForecaster
+    from trading_assets.forecasters.preprocessing import PreprocessorManager as PreprocessorManager
+    from trading_assets.forecasters.preprocessing_steps import RobustScaler as RobustScaler
+    from trading_assets.forecasters.training import TrainingRecord as TrainingRecord
+    from trading_assets.forecasters.training import train as train
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__)
 
 
 def forecaster_class(kind: str) -> type[ModelAdapter]:

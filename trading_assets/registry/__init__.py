@@ -1,12 +1,17 @@
 """Artifacts: their digests, versions and manifests, and the store that keeps them."""
 
+from typing import TYPE_CHECKING
+
 from trading_assets.lazy import lazy_exports
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "artifacts": ("ArtifactRef", "Built", "Recipe", "Summary"),
-        "store": ("ArtifactStore", "Obtained"),
-        "manifest": ("verify_manifest", "write_manifest"),
-    },
-)
+if TYPE_CHECKING:
+    from trading_assets.registry.artifacts import ArtifactRef as ArtifactRef
+    from trading_assets.registry.artifacts import Built as Built
+    from trading_assets.registry.artifacts import Recipe as Recipe
+    from trading_assets.registry.artifacts import Summary as Summary
+    from trading_assets.registry.manifest import verify_manifest as verify_manifest
+    from trading_assets.registry.manifest import write_manifest as write_manifest
+    from trading_assets.registry.store import ArtifactStore as ArtifactStore
+    from trading_assets.registry.store import Obtained as Obtained
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__)
