@@ -132,7 +132,11 @@ def test_a_dotted_name_or_a_class_in_a_docstring_is_there(module: str) -> None:
                 assert name in exported or is_there(name, *bases), name
 
 
-FEWER = {"learn(1_000_000)": "learn(1)", "market, 64": "market, 4", "GRUForecaster(seed=0": "GRUForecaster(steps=2, seed=0"}
+FEWER = {
+    "learn(1_000_000)": "learn(1)",
+    "market, 64": "market, 4",
+    "GRUForecaster(seed=0": "GRUForecaster(steps=2, seed=0",
+}
 """What makes the examples short."""
 
 
@@ -149,10 +153,10 @@ EXAMPLES = examples()
 
 
 @pytest.fixture(scope="module")
-def here(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def here(trained_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what a reader has after the demo, and the files that the pages show."""
     folder = tmp_path_factory.mktemp("reader")
-    (folder / "data").symlink_to(trained)
+    (folder / "data").symlink_to(trained_dir)
     SyntheticMarket("price", 1.0, n_bars=6_000).bars.to_csv(folder / "EURUSD.csv", index=False)
     page = (ROOT / "docs" / "simulation.md").read_text()
     limits = page.split("```yaml\n# limits.yaml")[1].split("```")[0].partition("\n")[2]
@@ -172,7 +176,8 @@ def test_an_example_runs_as_it_stands(name: str, here: Path, monkeypatch: pytest
 def test_type_checkers_find_nothing_wrong_in_any_example(tmp_path: Path) -> None:
     for name, code in EXAMPLES.items():
         (tmp_path / f"{name}.py").write_text(code)
-    settings = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={ROOT / '.mypy_cache' / 'examples'}"]
+    cache = ROOT / ".mypy_cache" / "examples"
+    settings = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={cache}"]
     command = [sys.executable, "-m", "mypy", *settings, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stdout

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
+from inspect import getsource
 from typing import Any
 
 Exports = tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]
@@ -25,6 +26,7 @@ def lazy_exports(package: str) -> Exports:
 
     Examples
     --------
+    >>> import trading_assets.risk
     >>> get, _, names = lazy_exports("trading_assets.risk")
     >>> "RiskAgent" in names, get("RiskAgent").__name__
     (True, 'RiskAgent')
@@ -45,11 +47,10 @@ def lazy_exports(package: str) -> Exports:
 
 def _imports(package: str) -> dict[str, str]:
     """The module of every name that the package's source imports under its own name (`import x as x`)."""
-    spec = find_spec(package)
-    source = spec.loader.get_source(package) if spec is not None and spec.loader is not None else None
+    source = getsource(sys.modules[package])
     return {
         alias.name: node.module
-        for node in ast.walk(ast.parse(source or ""))
+        for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.ImportFrom) and node.module
         for alias in node.names
         if alias.asname == alias.name

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from trading_assets.errors import DivergedError
 from trading_assets.execution.networks import likeliest
@@ -76,20 +76,21 @@ class Policy:
         self._state[:] = 0.0
         self._seen = 0
 
-    def warm_up(self, features: NDArray[np.float32]) -> None:
+    def warm_up(self, features: ArrayLike) -> None:
         """Show the policy past bars, oldest first, shape (n_bars, n_features), without deciding."""
-        for row in features:
+        rows = np.asarray(features, dtype=np.float32)
+        for row in rows:
             self._check(row, self._n_features)
-            self._evaluate(np.ascontiguousarray(row, dtype=np.float32), self._no_account, self._state)
+            self._evaluate(row, self._no_account, self._state)
         self._require_finite_memory()
-        self._seen += len(features)
+        self._seen += len(rows)
 
-    def predict(self, obs: NDArray[np.float32], deterministic: bool = True) -> tuple[float, dict[str, Any]]:
+    def predict(self, obs: ArrayLike, deterministic: bool = True) -> tuple[float, dict[str, Any]]:
         """Decide at the close of a bar.
 
         Parameters
         ----------
-        obs : ndarray of shape (n_features + n_account,)
+        obs : array-like of shape (n_features + n_account,)
             In the order of `observation_names`.
         deterministic : bool
             The likeliest target; otherwise one drawn by its probability.
@@ -108,10 +109,10 @@ class Policy:
         DivergedError
             When the probabilities, or what the policy remembers, are not finite; it has to be loaded again.
         """
-        obs = np.asarray(obs, dtype=np.float32)
-        self._check(obs, len(self.observation_names))
+        values = np.asarray(obs, dtype=np.float32)
+        self._check(values, len(self.observation_names))
         n = self._n_features
-        probabilities = self._evaluate(obs[:n], obs[n:], self._state)
+        probabilities = self._evaluate(values[:n], values[n:], self._state)
         choice = likeliest(probabilities)
         self._require_finite_memory()
         missing = max(self.warm_up_bars - self._seen, 0)

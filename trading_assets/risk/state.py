@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from trading_assets.arguments import as_number, as_numbers
 from trading_assets.config.limits import RiskLimits
@@ -102,7 +102,7 @@ class RiskState:
         self.windows = self.packed[n_accounts * widths[0] :].reshape(n_accounts, -1)
         self.unit: Floats = np.empty(N_UNITS)
 
-    def warm_up(self, prices: Floats) -> None:
+    def warm_up(self, prices: ArrayLike) -> None:
         """Show closes of past bars, oldest first, so that the risk of the market is known.
 
         Parameters
@@ -114,11 +114,11 @@ class RiskState:
         ValueError
             When one is not finite and positive.
         """
-        prices = as_numbers("prices", prices)
-        if not (np.isfinite(prices) & (prices > 0)).all():
+        closes = as_numbers("prices", prices)
+        if not (np.isfinite(closes) & (closes > 0)).all():
             raise ValueError("Past prices must be finite and positive; some are not.")
         for window in self.windows:
-            for price in prices:
+            for price in closes:
                 push_price(window, self.limits.window, price, self.limits.tail, self.unit)
 
     def save(self, path: Path | str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from trading_assets.arguments import as_numbers
 from trading_assets.config.limits import RiskLimits
@@ -50,7 +50,7 @@ class RiskWatcher:
     def limits(self) -> RiskLimits:
         return self.state.limits
 
-    def warm_up(self, prices: Floats) -> None:
+    def warm_up(self, prices: ArrayLike) -> None:
         """Show closes of past bars, oldest first, without the bar that is asked about next.
 
         Without them the risk of the market is unknown for 20 bars, and counts as infinite.
