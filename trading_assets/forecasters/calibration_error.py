@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from trading_assets.compilation import compiled
 from trading_assets.forecasters.inputs import as_numbers
 
 Floats = NDArray[np.float64]
@@ -250,7 +250,7 @@ def _sweep(y: ArrayLike, p: ArrayLike, n_bins: int) -> tuple[float, float, float
 # The distances and bins of a block are computed first, in vector instructions (the sum of squares only if it
 # may be reassociated), and then added up. There each row waits until the sum it adds to is back from memory;
 # so one number holds rows and distances, and neighbours go to different lanes: 80 us for 100,000, not 190.
-@numba.njit(cache=True, error_model="numpy", fastmath={"reassoc"})
+@compiled(fastmath={"reassoc"})
 def _sweep_blocks(y: Floats, p: Floats, n_bins: int) -> tuple[float, float, float, float]:
     n, last = len(p), np.uint64(n_bins - 1)
     packed, slot = np.zeros(n_bins * LANES, dtype=np.int64), np.empty(BLOCK, dtype=np.uint64)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trading_assets.arguments import as_numbers
+from trading_assets.compilation import compiled
 from trading_assets.validation._arguments import check_costs, check_periods_per_year, check_whole_number
 from trading_assets.validation.positions import TradingMetrics
 from trading_assets.validation.returns import check_finite
@@ -16,7 +16,7 @@ from trading_assets.validation.ties import TIE, first_best
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
-jit = numba.njit(cache=True)
+jit = compiled(error_model="python")
 
 OBJECTIVES = ("sharpe", "return", "sortino", "profit_factor")
 SHARPE, RETURN, SORTINO, PROFIT_FACTOR = range(4)
