@@ -187,7 +187,13 @@ def _refuse_another_interval(bars: Draft, interval: int, report: IngestReport) -
 def refuse_future(bars: Draft, now: int, report: IngestReport) -> None:
     late = bars.times > now
     if late.any():
-        bars.refuse_times(late, report, "future time", "lies in the future", "Correct the time or its zone.")
+        bars.refuse_times(
+            late,
+            report,
+            "future time",
+            "lies in the future",
+            "Correct the time, its zone, or the year from which numbers count.",
+        )
 
 
 def without_unfinished_bar(bars: Draft, interval: int, now: int, report: IngestReport) -> Draft:
