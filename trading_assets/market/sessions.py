@@ -175,6 +175,11 @@ def usual_close(times: Times, calendar: str) -> Times | None:
     return _utc(local.tz_localize(None).normalize())
 
 
+def at_opens(times: Times, calendar: str) -> bool:
+    """Whether all times, but perhaps the last one, are opens of sessions."""
+    return bool(np.isin(times[:-1], _utc(_sessions(calendar, times).opens)).all())
+
+
 def first_and_last(times: Times, calendar: str) -> tuple[Times, Times, Times, Times]:
     """Of every session that has bars: its open and close, and its first and last time.
 

@@ -295,7 +295,7 @@ def _days_follow(times: Times) -> bool:
 
 
 def _months_follow(times: Times) -> bool:
-    """Whether these are the first days of successive months, which are days of January the other way round."""
+    """Whether these are first days of successive months, or else of January the other way round."""
     months = times.astype("datetime64[ns]").astype("datetime64[M]")
     first = months.astype("datetime64[ns]").astype(np.int64) == times
     return bool(first.all() and (np.abs(np.diff(months.astype(np.int64))) == 1).all())
