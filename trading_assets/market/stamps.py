@@ -62,7 +62,7 @@ def open_times(
         if exact or _hold_saturdays(bars.times):
             bars = bars.at(bars.times - interval)  # midnight ends the day before
         else:
-            message = "market.stamp is close, but days of which none is a Saturday are session dates"
+            message = "market.stamp is close, but days without any Saturday are session dates"
             report.warned("setting not used", message, column=_name(bars))
     elif interval < DAY:
         if policy.calendar is not None and not exact and len(bars) > 1:
@@ -129,7 +129,7 @@ def _session_dates(
     if policy.calendar is None or not at_opens(bars.times, policy.calendar):
         report.warned(
             "session dates",
-            f"days begin at {_clock_text(wall)} {zone or 'UTC'}: if that is midnight somewhere, set "
+            f"days are stamped at {_clock_text(wall)} in {zone or 'UTC'}: if that is midnight somewhere, set "
             "market.time_zone to have the dates; if it is the close, set market.stamp to 'close'",
             column=_name(bars),
         )
@@ -160,8 +160,8 @@ def _refuse_days_of_another_zone(
     if policy.stamp is None and not zone_is_known and (late & eve).all():
         report.reject(
             "session dates",
-            f"holds {'weeks' if interval == WEEK else 'months'} stamped at {_clock_text(bars.times)} UTC on the "
-            "day before they begin: midnights of a zone east of Greenwich, or the last moments of others",
+            f"holds {'weeks' if interval == WEEK else 'months'} stamped at {_clock_text(bars.times)} UTC on "
+            "the day before they begin: midnights of a zone east of Greenwich, or the last moments of others",
             "Set market.time_zone to that zone, or market.stamp to 'close'.",
             column=_name(bars),
         )

@@ -14,7 +14,17 @@ import pyarrow.compute as pc
 from trading_assets.market.epochs import WALL_CLOCKS, calendar_digits, read_epochs, refuse_rounded
 from trading_assets.market.raw import RawBars
 from trading_assets.market.report import IngestReport
-from trading_assets.market.time_column import DAY, ISO_8601, UNITS, YEARS, Mask, Stamps, TimeColumn, Times
+from trading_assets.market.time_column import (
+    DAY,
+    ISO_8601,
+    MINUTE,
+    UNITS,
+    YEARS,
+    Mask,
+    Stamps,
+    TimeColumn,
+    Times,
+)
 
 _EPOCH = r"^(\d{9,20}(\.0+)?|\d{5}(\.\d+)?)$"
 """A Unix epoch, or the days that a spreadsheet counts."""
@@ -384,9 +394,9 @@ def _only_the_last_has_a_clock(wall: Times, intraday: Mask) -> bool:
 
 
 def _ends_of_days(wall: Times) -> bool:
-    """Whether all times, but perhaps the last one, are the last moments of days, for instance 23:59:59."""
+    """Whether all times, but perhaps the last one, are in the last minute of days, for instance 23:59:59."""
     settled = np.sort(wall)[:-1] if len(wall) > 2 else wall
-    return len(settled) > 0 and bool((settled % DAY >= DAY - UNITS["s"]).all())
+    return len(settled) > 0 and bool((settled % DAY >= DAY - MINUTE).all())
 
 
 def _to_utc(wall: Times, column: TimeColumn) -> Times:
