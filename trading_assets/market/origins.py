@@ -50,6 +50,8 @@ def check_origin(stamps: Stamps, calendar: str | None, report: IngestReport, col
             column=column,
         )
     days = _shares_of_weekdays(stamps.utc)
+    if stamps.origin == 1970:  # epochs may be ends: midnight belongs to the day before it, too
+        days = np.minimum(days, _shares_of_weekdays(stamps.utc - 1))
     if np.ptp(stamps.utc) < _SPAN or np.count_nonzero(days) < 4:
         return
     closed = {_SATURDAY} if calendar is None else closed_weekdays(calendar, stamps.utc)
@@ -68,13 +70,9 @@ def check_origin(stamps: Stamps, calendar: str | None, report: IngestReport, col
 
 
 def _shares_of_weekdays(times: Times) -> NDArray[np.float64]:
-    """How many of the bars begin on each, Monday first; midnight may belong to the day before it."""
-    some = times[:: len(times) // _SAMPLE | 1]  # odd, so that it meets every day of the week
-
-    def shares(moments: Times) -> NDArray[np.float64]:
-        return np.bincount((moments // DAY + 3) % 7, minlength=7) / len(moments)
-
-    return np.minimum(shares(some), shares(some - 1))
+    """How many of the bars are on each, Monday first."""
+    some = times[:: len(times) // _SAMPLE | 1]  # an odd stride meets every day of the week
+    return np.bincount((some // DAY + 3) % 7, minlength=7) / len(some)
 
 
 def _is_past(time: np.int64) -> bool:

@@ -116,6 +116,7 @@ def _session_dates(
             if (dates != bars.times).any() and zone:
                 report.repaired("session dates", f"midnights of {zone} taken as dates", column=_name(bars))
             return bars.at(dates), "midnights"
+    _refuse_sessions_under_way(bars, report)
     if len(bars) < 3 or (np.diff(_but_the_last(bars.times)) < DAY - 60 * MINUTE).any():
         return bars, None
     if policy.calendar is not None and (closes := usual_close(bars.times, policy.calendar)) is not None:
@@ -125,7 +126,6 @@ def _session_dates(
     wall, zone = _clocks(bars, policy)[-1]
     if by_end:
         return bars.at(wall - wall % DAY), "closes"
-    _refuse_sessions_under_way(bars, report)
     if policy.calendar is None or not at_opens(bars.times, policy.calendar):
         report.warned(
             "session dates",
@@ -139,7 +139,7 @@ def _session_dates(
 def _refuse_sessions_under_way(bars: Draft, report: IngestReport) -> None:
     """Of days that are dates but for a few in the midst of the file, which show sessions half done."""
     odd = bars.wall % DAY != 0
-    if 0 < np.count_nonzero(odd) <= len(bars) // 10:
+    if not odd[0] and 0 < np.count_nonzero(odd) <= len(bars) // 10:
         bars.refuse_times(
             odd,
             report,
