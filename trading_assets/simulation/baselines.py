@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from trading_assets.arguments import as_number, as_numbers, require
 from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.simulation.market import Market
+from trading_assets.validation.positions import forecast_positions
 from trading_assets.validation.ties import TIE, first_best
 
 Floats = NDArray[np.float64]
@@ -28,11 +29,9 @@ def always_flat(market: Market) -> BacktestResult:
 
 def band_targets(probability: Floats, width: float) -> Floats:
     """Long above 1/2 + width, short below 1/2 - width, in between what was held before (at first flat)."""
-    probability = as_numbers("probability", probability)
-    width = as_number("width", width)
-    signal = np.where(probability > 0.5 + width, 1.0, np.where(probability < 0.5 - width, -1.0, np.nan))
-    last = np.maximum.accumulate(np.where(np.isnan(signal), -1, np.arange(len(signal))))
-    return np.where(last >= 0, signal[np.maximum(last, 0)], 0.0)
+    signal = forecast_positions(as_numbers("probability", probability), as_number("width", width))
+    last = np.maximum.accumulate(np.where(signal == 0, 0, np.arange(len(signal))))
+    return signal[last]
 
 
 def no_trade_band(probability: Floats, width: float, market: Market) -> BacktestResult:
