@@ -522,7 +522,7 @@ def evaluate(
     Examples
     --------
     >>> figures = evaluate(
-    ...     [1, 1.1, 1.21], [0.5, 0.5], [0.01, 0], [0.5, 0], [0.2, 0.2], periods_per_year=252, label_horizon=24
+    ...     [1, 1.1, 1.21], [0.5, 0.5], [0.01, 0], [0.5, 0], [0.2, 0.2], periods_per_year=252
     ... )
     >>> round(figures["net return"], 2), figures["orders"], figures["costs paid"]
     (0.21, 1.0, 0.01)

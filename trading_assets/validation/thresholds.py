@@ -33,6 +33,10 @@ class OptimalThreshold:
         Of the objective; NaN where it is undefined, which is never chosen.
     orders : ndarray of shape (n_thresholds,), int64
         Bars in which the position changed.
+
+    Examples
+    --------
+    See `optimal_threshold`.
     """
 
     threshold: float
@@ -67,7 +71,22 @@ class OptimalThreshold:
 
 
 def threshold_grid(probabilities: Floats, n_thresholds: int) -> Floats:
-    """Equally spaced thresholds from 0 up to the largest |p - 1/2|, which is left out: it trades nothing."""
+    """Equally spaced thresholds from 0 up to the largest |p - 1/2|, which is left out: it trades nothing.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_bars,)
+    n_thresholds : int
+
+    Returns
+    -------
+    ndarray of shape (n_thresholds,)
+
+    Examples
+    --------
+    >>> threshold_grid(np.array([0.25, 0.5, 0.6]), 2).tolist()
+    [0.0, 0.125]
+    """
     return np.linspace(0, np.abs(probabilities - 0.5).max(), n_thresholds, endpoint=False)
 
 
@@ -102,6 +121,10 @@ def optimal_threshold(
     n_thresholds : int
     periods_per_year : float
         Bars a year; 1 leaves ratios as they are a bar.
+
+    Returns
+    -------
+    OptimalThreshold
 
     Raises
     ------
