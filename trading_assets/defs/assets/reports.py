@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from trading_assets.defs.assets.calibrators import FOLLOWED
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
 from trading_assets.forecasters.alarms import SHARPE, check_sharpe
@@ -20,9 +21,9 @@ GROUP = "j_deploy"
 @step(
     group=GROUP,
     category="reports",
-    method=2,
+    method=3,
     kinds={"matplotlib"},
-    settings=("costs",),
+    settings=FOLLOWED,
     reads_trials=True,
     checks=(SHARPE,),
 )
@@ -46,7 +47,7 @@ def forecast_report(
         for ref in (lightgbm_calibrator, gru_calibrator, cnn_lstm_calibrator)
     }
     data, eras = Dataset.read(dataset.open()), Folds.read(cv_folds.open()).eras
-    compared = compare_forecasters(folders, data, eras.validation, work.settings.costs, work.tried)
+    compared = compare_forecasters(folders, data, eras.validation, work.settings, work.tried)
     (work.folder / "forecasters.json").write_text(json.dumps(compared.rows, indent=1))
     times = data.frame["timestamp"].iloc[compared.bars]
     sharpes = [row["net Sharpe"] for row in compared.rows]
@@ -75,9 +76,9 @@ def forecast_report(
 @step(
     group=GROUP,
     category="reports",
-    method=5,
+    method=6,
     kinds={"matplotlib"},
-    settings=("environment", "costs", "risk"),
+    settings=("environment", "costs", "risk", "labels.horizon"),
     reads_trials=True,
     checks=(SHARPE,),
 )
@@ -110,7 +111,8 @@ def backtest_report(
     result, decisions = replay_bundle(policy_bundle.open(), market)
     width = json.loads((policy_ensemble.open() / "band.json").read_bytes())["width"]
     results = {"policy": result, **run_baselines(market, width)}
-    rows, luck = compare_on_test(results, data.periods_per_year, work.tried)
+    horizon = work.settings.labels.horizon
+    rows, luck = compare_on_test(results, data.periods_per_year, work.tried, label_horizon=horizon)
     era = market.eras.test
     times = data.frame["timestamp"].iloc[era.start + 1 : era.stop]
     write_table(decisions, work.folder / "decisions.parquet")
