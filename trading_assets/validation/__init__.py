@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trading_assets.validation.metrics import conditional_value_at_risk as conditional_value_at_risk
     from trading_assets.validation.metrics import downside_risk as downside_risk
     from trading_assets.validation.metrics import evaluate as evaluate
+    from trading_assets.validation.metrics import holding_lags as holding_lags
     from trading_assets.validation.metrics import max_drawdown as max_drawdown
     from trading_assets.validation.metrics import omega_ratio as omega_ratio
     from trading_assets.validation.metrics import sharpe_ratio as sharpe_ratio
@@ -31,10 +32,15 @@ if TYPE_CHECKING:
     from trading_assets.validation.overfitting import expected_maximum_sharpe as expected_maximum_sharpe
     from trading_assets.validation.overfitting import minimum_backtest_length as minimum_backtest_length
     from trading_assets.validation.overfitting import (
+        minimum_track_record_length as minimum_track_record_length,
+    )
     from trading_assets.validation.overfitting import probabilistic_sharpe_ratio as probabilistic_sharpe_ratio
     from trading_assets.validation.overfitting import (
+        probability_of_backtest_overfitting as probability_of_backtest_overfitting,
+    )
     from trading_assets.validation.positions import TradingFigures as TradingFigures
     from trading_assets.validation.positions import TradingMetrics as TradingMetrics
+    from trading_assets.validation.positions import forecast_positions as forecast_positions
     from trading_assets.validation.returns import equity_curve as equity_curve
     from trading_assets.validation.returns import equity_until_ruin as equity_until_ruin
     from trading_assets.validation.returns import series as series
@@ -47,10 +53,8 @@ if TYPE_CHECKING:
     from trading_assets.validation.splits import assert_no_leakage as assert_no_leakage
     from trading_assets.validation.thresholds import OptimalThreshold as OptimalThreshold
     from trading_assets.validation.thresholds import optimal_threshold as optimal_threshold
+    from trading_assets.validation.thresholds import threshold_grid as threshold_grid
     from trading_assets.validation.ties import first_best as first_best
     from trading_assets.validation.ties import tied_for_best as tied_for_best
-    from trading_assets.validation.metrics import holding_lags as holding_lags
-    from trading_assets.validation.positions import forecast_positions as forecast_positions
-    from trading_assets.validation.thresholds import threshold_grid as threshold_grid
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__)
