@@ -15,6 +15,8 @@ from types import ModuleType
 import pytest
 
 import trading_assets
+from trading_assets.config import Settings
+from trading_assets.config.explain import describe
 from trading_assets.market import SyntheticMarket
 
 PACKAGE = Path(trading_assets.__file__).parent
@@ -88,6 +90,14 @@ def is_there(dotted: str, *bases: str) -> bool:
     return False
 
 
+def is_setting(dotted: str) -> bool:
+    try:
+        describe(Settings, dotted)
+    except KeyError:
+        return False
+    return True
+
+
 def codes(text: str) -> Iterator[str]:
     """Names in back quotes, without their arguments."""
     for code in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text):
@@ -127,7 +137,7 @@ def test_a_dotted_name_or_a_class_in_a_docstring_is_there(module: str) -> None:
             name = code.removesuffix("()")
             first, _, rest = name.partition(".")
             if rest and first not in own and rest.split(".")[-1] not in SUFFIXES:
-                assert is_there(name, *bases), name
+                assert is_there(name, *bases) or is_setting(name), name
             elif not rest and re.match("[A-Z]+[a-z]+[A-Z]", name):
                 assert name in exported or is_there(name, *bases), name
 
