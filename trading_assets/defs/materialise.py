@@ -12,17 +12,14 @@ import dagster as dg
 
 from trading_assets import progress
 from trading_assets.config.explain import listed
-from trading_assets.config.paths import market_dir
 from trading_assets.defs.metadata import artifact_metadata
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.steps import (
-    SOURCE_FILE,
     STEPS,
-    TRIALS,
     Step,
     Work,
+    inputs_of,
     lost_trials,
-    trial_count,
     trials_of,
 )
 from trading_assets.errors import ArtifactError, TradingAssetsError, explain_machine
@@ -58,44 +55,37 @@ def materialise(context: dg.AssetExecutionContext, step: Step) -> dg.Materialize
     tell = _watcher.get() or _log_watcher(context)
     tell(step.name, "started", 0.0, "")
     try:
-        settings, source = workspace.settings(symbol), market_dir()
+        settings = workspace.settings(symbol)
         refs = _parents(workspace.store, step, symbol)
         versions = {name: ref.data_version for name, ref in refs.items()}
-        if step.reads_source:
-            source = workspace.source.file(symbol)
-            versions[SOURCE_FILE] = workspace.source.digest(symbol)
-        tried = trial_count(step, settings, symbol)
-        if step.reads_trials:
-            versions[TRIALS] = tried.digest
+        inputs = inputs_of(step, settings, symbol, versions, lambda: workspace.source.digest(symbol))
         rebuild = context.run.tags.get(REBUILD_TAG) == "true"
-        recipe = step.recipe(settings, symbol, versions)
-        checkpoints = workspace.store.root / "checkpoints" / recipe.digest
+        checkpoints = workspace.store.root / "checkpoints" / inputs.recipe.digest
         trials = trials_of(step, settings, symbol)
         work = partial(
             Work,
-            settings=settings,
+            step=step,
+            inputs=inputs,
             symbol=symbol,
-            source=source,
-            source_digest=versions.get(SOURCE_FILE, ""),
+            market_file=workspace.source.file(symbol) if step.reads_source else None,
             previous=workspace.store.current(step.category, step.name, symbol),
             rebuild=rebuild,
             checkpoints=checkpoints,
             studies=workspace.store.root / "studies" / f"{step.name}@{symbol}.journal",
             trials=trials,
-            tried=tried,
         )
 
         def build(folder: Path) -> Built:
             if not step.fits:
-                return step.build(work(folder), **refs)
+                return step.build(work(folder=folder), **refs)
             with trials.trial() as trial:
-                built = step.build(work(folder), **refs)
+                built = step.build(work(folder=folder), **refs)
             if built.sharpe is not None:
                 trial.finish(built.sharpe, built.alternatives)
             return built
 
         with progress.listen(lambda fraction, text: tell(step.name, "running", fraction, text)):
-            obtained = workspace.store.obtain(recipe, refs, build, rebuild=rebuild)
+            obtained = workspace.store.obtain(inputs.recipe, refs, build, rebuild=rebuild)
         shutil.rmtree(checkpoints, ignore_errors=True)
         metadata = artifact_metadata(obtained)
     except TradingAssetsError as error:

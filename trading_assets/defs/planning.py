@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from trading_assets.config import Settings
 from trading_assets.defs.assets import STEPS
-from trading_assets.defs.steps import SOURCE_FILE, TRIALS, Step, trial_count, with_ancestors
+from trading_assets.defs.steps import Step, inputs_of, with_ancestors
 from trading_assets.market.sources import FolderSource
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.store import ArtifactStore
@@ -38,15 +39,22 @@ def plan(store: ArtifactStore, source: FolderSource | None, settings: Settings, 
         When there are no bars for the symbol.
     """
     versions: dict[str, str] = {}
+    source_digest = None if source is None else partial(source.digest, symbol)
     planned = []
     for step in STEPS.values():
+        state: State = "unknown"
+        data_version = None
         if step.reads_source and source is None:
-            ref = store.current(step.category, step.name, symbol)
-            state: State = "stale" if ref is None else "fresh"
-            if ref is not None:
-                versions[step.name] = ref.data_version
-        else:
-            state = _state(store, source, settings, symbol, step, versions)
+            current = store.current(step.category, step.name, symbol)
+            state = "stale" if current is None else "fresh"
+            data_version = None if current is None else current.data_version
+        elif all(name in versions for name in step.inputs):
+            recipe = inputs_of(step, settings, symbol, versions, source_digest).recipe
+            state = "fresh" if store.is_current(recipe) else "stale"
+            known = store.find(recipe)
+            data_version = recipe.data_version() if known is None else known.data_version
+        if data_version is not None:
+            versions[step.name] = data_version
         planned.append(Planned(step, state))
     return planned
 
@@ -59,28 +67,4 @@ def to_run(planned: Iterable[Planned], goals: Iterable[str] | None = None) -> li
 
 def settings_digest(settings: Settings) -> str:
     """Digest of all settings; a change anywhere changes it."""
-    return digest_json(settings.model_dump())
-
-
-def _state(
-    store: ArtifactStore,
-    source: FolderSource | None,
-    settings: Settings,
-    symbol: str,
-    step: Step,
-    versions: dict[str, str],
-) -> State:
-    """The state of one step; notes its data version in `versions` where that is known."""
-    if any(name not in versions for name in step.inputs):
-        return "unknown"
-    inputs = {name: versions[name] for name in step.inputs}
-    if step.reads_source and source is not None:
-        inputs[SOURCE_FILE] = source.digest(symbol)
-    if step.reads_trials:
-        inputs[TRIALS] = trial_count(step, settings, symbol).digest
-    recipe = step.recipe(settings, symbol, inputs)
-    if (known := store.find(recipe)) is not None:
-        versions[step.name] = known.data_version
-    elif step.category != "tables":
-        versions[step.name] = recipe.digest
-    return "fresh" if store.is_current(recipe) else "stale"
+    return digest_json(settings.model_dump(mode="json"))

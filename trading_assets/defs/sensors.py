@@ -15,7 +15,7 @@ from trading_assets.defs.memory import Memory, read_cursor, write_cursor
 from trading_assets.defs.partitions import symbols
 from trading_assets.defs.planning import plan, settings_digest, to_run
 from trading_assets.defs.resources import Workspace
-from trading_assets.defs.steps import SOURCE_FILE, STEPS
+from trading_assets.defs.steps import STEPS, inputs_of
 from trading_assets.errors import TradingAssetsError
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.store import ArtifactStore
@@ -172,7 +172,7 @@ def _look(paths: Iterable[Path]) -> str:
 
 def _is_refreshed(store: ArtifactStore, settings: Settings, symbol: str, digest: str) -> bool:
     """Whether the bars in force were made from these files and settings, and the dataset from these bars."""
-    recipe = STEPS["bars"].recipe(settings, symbol, {SOURCE_FILE: digest})
+    recipe = inputs_of(STEPS["bars"], settings, symbol, {}, lambda: digest).recipe
     bars = store.current("tables", "bars", symbol)
     dataset = store.current("tables", "dataset", symbol)
     if bars is None or dataset is None or not store.is_current(recipe):

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from trading_assets.config import Settings
 from trading_assets.config.paths import ledger_file
+from trading_assets.defs.declared import DeclaredSettings
+from trading_assets.errors import UndeclaredError
 from trading_assets.registry.artifacts import ArtifactRef, Built, Category, Recipe
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.ledger import TrialCount, TrialLedger, Trials
@@ -21,49 +23,6 @@ SOURCE_FILE = "file"
 """Name under which a recipe holds the digest of the market file."""
 TRIALS = "trials"
 """Name under which a recipe holds the digest of all that a report's subject was chosen among."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a step has at hand besides its inputs.
-
-    Attributes
-    ----------
-    folder : Path
-        Empty; whatever is written into it becomes the artifact.
-    settings : Settings
-        Of the symbol.
-    symbol : str
-    source : Path
-        The market file; only `bars` may read it.
-    source_digest : str
-        Digest of it and its side files, as the recipe has it.
-    previous : ArtifactRef or None
-        The version in force until now.
-    rebuild : bool
-        Make everything anew; otherwise what can be continued from `previous` may be, if it comes out the
-        same.
-    checkpoints : Path
-        Folder for what lets an interrupted build go on; emptied when the artifact is there.
-    studies : Path
-        Journal of the step's searches for the symbol, which outlives its artifacts.
-    trials : Trials
-        Where what the step tries, besides the fit it is, has to be counted.
-    tried : TrialCount
-        What was tried by the step's ancestors, for this target.
-    """
-
-    folder: Path
-    settings: Settings
-    symbol: str
-    source: Path
-    source_digest: str
-    previous: ArtifactRef | None
-    rebuild: bool
-    checkpoints: Path
-    studies: Path
-    trials: Trials
-    tried: TrialCount
 
 
 @dataclass(frozen=True)
@@ -84,16 +43,141 @@ class Step:
     checks: tuple[str, ...]
     build: Callable[..., Built]
 
-    def recipe(self, settings: Settings, symbol: str, inputs: Mapping[str, str]) -> Recipe:
-        """The recipe for inputs given by their data versions."""
-        chosen = {name: _look_up(settings.model_dump(), name) for name in self.settings}
-        return Recipe(
-            category=self.category,
-            kind=self.name,
-            symbol=symbol,
-            method=self.method,
-            settings=chosen,
-            inputs=inputs,
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that the content of a step's artifact follows from, and the recipe that says it in digests.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    settings : DeclaredSettings
+        A view of the symbol's settings.
+    source_digest : str or None
+        Digest of the market file and its side files; None where the step does not declare `reads_source`.
+    tried : TrialCount or None
+        What the step and its ancestors tried on the symbol's target; None without `reads_trials`.
+    """
+
+    recipe: Recipe
+    settings: DeclaredSettings
+    source_digest: str | None
+    tried: TrialCount | None
+
+
+def inputs_of(
+    step: Step,
+    settings: Settings,
+    symbol: str,
+    versions: Mapping[str, str],
+    source_digest: Callable[[], str] | None = None,
+) -> Inputs:
+    """What a step's artifact is made from: the one place for building, the staleness plan and the sensors.
+
+    Parameters
+    ----------
+    step : Step
+    settings : Settings
+        Of the symbol; the step gets a view of what it declares.
+    symbol : str
+    versions : mapping of str to str
+        Data versions by name, at least of the step's inputs.
+    source_digest : callable, optional
+        Digest of the market file and its side files; called only for a step that reads them.
+
+    Raises
+    ------
+    ValueError
+        When the step reads the market file and no digest of it is given.
+    """
+    view = DeclaredSettings(settings, step.settings, step.name)
+    digests = {name: versions[name] for name in step.inputs}
+    source = None
+    if step.reads_source:
+        if source_digest is None:
+            raise ValueError(f"{step.name} reads the market file; expected a digest of it.")
+        source = digests[SOURCE_FILE] = source_digest()
+    tried = trial_count(step, settings, symbol) if step.reads_trials else None
+    if tried is not None:
+        digests[TRIALS] = tried.digest
+    recipe = Recipe(
+        category=step.category,
+        kind=step.name,
+        symbol=symbol,
+        method=step.method,
+        settings=view.values(),
+        inputs=digests,
+    )
+    return Inputs(recipe, view, source, tried)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a step has at hand besides the artifacts it is made from.
+
+    Attributes
+    ----------
+    step : Step
+    inputs : Inputs
+    folder : Path
+        Empty; whatever is written into it becomes the artifact.
+    symbol : str
+    market_file : Path or None
+        See `source`.
+    previous : ArtifactRef or None
+        The version in force until now.
+    rebuild : bool
+        Make everything anew; otherwise what can be continued from `previous` may be, if it comes out the
+        same.
+    checkpoints : Path
+        Folder for what lets an interrupted build go on; emptied when the artifact is there.
+    studies : Path
+        Journal of the step's searches for the symbol, which outlives its artifacts.
+    trials : Trials
+        Where what the step tries, besides the fit it is, has to be counted.
+    """
+
+    step: Step
+    inputs: Inputs
+    folder: Path
+    symbol: str
+    market_file: Path | None
+    previous: ArtifactRef | None
+    rebuild: bool
+    checkpoints: Path
+    studies: Path
+    trials: Trials
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that the step declares; reading others raises `UndeclaredError`."""
+        return cast(Settings, self.inputs.settings)
+
+    @property
+    def source(self) -> Path:
+        """The market file, for a step that declares `reads_source=True`."""
+        if self.market_file is None:
+            raise self._undeclared("the market file", "reads_source")
+        return self.market_file
+
+    @property
+    def source_digest(self) -> str:
+        """Digest of the market file and its side files, as the recipe has it."""
+        if self.inputs.source_digest is None:
+            raise self._undeclared("the market file", "reads_source")
+        return self.inputs.source_digest
+
+    @property
+    def tried(self) -> TrialCount:
+        """What the step and its ancestors tried on the target, for one that declares `reads_trials=True`."""
+        if self.inputs.tried is None:
+            raise self._undeclared("the count of trials", "reads_trials")
+        return self.inputs.tried
+
+    def _undeclared(self, what: str, declaration: str) -> UndeclaredError:
+        return UndeclaredError(
+            f"{self.step.name} reads {what} without declaring it, so a change of it would leave the old "
+            f"result in force. Declare it: {declaration}=True"
         )
 
 
@@ -104,11 +188,11 @@ STEPS: dict[str, Step] = {}
 
 def trials_of(step: Step, settings: Settings, symbol: str) -> Trials:
     """Where a step's trials are counted: by all that decides the fit but the bars and the seed."""
-    tree = settings.model_dump(mode="json")
-    floors = {
-        name: [STEPS[name].method, {p: _look_up(tree, p) for p in STEPS[name].settings if p != "seed"}]
-        for name in sorted(with_ancestors([step.name]))
-    }
+    floors = {}
+    for name in sorted(with_ancestors([step.name])):
+        values = DeclaredSettings(settings, STEPS[name].settings, name).values()
+        values.pop("seed", None)
+        floors[name] = [STEPS[name].method, values]
     ledger = TrialLedger(ledger_file())
     return Trials(ledger, symbol, target_of(settings), step.name, digest_json(floors), settings.seed)
 
@@ -158,9 +242,3 @@ def with_ancestors(goals: Iterable[str]) -> set[str]:
             found.add(name)
             queue += STEPS[name].inputs
     return found
-
-
-def _look_up(tree: Any, dotted: str) -> Any:
-    for part in dotted.split("."):
-        tree = tree[part]
-    return tree

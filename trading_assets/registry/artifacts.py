@@ -37,6 +37,16 @@ class Recipe:
     def digest(self) -> str:
         return digest_json(asdict(self))
 
+    def data_version(self, identity: str | None = None) -> str | None:
+        """What names the content to those made from it: of a table its identity, of all else the recipe.
+
+        Parameters
+        ----------
+        identity : str, optional
+            Of what was built; a table's data version is None before.
+        """
+        return identity if self.category == "tables" else self.digest
+
 
 @dataclass(frozen=True, kw_only=True)
 class Check:

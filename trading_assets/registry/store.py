@@ -166,7 +166,7 @@ class ArtifactStore:
             version, outcome = same.version, "unchanged"
         else:
             version = self._next_version(shelf, recipe, built)
-            data_version = built.identity if recipe.category == "tables" else recipe.digest
+            data_version = recipe.data_version(built.identity)
             if known is not None and known.identity != built.identity:
                 outcome = "not reproduced"
                 data_version = digest_json([recipe.digest, built.identity])

@@ -11,7 +11,7 @@ from trading_assets.registry.digests import digest_files
     category="models",
     method=4,
     kinds={"pytorch"},
-    settings=("ppo", "environment", "costs", "risk", "seed"),
+    settings=("ppo", "environment", "costs", "risk", "seed", "bundle.warm_up_bars"),
 )
 def ppo_agent(
     work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef, market_embeddings: ArtifactRef

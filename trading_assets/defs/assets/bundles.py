@@ -15,7 +15,7 @@ GROUP = "j_deploy"
     category="bundles",
     method=4,
     kinds={"pytorch", "onnx"},
-    settings=("bundle", "costs", "risk"),
+    settings=("bundle", "environment", "costs", "risk"),
 )
 def policy_bundle(
     work: Work,

@@ -19,7 +19,7 @@ def _declare(kind: str) -> dg.AssetsDefinition:
         method=4,
         kinds={"scikitlearn"},
         inputs=("dataset", "cv_folds", f"{kind}_forecaster"),
-        settings=("calibration", "costs"),
+        settings=("calibration", "costs", "labels.horizon"),
     )
     def build(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef, **inputs: ArtifactRef) -> Built:
         """The forecaster with its calibrators: isotonic, Platt or beta, the best by Brier score out of fold.

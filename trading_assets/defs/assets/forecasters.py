@@ -29,7 +29,7 @@ def _declare(kind: str) -> dg.AssetsDefinition:
         category="models",
         method=4,
         kinds={"lightgbm" if kind == "lightgbm" else "pytorch"},
-        settings=(kind, "seed", "search", "labels.horizon"),
+        settings=(kind, "seed", "search", "costs", "labels.horizon"),
         checks=(
             alarms.AUC,
             alarms.SKILL,

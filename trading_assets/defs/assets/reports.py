@@ -77,7 +77,7 @@ def forecast_report(
     category="reports",
     method=5,
     kinds={"matplotlib"},
-    settings=("environment", "costs", "risk"),
+    settings=("environment", "costs", "risk", "bundle.warm_up_bars"),
     reads_trials=True,
     checks=(SHARPE,),
 )
