@@ -1,4 +1,4 @@
-"""An asset reads only what it declares, and what it declares decides what is stale: building and planning agree."""
+"""An asset reads only what it declares; what it declares decides what is stale, in building and planning."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -59,8 +59,8 @@ def test_an_undeclared_section_fails_the_asset_with_the_declaration_that_mends_i
 ) -> None:
     message = failure_of(lambda work: work.settings.costs.fee_bps, settings=("ppo", "seed"))
     assert message == (
-        "reader reads the setting costs without declaring it, so a change of it would leave the old result in "
-        'force. Declare it: settings=("ppo", "seed", "costs")'
+        "reader reads the setting costs without declaring it, so a change of it would leave the old result "
+        'in force. Declare it: settings=("ppo", "seed", "costs")'
     )
     assert failure_of(lambda work: work.settings.costs.fee_bps, settings=("ppo", "seed", "costs")) == ""
 
