@@ -24,9 +24,10 @@ from trading_assets.defs.resources import Workspace
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import FORECASTERS, alarms, load_forecaster
 from trading_assets.forecasters.trading import N_THRESHOLDS, net_returns, read_threshold
-from trading_assets.registry.artifacts import Built, Recipe, Summary
+from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summary
 from trading_assets.registry.ledger import TrialCount, TrialLedger
 from trading_assets.registry.tables import read_table
+from trading_assets.reports.figures import BacktestFigures, SharpeFigures, StrategyFigures
 from trading_assets.simulation.backtesting import backtest
 from trading_assets.simulation.baselines import BAND_WIDTHS
 from trading_assets.validation.folds import Folds
@@ -212,9 +213,10 @@ def test_the_backtest_s_deflated_sharpe_ratio_follows_from_its_decisions(trained
     assert numbers["Sharpe"] == pytest.approx(sharpe_ratio(result.returns, periods_per_year=8_766))
     assert numbers["Sharpe, low"] < numbers["Sharpe"] < numbers["Sharpe, high"]
     assert 0 < numbers["deflated Sharpe"] < numbers["probabilistic Sharpe"] < 1
-    figures = json.loads((current("backtest_report").path / "metrics.json").read_text())
-    assert figures["luck"].items() <= dict(numbers).items()
-    assert figures["periods_per_year"] == Dataset.read(current("dataset").path).periods_per_year == 8_766
+    figures = BacktestFigures.read(current("backtest_report"))
+    assert figures.luck.labelled().items() <= dict(numbers).items()
+    assert figures.headline() == numbers
+    assert figures.periods_per_year == Dataset.read(current("dataset").path).periods_per_year == 8_766
 
 
 def test_the_forecasters_deflated_sharpe_ratios_follow_from_their_folders(trained: Path) -> None:
@@ -399,20 +401,70 @@ def test_checkpoints_are_removed_after_success(trained: Path) -> None:
     assert not checkpoints.exists() or list(checkpoints.iterdir()) == []
 
 
-def test_a_report_whose_interval_is_not_known_is_ranked_like_all_others(data_dir: Path) -> None:
-    """As after fewer orders than an interval needs."""
-    instance, store = open_instance(), Workspace().store
-    alphas = {"FEW": 1.5, "MANY": 0.5, "MORE": 2.5}
-    of: dict[str, Any] = {"category": "reports", "kind": "backtest_report"}
-    instance.add_dynamic_partitions("symbols", list(alphas))
-    for symbol, alpha in alphas.items():
-        low = float("nan") if symbol == "FEW" else -1.0
-        numbers = {"verdict": "no edge after costs", "alpha t": alpha, "Sharpe, low": low}
-        recipe = Recipe(**of, symbol=symbol, method=1, settings={}, inputs={})
-        store.obtain(recipe, {}, lambda folder, n=numbers: Built(identity="0", summary=Summary(numbers=n)))
-    assert build_defs().resolve_job_def("rank").execute_in_process(instance=instance).success
-    ref = store.current("reports", "leaderboard", "ALL")
+def write_report(symbol: str, alpha: float, *, as_before: bool = False) -> None:
+    """A backtest report whose interval is not known; `as_before`, one that holds no figures for code."""
+    row = {
+        **dict.fromkeys(("net_return", "gross_return", "sharpe", "max_drawdown", "costs_paid", "t"), 0.0),
+        **dict.fromkeys(("exposure", "orders"), 1.0),
+        "verdict": "no edge after costs",
+    }
+    unknown = float("nan")
+    luck = SharpeFigures(sharpe=0.1, low=unknown, high=unknown, probabilistic=0.6, deflated=0.5, trials=3)
+    figures = BacktestFigures(
+        strategies=tuple(
+            StrategyFigures(strategy=name, alpha_t=alpha, **row) for name in ("policy", "buy and hold")
+        ),
+        luck=luck,
+        periods_per_year=8_766,
+        fee_bps=10,
+        slippage_bps=5,
+        test_bars=100,
+        band_width=0.1,
+    )
+
+    def build(folder: Path) -> Built:
+        if not as_before:
+            figures.write(folder)
+        return Built(identity="0", summary=Summary(numbers=figures.headline()))
+
+    recipe = Recipe(
+        category="reports", kind="backtest_report", symbol=symbol, method=1, settings={}, inputs={}
+    )
+    Workspace().store.obtain(recipe, {}, build)
+
+
+def ranked() -> tuple[ArtifactRef, list[dict[str, Any]]]:
+    """The leaderboard of the registered symbols, made now."""
+    assert build_defs().resolve_job_def("rank").execute_in_process(instance=open_instance()).success
+    ref = Workspace().store.current("reports", "leaderboard", "ALL")
     assert ref is not None
-    ranked = json.loads((ref.path / "leaderboard.json").read_text())
-    assert [row["symbol"] for row in ranked] == ["MORE", "FEW", "MANY"]
-    assert np.isnan(ranked[1]["Sharpe, low"])
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return ref, json.loads((ref.path / "leaderboard.json").read_text(), parse_constant=refuse)
+
+
+def test_a_report_whose_figures_are_not_all_known_is_ranked_like_all_others(data_dir: Path) -> None:
+    """As after fewer orders than an interval needs; without an alpha it comes last."""
+    alphas = {"NONE": float("nan"), "FEW": 1.5, "MANY": 0.5, "MORE": 2.5}
+    open_instance().add_dynamic_partitions("symbols", list(alphas))
+    for symbol, alpha in alphas.items():
+        write_report(symbol, alpha)
+    ref, rows = ranked()
+    assert [row["symbol"] for row in rows] == ["MORE", "FEW", "MANY", "NONE"]
+    assert rows[1]["Sharpe, low"] is None and rows[3]["alpha t"] is None
+    assert ref.summary.notes == ()
+
+
+def test_a_report_of_an_earlier_version_is_left_out_with_the_command_that_rebuilds_it(data_dir: Path) -> None:
+    open_instance().add_dynamic_partitions("symbols", ["NEW", "OLD"])
+    write_report("NEW", 0.5)
+    write_report("OLD", 2.5, as_before=True)
+    ref, rows = ranked()
+    assert [row["symbol"] for row in rows] == ["NEW"]
+    (note,) = ref.summary.notes
+    assert note == (
+        "OLD is left out: backtest_report 1.0.0 of OLD was built by an earlier version of this package, "
+        "without metrics.json. Rebuild it: trading-assets train backtest_report --symbols OLD"
+    )

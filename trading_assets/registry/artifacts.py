@@ -122,7 +122,9 @@ class ArtifactRef:
     def summary(self) -> Summary:
         stored = self.metadata["summary"]
         return Summary(
-            numbers=stored["numbers"],
+            numbers={
+                name: float("nan") if value is None else value for name, value in stored["numbers"].items()
+            },
             tables=stored["tables"],
             pictures=tuple(stored["pictures"]),
             notes=tuple(stored["notes"]),

@@ -21,12 +21,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from pydantic_core import to_json
 from semver import Version
 
 from trading_assets.errors import ArtifactError
 from trading_assets.registry.artifacts import ArtifactRef, Built, Category, Recipe
 from trading_assets.registry.digests import canonical_json, digest_json
-from trading_assets.registry.files import make_folder, rename, replace_file, sync_tree
+from trading_assets.registry.files import make_folder, rename, replace_file, sync_tree, write_json
 from trading_assets.registry.locks import hold
 from trading_assets.registry.manifest import write_manifest
 
@@ -187,7 +188,7 @@ class ArtifactStore:
                 **taken,
                 "python": platform.python_version(),
             }
-            (staging / "metadata.json").write_text(json.dumps(metadata, indent=1) + "\n")
+            write_json(staging / "metadata.json", metadata)
             if built.stamp is not None:
                 built.stamp(version)
             write_manifest(staging)
@@ -231,11 +232,12 @@ class ArtifactStore:
 
         def told(ref: ArtifactRef) -> list[object]:
             summary, method = ref.metadata["summary"], ref.metadata["recipe"]["method"]
-            findings = json.dumps([ref.metadata["inputs"], summary["numbers"], summary["tables"]])
-            return [method, ref.identity, findings]
+            return [method, ref.identity, ref.metadata["inputs"], summary["numbers"], summary["tables"]]
 
-        findings = json.dumps([made_from, built.summary.numbers, built.summary.tables])
-        wanted = [recipe.method, built.identity, findings]
+        findings = json.loads(
+            to_json([made_from, built.summary.numbers, built.summary.tables], inf_nan_mode="null")
+        )
+        wanted = [recipe.method, built.identity, *findings]
         return next((ref for ref in self._readable(shelf) if told(ref) == wanted), None)
 
     def _next_version(self, shelf: Path, recipe: Recipe, built: Built) -> str:

@@ -27,6 +27,7 @@ def policy_bundle(
     policy_ensemble: ArtifactRef,
 ) -> Built:
     """The ensemble with all it needs, in three runtimes; shipped only if each decides as was trained."""
+    from trading_assets.agents.ensemble import EnsembleFigures
     from trading_assets.agents.storage import load_market, load_policies
     from trading_assets.bundles.export import BUNDLE_FILES, contract_of, stamp_onnx, write_bundle
     from trading_assets.bundles.latency import measure_latency
@@ -36,7 +37,7 @@ def policy_bundle(
     from trading_assets.reports import pictures
 
     settings, stage1 = work.settings, Stage1.read(market_embeddings.open())
-    shares = json.loads((policy_ensemble.open() / "shares.json").read_bytes())
+    shares = EnsembleFigures.read(policy_ensemble).shares
     market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), settings)
     policies = load_policies({ref.kind: ref.open() for ref in (ppo_agent, ppo_hybrid)}, market)
     write_bundle(

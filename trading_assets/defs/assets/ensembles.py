@@ -1,7 +1,5 @@
 """Floor 9, stage 4: how much each trained policy counts."""
 
-import json
-
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
@@ -11,7 +9,7 @@ from trading_assets.registry.digests import digest_files
 @step(
     group="i_ensemble",
     category="models",
-    method=4,
+    method=5,
     kinds={"numpy"},
     settings=("ensemble", "environment", "costs", "risk", "bundle.warm_up_bars"),
 )
@@ -27,7 +25,7 @@ def policy_ensemble(
 
     The width of the no-trade band, beside which the report shows them, is chosen on the same bars.
     """
-    from trading_assets.agents.ensemble import choose_weights, run_ensemble
+    from trading_assets.agents.ensemble import EnsembleFigures, choose_weights, run_ensemble
     from trading_assets.agents.storage import load_market, load_members, load_policies
     from trading_assets.reports import pictures
     from trading_assets.simulation.baselines import BAND_WIDTHS, choose_band
@@ -43,12 +41,11 @@ def policy_ensemble(
     shares = dict(zip(policies, weights.tolist(), strict=True))
     era = market.eras.validation
     width = choose_band(market.probability, market.during(era))
-    (work.folder / "shares.json").write_text(json.dumps(shares))
-    (work.folder / "band.json").write_text(json.dumps({"width": width}))
+    EnsembleFigures(shares=shares, band_width=width).write(work.folder)
     result = run_ensemble(members, weights, market, era)
     returns = result.returns
     return Built(
-        identity=digest_files(work.folder, ["shares.json", "band.json"]),
+        identity=digest_files(work.folder, [EnsembleFigures.FILE]),
         sharpe=sharpe_ratio(returns, periods_per_year=1) if returns.any() else 0.0,
         alternatives=len(trials) + len(BAND_WIDTHS),
         summary=Summary(

@@ -1,6 +1,6 @@
 """Floor 10: what forecasters and the finished bundle were worth, and all symbols side by side."""
 
-import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,13 @@ import dagster as dg
 
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
+from trading_assets.errors import ArtifactError
 from trading_assets.forecasters.alarms import SHARPE, check_sharpe
 from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summary
 from trading_assets.registry.digests import digest_files
+from trading_assets.registry.files import write_json
 from trading_assets.registry.store import ArtifactStore
+from trading_assets.reports.figures import POLICY, BacktestFigures, SharpeFigures, StrategyFigures
 
 GROUP = "j_deploy"
 
@@ -20,7 +23,7 @@ GROUP = "j_deploy"
 @step(
     group=GROUP,
     category="reports",
-    method=2,
+    method=3,
     kinds={"matplotlib"},
     settings=("costs",),
     reads_trials=True,
@@ -47,7 +50,7 @@ def forecast_report(
     }
     data, eras = Dataset.read(dataset.open()), Folds.read(cv_folds.open()).eras
     compared = compare_forecasters(folders, data, eras.validation, work.settings.costs, work.tried)
-    (work.folder / "forecasters.json").write_text(json.dumps(compared.rows, indent=1))
+    write_json(work.folder / "forecasters.json", compared.rows)
     times = data.frame["timestamp"].iloc[compared.bars]
     sharpes = [row["net Sharpe"] for row in compared.rows]
     best = compared.rows[first_best(sharpes, TIE)]
@@ -75,7 +78,7 @@ def forecast_report(
 @step(
     group=GROUP,
     category="reports",
-    method=5,
+    method=6,
     kinds={"matplotlib"},
     settings=("environment", "costs", "risk", "bundle.warm_up_bars"),
     reads_trials=True,
@@ -90,6 +93,7 @@ def backtest_report(
     policy_bundle: ArtifactRef,
 ) -> Built:
     """The bundle replayed on the test era, net of costs, beside strategies that need no training."""
+    from trading_assets.agents.ensemble import EnsembleFigures
     from trading_assets.agents.storage import load_market
     from trading_assets.features.dataset import Dataset
     from trading_assets.registry.tables import write_table
@@ -108,16 +112,23 @@ def backtest_report(
     market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), work.settings)
     data = Dataset.read(dataset.open())
     result, decisions = replay_bundle(policy_bundle.open(), market)
-    width = json.loads((policy_ensemble.open() / "band.json").read_bytes())["width"]
-    results = {"policy": result, **run_baselines(market, width)}
+    width = EnsembleFigures.read(policy_ensemble).band_width
+    results = {POLICY: result, **run_baselines(market, width)}
     rows, luck = compare_on_test(results, data.periods_per_year, work.tried)
-    era = market.eras.test
+    era, costs = market.eras.test, work.settings.costs
     times = data.frame["timestamp"].iloc[era.start + 1 : era.stop]
     write_table(decisions, work.folder / "decisions.parquet")
     write_table(returns_table(times, result), work.folder / RETURNS)
-    figures = {"strategies": rows, "luck": luck, "periods_per_year": data.periods_per_year}
-    (work.folder / "metrics.json").write_text(json.dumps(figures, indent=1))
-    policy, costs = rows[0], work.settings.costs
+    figures = BacktestFigures(
+        strategies=tuple(StrategyFigures(**row) for row in rows),
+        luck=SharpeFigures.model_validate(luck),
+        periods_per_year=data.periods_per_year,
+        fee_bps=costs.fee_bps,
+        slippage_bps=costs.slippage_bps,
+        test_bars=len(era),
+        band_width=width,
+    )
+    figures.write(work.folder)
     drawn = (
         pictures.growth(work.folder, times, {k: one.equity[1:] for k, one in results.items()}),
         *tear_sheet(work.folder, times, result, data.periods_per_year),
@@ -137,25 +148,13 @@ def backtest_report(
         },
     )
     return Built(
-        identity=digest_files(work.folder, ["metrics.json"]),
+        identity=digest_files(work.folder, [BacktestFigures.FILE]),
         summary=Summary(
-            numbers={
-                "verdict": policy["verdict"],
-                **{
-                    name: policy[name]
-                    for name in ("net return", "gross return", "max drawdown", "orders", "alpha t")
-                },
-                **luck,
-                "buy and hold": rows[2]["net return"],
-                "fee (bps)": costs.fee_bps,
-                "slippage (bps)": costs.slippage_bps,
-                "test bars": len(era),
-                "band width": width,
-            },
+            numbers=figures.headline(),
             tables={"test era, net of costs": rows},
             pictures=drawn,
             notes=(f"bundle {policy_bundle.version}", f"{times.iloc[0]} to {times.iloc[-1]}"),
-            checks=check_sharpe(policy["Sharpe"]),
+            checks=check_sharpe(figures.policy.sharpe),
         ),
     )
 
@@ -167,7 +166,7 @@ def backtest_report(
     required_resource_keys={"workspace"},
 )
 def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-    """The newest backtest report of every symbol, best alpha first."""
+    """The newest backtest report of every symbol, best alpha first, those without a known one last."""
     from trading_assets.defs.metadata import artifact_metadata
 
     store = context.resources.workspace.store
@@ -176,19 +175,27 @@ def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     def build(folder: Path) -> Built:
         from trading_assets.reports import pictures
 
-        rows: list[dict[str, Any]] = [
-            {"symbol": symbol, "version": ref.version, **ref.summary.numbers}
-            for symbol, ref in reports.items()
+        figures, notes = dict[str, BacktestFigures](), []
+        for symbol, ref in reports.items():
+            try:
+                figures[symbol] = BacktestFigures.read(ref)
+            except ArtifactError as error:
+                notes.append(f"{symbol} is left out: {error}")
+                context.log.warning(notes[-1])
+        known = {symbol: of.policy.alpha_t for symbol, of in figures.items()}
+        alpha = dict(sorted(known.items(), key=lambda item: (math.isnan(item[1]), -item[1])))
+        rows = [
+            {"symbol": symbol, "version": reports[symbol].version, **figures[symbol].headline()}
+            for symbol in alpha
         ]
-        rows.sort(key=lambda row: -float(row["alpha t"]))
-        (folder / "leaderboard.json").write_text(json.dumps(rows, indent=1))
-        alpha = {row["symbol"]: float(row["alpha t"]) for row in rows}
+        write_json(folder / "leaderboard.json", rows)
         return Built(
             identity=digest_files(folder, ["leaderboard.json"]),
             summary=Summary(
                 numbers={"symbols": len(rows)},
                 tables={"leaderboard": rows},
                 pictures=(pictures.bars_chart(folder, "alpha.png", alpha, "t of alpha, test era"),),
+                notes=tuple(notes),
             ),
         )
 
@@ -206,7 +213,7 @@ def leaderboard_recipe(store: ArtifactStore, symbols: Sequence[str]) -> tuple[Re
         category="reports",
         kind="leaderboard",
         symbol="ALL",
-        method=1,
+        method=2,
         settings={},
         inputs={symbol: ref.data_version for symbol, ref in reports.items()},
     )
