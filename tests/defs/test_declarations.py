@@ -15,14 +15,14 @@ from tests.pipeline import SYMBOL
 from trading_assets.cli.home import open_instance
 from trading_assets.config import Settings, load_settings
 from trading_assets.config.section import Section
-from trading_assets.defs.assets import STEPS
-from trading_assets.defs.declare import step
-from trading_assets.defs.declared import DeclaredSettings
-from trading_assets.defs.planning import plan, to_run
+from trading_assets.defs.asset_factory import symbol_asset
+from trading_assets.defs.assets import PIPELINE
+from trading_assets.defs.pipeline import BuildContext
 from trading_assets.defs.resources import Workspace
-from trading_assets.defs.steps import Work
+from trading_assets.defs.settings_view import DeclaredSettings
+from trading_assets.defs.staleness import asset_states, to_run
 from trading_assets.errors import SettingsError, UndeclaredError
-from trading_assets.registry.artifacts import Built
+from trading_assets.registry.artifacts import BuildResult
 
 # --- what an asset may read
 
@@ -34,11 +34,13 @@ def failure_of(data_dir: Path) -> Iterator[Callable[..., str]]:
     instance = open_instance()
     instance.add_dynamic_partitions("symbols", [SYMBOL])
 
-    def run(read: Callable[[Work], object], **declared: Any) -> str:
-        @step(name="reader", group="j_deploy", category="models", method=1, kinds=(), fits=False, **declared)
-        def build(work: Work) -> Built:
+    def run(read: Callable[[BuildContext], object], **declared: Any) -> str:
+        @symbol_asset(
+            name="reader", group="j_deploy", category="models", method=1, kinds=(), fits=False, **declared
+        )
+        def build(context: BuildContext) -> BuildResult:
             """Reads something."""
-            return Built(identity=str(read(work)))
+            return BuildResult(identity=str(read(context)))
 
         resources = {"workspace": Workspace()}
         result = dg.materialize(
@@ -51,49 +53,49 @@ def failure_of(data_dir: Path) -> Iterator[Callable[..., str]]:
         return failure.description or "" if failure else str(event.step_failure_data.error)
 
     yield run
-    STEPS.pop("reader", None)
+    PIPELINE.pop("reader", None)
 
 
 def test_an_undeclared_section_fails_the_asset_with_the_declaration_that_mends_it(
     failure_of: Callable[..., str],
 ) -> None:
-    message = failure_of(lambda work: work.settings.costs.fee_bps, settings=("ppo", "seed"))
+    message = failure_of(lambda context: context.settings.costs.fee_bps, settings=("ppo", "seed"))
     assert message == (
         "reader reads the setting costs without declaring it, so a change of it would leave the old result "
         'in force. Declare it: settings=("ppo", "seed", "costs")'
     )
-    assert failure_of(lambda work: work.settings.costs.fee_bps, settings=("ppo", "seed", "costs")) == ""
+    assert failure_of(lambda context: context.settings.costs.fee_bps, settings=("ppo", "seed", "costs")) == ""
 
 
 def test_an_undeclared_field_of_a_section_fails_the_asset(failure_of: Callable[..., str]) -> None:
     declared = ("bundle.warm_up_bars",)
-    message = failure_of(lambda work: work.settings.bundle.latency_calls, settings=declared)
+    message = failure_of(lambda context: context.settings.bundle.latency_calls, settings=declared)
     assert message.endswith('settings=("bundle.warm_up_bars", "bundle.latency_calls")')
-    assert failure_of(lambda work: work.settings.bundle.warm_up_bars, settings=declared) == ""
+    assert failure_of(lambda context: context.settings.bundle.warm_up_bars, settings=declared) == ""
 
 
 @pytest.mark.parametrize("whole", [lambda s: s.bundle.model_dump(), lambda s: s.bundle.model_copy()])
 def test_a_whole_section_is_not_read_by_declaring_a_field_of_it(
     failure_of: Callable[..., str], whole: Callable[[Settings], object]
 ) -> None:
-    message = failure_of(lambda work: whole(work.settings), settings=("bundle.warm_up_bars",))
+    message = failure_of(lambda context: whole(context.settings), settings=("bundle.warm_up_bars",))
     assert message.endswith('settings=("bundle",)')
 
 
 def test_all_settings_at_once_cannot_be_read(failure_of: Callable[..., str]) -> None:
-    assert "reads all settings at once" in failure_of(lambda work: work.settings.model_dump())
+    assert "reads all settings at once" in failure_of(lambda context: context.settings.model_dump())
 
 
 def test_the_market_file_and_the_trials_have_to_be_declared(failure_of: Callable[..., str]) -> None:
-    assert failure_of(lambda work: work.source).endswith("Declare it: reads_source=True")
-    assert failure_of(lambda work: work.source_digest).endswith("Declare it: reads_source=True")
-    assert failure_of(lambda work: work.tried.n_trials).endswith("Declare it: reads_trials=True")
-    assert failure_of(lambda work: work.source.name + work.source_digest, reads_source=True) == ""
-    assert failure_of(lambda work: work.tried.n_trials, reads_trials=True) == ""
+    assert failure_of(lambda context: context.source).endswith("Declare it: reads_source=True")
+    assert failure_of(lambda context: context.source_digest).endswith("Declare it: reads_source=True")
+    assert failure_of(lambda context: context.tried.n_trials).endswith("Declare it: reads_trials=True")
+    assert failure_of(lambda context: context.source.name + context.source_digest, reads_source=True) == ""
+    assert failure_of(lambda context: context.tried.n_trials, reads_trials=True) == ""
 
 
 def test_a_declared_setting_that_does_not_exist_is_named(failure_of: Callable[..., str]) -> None:
-    message = failure_of(lambda work: 0, settings=("bundle.warmup_bars",))
+    message = failure_of(lambda context: 0, settings=("bundle.warmup_bars",))
     assert message == "reader declares the setting bundle.warmup_bars, which does not exist."
 
 
@@ -149,13 +151,13 @@ def not_fresh(settings: Settings) -> set[str]:
     workspace = Workspace()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # values that `changed` took from no list of choices
-        return set(to_run(plan(workspace.store, workspace.source, settings, SYMBOL)))
+        return set(to_run(asset_states(workspace.store, workspace.source, settings, SYMBOL)))
 
 
 def reached_by(path: str) -> set[str]:
     """Assets that declare the setting, or a section around it, and all that are made from them."""
     reached: set[str] = set()
-    for name, asset in STEPS.items():
+    for name, asset in PIPELINE.items():
         declares = any(path == declared or path.startswith(f"{declared}.") for declared in asset.settings)
         if declares or reached & set(asset.inputs):
             reached.add(name)
@@ -181,7 +183,7 @@ def test_a_setting_that_nobody_declares_reaches_nothing(
     settings = changed(load_settings("smoke", SYMBOL), "bundle.latency_calls")
     assert isinstance(settings, Settings)
     assert not_fresh(settings) == {"policy_bundle", "backtest_report"}
-    fewer = tuple(name for name in STEPS["policy_bundle"].settings if name != "bundle")
-    monkeypatch.setitem(STEPS, "policy_bundle", replace(STEPS["policy_bundle"], settings=fewer))
+    fewer = tuple(name for name in PIPELINE["policy_bundle"].settings if name != "bundle")
+    monkeypatch.setitem(PIPELINE, "policy_bundle", replace(PIPELINE["policy_bundle"], settings=fewer))
     before = not_fresh(load_settings("smoke", SYMBOL))
     assert not_fresh(settings) == before

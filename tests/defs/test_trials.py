@@ -13,18 +13,18 @@ from tests import pipeline
 from tests.pipeline import SYMBOL, current
 from trading_assets.agents.storage import load_market
 from trading_assets.cli.home import open_instance
-from trading_assets.cli.train import TrainRequest, run_steps
+from trading_assets.cli.train import TrainRequest, run_assets
 from trading_assets.config import load_settings
 from trading_assets.config.paths import ledger_file
 from trading_assets.definitions import build_defs
-from trading_assets.defs.assets import STEPS
-from trading_assets.defs.materialise import watch
-from trading_assets.defs.planning import plan, to_run
+from trading_assets.defs.assets import PIPELINE
+from trading_assets.defs.materialize import watch
 from trading_assets.defs.resources import Workspace
+from trading_assets.defs.staleness import asset_states, to_run
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import FORECASTERS, alarms, load_forecaster
 from trading_assets.forecasters.trading import N_THRESHOLDS, net_returns, read_threshold
-from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summary
+from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Recipe, Summary
 from trading_assets.registry.ledger import TrialCount, TrialLedger
 from trading_assets.registry.tables import read_table
 from trading_assets.reports.figures import BacktestFigures, SharpeFigures, StrategyFigures
@@ -49,7 +49,7 @@ def counted(steps: list[str] | None = None) -> TrialCount:
 
 def stale() -> list[str]:
     workspace = Workspace()
-    return to_run(plan(workspace.store, workspace.source, load_settings("smoke", SYMBOL), SYMBOL))
+    return to_run(asset_states(workspace.store, workspace.source, load_settings("smoke", SYMBOL), SYMBOL))
 
 
 def add_trials(step: str, n: int) -> None:
@@ -98,7 +98,7 @@ def test_a_second_run_counts_nothing_and_launches_nothing(own_trained: Path) -> 
 def test_building_again_counts_nothing_new_and_leaves_the_reports_fresh(own_trained: Path) -> None:
     before, versions = rows(), [current(name).version for name in STAGE1]
     request = TrainRequest(symbols=[SYMBOL], profile="smoke", overrides={})
-    assert run_steps(request, SYMBOL, ["lightgbm_forecaster", "lightgbm_calibrator"], rebuild=True)
+    assert run_assets(request, SYMBOL, ["lightgbm_forecaster", "lightgbm_calibrator"], rebuild=True)
     assert rows() == before
     assert [current(name).version for name in STAGE1] == versions
     assert stale() == []
@@ -258,7 +258,7 @@ def checks_of(name: str) -> dict[str, Any]:
     """The newest evaluation of every check of an asset, for the symbol."""
     log = open_instance().event_log_storage
     found = {}
-    for check in STEPS[name].checks:
+    for check in PIPELINE[name].checks:
         key = dg.AssetCheckKey(dg.AssetKey(name), check)
         (record,) = log.get_asset_check_execution_history(key, limit=1)
         assert record.event is not None and record.event.dagster_event is not None
@@ -267,11 +267,11 @@ def checks_of(name: str) -> dict[str, Any]:
 
 
 def test_every_declared_check_is_evaluated_as_a_warning_of_the_symbol(trained: Path) -> None:
-    names = [name for name, step in STEPS.items() if step.checks]
+    names = [name for name, asset in PIPELINE.items() if asset.checks]
     assert names == [*(f"{kind}_forecaster" for kind in FORECASTERS), *REPORTS]
     for name in names:
         summary = current(name).summary
-        assert set(summary.checks) == set(STEPS[name].checks)
+        assert set(summary.checks) == set(PIPELINE[name].checks)
         for check, told in checks_of(name).items():
             assert told.partition == SYMBOL, (name, check)
             assert told.severity == dg.AssetCheckSeverity.WARN
@@ -297,7 +297,7 @@ def test_checks_have_the_verdict_of_the_figures_beside_them(trained: Path) -> No
 
 
 def test_only_lightgbm_is_asked_for_the_positive_control(trained: Path) -> None:
-    asked = [name for name, step in STEPS.items() if alarms.CONTROL in step.checks]
+    asked = [name for name, asset in PIPELINE.items() if alarms.CONTROL in asset.checks]
     assert asked == ["lightgbm_forecaster"]
     auc = current("lightgbm_forecaster").summary.numbers["control: high-variance AUC"]
     assert checks_of("lightgbm_forecaster")[alarms.CONTROL].passed == (auc >= 0.6)
@@ -391,7 +391,7 @@ def test_an_interrupted_forecaster_goes_on_and_is_what_it_would_have_been(own_tr
     request = TrainRequest(symbols=[SYMBOL], profile="smoke", overrides=overrides)
     outcomes = []
     with watch(lambda step, event, *_: outcomes.append(event)):
-        assert run_steps(request, SYMBOL, ["gru_forecaster"], rebuild=True)
+        assert run_assets(request, SYMBOL, ["gru_forecaster"], rebuild=True)
     assert outcomes[-1] == "unchanged"
     assert current("gru_forecaster").version == done.version
 
@@ -422,15 +422,15 @@ def write_report(symbol: str, alpha: float, *, as_before: bool = False) -> None:
         band_width=0.1,
     )
 
-    def build(folder: Path) -> Built:
+    def build(folder: Path) -> BuildResult:
         if not as_before:
             figures.write(folder)
-        return Built(identity="0", summary=Summary(numbers=figures.headline()))
+        return BuildResult(identity="0", summary=Summary(numbers=figures.headline()))
 
     recipe = Recipe(
         category="reports", kind="backtest_report", symbol=symbol, method=1, settings={}, inputs={}
     )
-    Workspace().store.obtain(recipe, {}, build)
+    Workspace().store.get_or_build(recipe, {}, build)
 
 
 def ranked() -> tuple[ArtifactRef, list[dict[str, Any]]]:

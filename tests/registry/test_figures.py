@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field
 
 from trading_assets.errors import ArtifactError
-from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summary
+from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Recipe, Summary
 from trading_assets.registry.figures import Figure, Figures, Row
 from trading_assets.registry.store import ArtifactStore
 
@@ -32,14 +32,14 @@ def stored(
 ) -> ArtifactRef:
     """An artifact that holds figures of `values`, or `text` in their place."""
 
-    def build(folder: Path) -> Built:
+    def build(folder: Path) -> BuildResult:
         Mine(**values).write(folder)
         if text is not None:
             (folder / Mine.FILE).write_text(text)
-        return Built(identity="0", summary=summary or Summary())
+        return BuildResult(identity="0", summary=summary or Summary())
 
     recipe = Recipe(category="models", kind="mine", symbol="X", method=1, settings={}, inputs={})
-    return ArtifactStore(root).obtain(recipe, {}, build).ref
+    return ArtifactStore(root).get_or_build(recipe, {}, build).ref
 
 
 def refuse(constant: str) -> None:
@@ -95,6 +95,6 @@ def test_a_table_with_an_unknown_number_is_found_again_as_the_same(tmp_path: Pat
         recipe = Recipe(
             category="tables", kind="t", symbol="X", method=1, settings={}, inputs={"file": digest}
         )
-        return store.obtain(recipe, {}, lambda _: Built(identity="same", summary=summary)).outcome
+        return store.get_or_build(recipe, {}, lambda _: BuildResult(identity="same", summary=summary)).outcome
 
     assert [obtain("one"), obtain("other")] == ["built", "unchanged"]

@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from trading_assets.defs.assets import STEPS
+from trading_assets.defs.assets import PIPELINE
 
 REFRESH = ("bars", "features", "labels", "dataset")
 """What new bars touch; none of it trains anything."""
-RETRAIN = (*(name for name in STEPS if name != "bars"), "leaderboard")
+RETRAIN = (*(name for name in PIPELINE if name != "bars"), "leaderboard")
 """From the bars in force on: changed settings of labels or eras reach the tables too."""
 
 refresh = dg.define_asset_job(

@@ -7,12 +7,12 @@ from typing import Any
 
 import dagster as dg
 
-from trading_assets.registry.store import Obtained
+from trading_assets.registry.store import StoreResult
 
 MAX_ROWS = 200
 
 
-def artifact_metadata(obtained: Obtained) -> dict[str, Any]:
+def artifact_metadata(obtained: StoreResult) -> dict[str, Any]:
     """Everything a person sees of an artifact in Dagster's UI, cached or built."""
     ref, summary = obtained.ref, obtained.ref.summary
     metadata: dict[str, Any] = {name: _number(value) for name, value in summary.numbers.items()}

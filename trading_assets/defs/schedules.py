@@ -6,8 +6,8 @@ import dagster as dg
 
 from trading_assets.defs.jobs import train_all
 from trading_assets.defs.liveness import unfinished_runs
-from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace
+from trading_assets.defs.staleness import asset_states, to_run
 from trading_assets.errors import TradingAssetsError
 
 
@@ -35,7 +35,7 @@ def weekly_schedule(
             continue
         try:
             settings = workspace.settings(symbol)
-            stale = to_run(plan(workspace.store, source, settings, symbol))
+            stale = to_run(asset_states(workspace.store, source, settings, symbol))
         except (TradingAssetsError, OSError) as error:
             problems.append(f"{symbol}: {error}")
             continue

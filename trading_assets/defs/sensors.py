@@ -13,9 +13,9 @@ from trading_assets.defs.jobs import refresh, retrain
 from trading_assets.defs.liveness import unfinished_runs
 from trading_assets.defs.memory import Memory, read_cursor, write_cursor
 from trading_assets.defs.partitions import symbols
-from trading_assets.defs.planning import plan, settings_digest, to_run
+from trading_assets.defs.pipeline import PIPELINE, inputs_of
 from trading_assets.defs.resources import Workspace
-from trading_assets.defs.steps import STEPS, inputs_of
+from trading_assets.defs.staleness import asset_states, settings_digest, to_run
 from trading_assets.errors import TradingAssetsError
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.store import ArtifactStore
@@ -107,7 +107,7 @@ def retrain_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) ->
             continue
         try:
             dataset, settings = store.current("tables", "dataset", symbol), workspace.settings(symbol)
-            if dataset is None or not to_run(plan(store, None, settings, symbol)):
+            if dataset is None or not to_run(asset_states(store, None, settings, symbol)):
                 memory.done = state
             elif why := memory.ask(f"{dataset.data_version}:{settings_digest(settings)}"):
                 told.setdefault("failed", []).append(f"{symbol}: {why}")
@@ -160,7 +160,7 @@ def _result(
 
 def _basis(workspace: Workspace) -> str:
     """Digest of the settings of all symbols and of the methods; a change anywhere has all looked at again."""
-    methods = {name: step.method for name, step in STEPS.items()}
+    methods = {name: asset.method for name, asset in PIPELINE.items()}
     return digest_json([workspace.settings_basis(), methods])[:12]
 
 
@@ -172,7 +172,7 @@ def _look(paths: Iterable[Path]) -> str:
 
 def _is_refreshed(store: ArtifactStore, settings: Settings, symbol: str, digest: str) -> bool:
     """Whether the bars in force were made from these files and settings, and the dataset from these bars."""
-    recipe = inputs_of(STEPS["bars"], settings, symbol, {}, lambda: digest).recipe
+    recipe = inputs_of(PIPELINE["bars"], settings, symbol, {}, lambda: digest).recipe
     bars = store.current("tables", "bars", symbol)
     dataset = store.current("tables", "dataset", symbol)
     if bars is None or dataset is None or not store.is_current(recipe):

@@ -1,4 +1,4 @@
-"""What an artifact is made from (`Recipe`), what a build says of it (`Built`), its name (`ArtifactRef`)."""
+"""What decides an artifact (`Recipe`), what a build reports (`BuildResult`), its name (`ArtifactRef`)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Summary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Built:
+class BuildResult:
     """What a build says of the folder it has filled."""
 
     identity: str

@@ -25,7 +25,7 @@ from pydantic_core import to_json
 from semver import Version
 
 from trading_assets.errors import ArtifactError
-from trading_assets.registry.artifacts import ArtifactRef, Built, Category, Recipe
+from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Category, Recipe
 from trading_assets.registry.digests import canonical_json, digest_json
 from trading_assets.registry.files import make_folder, rename, replace_file, sync_tree, write_json
 from trading_assets.registry.locks import hold
@@ -44,7 +44,7 @@ Outcome = Literal["cached", "built", "unchanged", "not reproduced"]
 
 
 @dataclass(frozen=True)
-class Obtained:
+class StoreResult:
     """An artifact and how it was come by."""
 
     ref: ArtifactRef
@@ -101,14 +101,14 @@ class ArtifactStore:
             if (ref := self.current(category, kind, symbol)) is not None:
                 yield ref
 
-    def obtain(
+    def get_or_build(
         self,
         recipe: Recipe,
         inputs: Inputs,
-        build: Callable[[Path], Built],
+        build: Callable[[Path], BuildResult],
         *,
         rebuild: bool = False,
-    ) -> Obtained:
+    ) -> StoreResult:
         """Make what `recipe` describes the current version: found if it exists, built if not.
 
         Two processes that ask for one recipe at once build it once; the second waits and finds it.
@@ -132,7 +132,7 @@ class ArtifactStore:
                 known = self.find(recipe) or self._adopt(shelf, recipe)
                 if known is not None and not rebuild:
                     _point(shelf, known.version)
-                    return Obtained(known, "cached", f"version {known.version} has the same recipe")
+                    return StoreResult(known, "cached", f"version {known.version} has the same recipe")
                 reason = "asked to build again" if rebuild else self._what_changed(recipe)
             staging = shelf / f".building-{recipe.digest}"
             shutil.rmtree(staging, ignore_errors=True)
@@ -145,7 +145,7 @@ class ArtifactStore:
                     "build_cpu_seconds": round(time.process_time() - cpu, 3),
                 }
                 with hold(shelf / ".lock"):
-                    return Obtained(*self._keep(recipe, inputs, built, taken, staging, known), reason)
+                    return StoreResult(*self._keep(recipe, inputs, built, taken, staging, known), reason)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
 
@@ -153,7 +153,7 @@ class ArtifactStore:
         self,
         recipe: Recipe,
         inputs: Inputs,
-        built: Built,
+        built: BuildResult,
         taken: dict[str, float],
         staging: Path,
         known: ArtifactRef | None,
@@ -226,7 +226,7 @@ class ArtifactStore:
         return ref
 
     def _twin(
-        self, shelf: Path, recipe: Recipe, built: Built, made_from: Mapping[str, object]
+        self, shelf: Path, recipe: Recipe, built: BuildResult, made_from: Mapping[str, object]
     ) -> ArtifactRef | None:
         """A version with the same content and findings, made by the same method from the same inputs."""
 
@@ -240,7 +240,7 @@ class ArtifactStore:
         wanted = [recipe.method, built.identity, *findings]
         return next((ref for ref in self._readable(shelf) if told(ref) == wanted), None)
 
-    def _next_version(self, shelf: Path, recipe: Recipe, built: Built) -> str:
+    def _next_version(self, shelf: Path, recipe: Recipe, built: BuildResult) -> str:
         """Another contract: major. Same contract, other method: minor. Same method, other data: patch."""
         versions = self._versions(shelf)
         if not versions:

@@ -1,4 +1,4 @@
-"""Floor 10: what forecasters and the finished bundle were worth, and all symbols side by side."""
+"""Reports: what the forecasters and the bundle earned, and all symbols side by side."""
 
 import math
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from typing import Any
 
 import dagster as dg
 
-from trading_assets.defs.declare import step
-from trading_assets.defs.steps import Work
+from trading_assets.defs.asset_factory import symbol_asset
+from trading_assets.defs.pipeline import BuildContext
 from trading_assets.errors import ArtifactError
 from trading_assets.forecasters.alarms import SHARPE, check_sharpe
-from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summary
+from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Recipe, Summary
 from trading_assets.registry.digests import digest_files
 from trading_assets.registry.files import write_json
 from trading_assets.registry.store import ArtifactStore
@@ -20,7 +20,7 @@ from trading_assets.reports.figures import POLICY, BacktestFigures, SharpeFigure
 GROUP = "j_deploy"
 
 
-@step(
+@symbol_asset(
     group=GROUP,
     category="reports",
     method=3,
@@ -30,13 +30,13 @@ GROUP = "j_deploy"
     checks=(SHARPE,),
 )
 def forecast_report(
-    work: Work,
+    context: BuildContext,
     dataset: ArtifactRef,
     cv_folds: ArtifactRef,
     lightgbm_calibrator: ArtifactRef,
     gru_calibrator: ArtifactRef,
     cnn_lstm_calibrator: ArtifactRef,
-) -> Built:
+) -> BuildResult:
     """The calibrated forecasters on the validation era: what they knew, and what trading on it earned."""
     from trading_assets.features.dataset import Dataset
     from trading_assets.reports import pictures
@@ -49,33 +49,33 @@ def forecast_report(
         for ref in (lightgbm_calibrator, gru_calibrator, cnn_lstm_calibrator)
     }
     data, eras = Dataset.read(dataset.open()), Folds.read(cv_folds.open()).eras
-    compared = compare_forecasters(folders, data, eras.validation, work.settings.costs, work.tried)
-    write_json(work.folder / "forecasters.json", compared.rows)
+    compared = compare_forecasters(folders, data, eras.validation, context.settings.costs, context.tried)
+    write_json(context.folder / "forecasters.json", compared.rows)
     times = data.frame["timestamp"].iloc[compared.bars]
     sharpes = [row["net Sharpe"] for row in compared.rows]
     best = compared.rows[first_best(sharpes, TIE)]
-    return Built(
-        identity=digest_files(work.folder, ["forecasters.json"]),
+    return BuildResult(
+        identity=digest_files(context.folder, ["forecasters.json"]),
         summary=Summary(
             numbers={
                 "verdict": best["verdict"],
                 "best forecaster": best["forecaster"],
                 "probability of overfitting": compared.overfitting,
                 "probability of loss": compared.loss,
-                "trials": work.tried.n_trials,
+                "trials": context.tried.n_trials,
                 "validation bars": len(eras.validation),
             },
             tables={"validation era": compared.rows},
             pictures=(
-                pictures.growth(work.folder, times, compared.growth),
-                pictures.reliability(work.folder, compared.reliability),
+                pictures.growth(context.folder, times, compared.growth),
+                pictures.reliability(context.folder, compared.reliability),
             ),
             checks=check_sharpe(best["net Sharpe"]),
         ),
     )
 
 
-@step(
+@symbol_asset(
     group=GROUP,
     category="reports",
     method=6,
@@ -85,13 +85,13 @@ def forecast_report(
     checks=(SHARPE,),
 )
 def backtest_report(
-    work: Work,
+    context: BuildContext,
     dataset: ArtifactRef,
     cv_folds: ArtifactRef,
     market_embeddings: ArtifactRef,
     policy_ensemble: ArtifactRef,
     policy_bundle: ArtifactRef,
-) -> Built:
+) -> BuildResult:
     """The bundle replayed on the test era, net of costs, beside strategies that need no training."""
     from trading_assets.agents.ensemble import EnsembleFigures
     from trading_assets.agents.storage import load_market
@@ -109,16 +109,16 @@ def backtest_report(
     from trading_assets.reports.html import write_html
     from trading_assets.reports.tearsheet import tear_sheet
 
-    market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), work.settings)
+    market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), context.settings)
     data = Dataset.read(dataset.open())
     result, decisions = replay_bundle(policy_bundle.open(), market)
     width = EnsembleFigures.read(policy_ensemble).band_width
     results = {POLICY: result, **run_baselines(market, width)}
-    rows, luck = compare_on_test(results, data.periods_per_year, work.tried)
-    era, costs = market.eras.test, work.settings.costs
+    rows, luck = compare_on_test(results, data.periods_per_year, context.tried)
+    era, costs = market.eras.test, context.settings.costs
     times = data.frame["timestamp"].iloc[era.start + 1 : era.stop]
-    write_table(decisions, work.folder / "decisions.parquet")
-    write_table(returns_table(times, result), work.folder / RETURNS)
+    write_table(decisions, context.folder / "decisions.parquet")
+    write_table(returns_table(times, result), context.folder / RETURNS)
     figures = BacktestFigures(
         strategies=tuple(StrategyFigures(**row) for row in rows),
         luck=SharpeFigures.model_validate(luck),
@@ -128,27 +128,27 @@ def backtest_report(
         test_bars=len(era),
         band_width=width,
     )
-    figures.write(work.folder)
+    figures.write(context.folder)
     drawn = (
-        pictures.growth(work.folder, times, {k: one.equity[1:] for k, one in results.items()}),
-        *tear_sheet(work.folder, times, result, data.periods_per_year),
+        pictures.growth(context.folder, times, {k: one.equity[1:] for k, one in results.items()}),
+        *tear_sheet(context.folder, times, result, data.periods_per_year),
     )
     write_html(
-        work.folder / HTML,
+        context.folder / HTML,
         times,
         result.returns,
-        title=f"{work.symbol}, policy bundle {policy_bundle.version} on the test era",
+        title=f"{context.symbol}, policy bundle {policy_bundle.version} on the test era",
         strategies=rows,
         luck=luck,
-        pictures=[work.folder / name for name in drawn],
+        pictures=[context.folder / name for name in drawn],
         facts={
             "fee (bps)": costs.fee_bps,
             "slippage (bps)": costs.slippage_bps,
             "bars a year": data.periods_per_year,
         },
     )
-    return Built(
-        identity=digest_files(work.folder, [BacktestFigures.FILE]),
+    return BuildResult(
+        identity=digest_files(context.folder, [BacktestFigures.FILE]),
         summary=Summary(
             numbers=figures.headline(),
             tables={"test era, net of costs": rows},
@@ -172,7 +172,7 @@ def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     store = context.resources.workspace.store
     recipe, reports = leaderboard_recipe(store, context.instance.get_dynamic_partitions("symbols"))
 
-    def build(folder: Path) -> Built:
+    def build(folder: Path) -> BuildResult:
         from trading_assets.reports import pictures
 
         figures, notes = dict[str, BacktestFigures](), []
@@ -189,7 +189,7 @@ def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
             for symbol in alpha
         ]
         write_json(folder / "leaderboard.json", rows)
-        return Built(
+        return BuildResult(
             identity=digest_files(folder, ["leaderboard.json"]),
             summary=Summary(
                 numbers={"symbols": len(rows)},
@@ -199,7 +199,7 @@ def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
             ),
         )
 
-    obtained = store.obtain(recipe, reports, build)
+    obtained = store.get_or_build(recipe, reports, build)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(obtained.ref.data_version), metadata=artifact_metadata(obtained)
     )

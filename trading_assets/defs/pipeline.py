@@ -1,7 +1,7 @@
-"""What an asset of this project is, apart from Dagster: a function, and what decides whether it has to run.
+"""What an asset of the pipeline is, apart from Dagster: a function, and all that decides its result.
 
-From a step follows the recipe of its artifact, by which `materialise`, the command line and the sensors
-agree on what is fresh.
+`inputs_of` gathers what decides it, in one place for building, for the staleness of assets and for the
+sensors. Dagster's side is in `asset_factory` and `materialize`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,9 +12,9 @@ from typing import cast
 
 from trading_assets.config import Settings
 from trading_assets.config.paths import ledger_file
-from trading_assets.defs.declared import DeclaredSettings
+from trading_assets.defs.settings_view import DeclaredSettings
 from trading_assets.errors import UndeclaredError
-from trading_assets.registry.artifacts import ArtifactRef, Built, Category, Recipe
+from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Category, Recipe
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.ledger import TrialCount, TrialLedger, Trials
 from trading_assets.registry.store import ArtifactStore
@@ -26,8 +26,8 @@ TRIALS = "trials"
 
 
 @dataclass(frozen=True)
-class Step:
-    """One floor's work, without Dagster."""
+class PipelineAsset:
+    """A function that builds an artifact for one symbol, and what it declares; see `asset_factory`."""
 
     name: str
     group: str
@@ -39,14 +39,14 @@ class Step:
     reads_trials: bool
     """The recipe holds what the ancestors tried on the symbol's target: one trial more makes it stale."""
     fits: bool
-    """What it makes could have been chosen for what it earns: it counts as a trial."""
+    """What it builds could have been chosen for what it earns: it counts as a trial."""
     checks: tuple[str, ...]
-    build: Callable[..., Built]
+    build: Callable[..., BuildResult]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that the content of a step's artifact follows from, and the recipe that says it in digests.
+    """All that decides what an asset builds, and the recipe, which names it by digests.
 
     Attributes
     ----------
@@ -54,9 +54,9 @@ class Inputs:
     settings : DeclaredSettings
         A view of the symbol's settings.
     source_digest : str or None
-        Digest of the market file and its side files; None where the step does not declare `reads_source`.
+        Digest of the market file and its side files; None where the asset does not declare `reads_source`.
     tried : TrialCount or None
-        What the step and its ancestors tried on the symbol's target; None without `reads_trials`.
+        What the asset and its ancestors tried on the symbol's target; None without `reads_trials`.
     """
 
     recipe: Recipe
@@ -66,45 +66,45 @@ class Inputs:
 
 
 def inputs_of(
-    step: Step,
+    asset: PipelineAsset,
     settings: Settings,
     symbol: str,
     versions: Mapping[str, str],
     source_digest: Callable[[], str] | None = None,
 ) -> Inputs:
-    """What a step's artifact is made from: the one place for building, the staleness plan and the sensors.
+    """All that decides what an asset builds for a symbol.
 
     Parameters
     ----------
-    step : Step
+    asset : PipelineAsset
     settings : Settings
-        Of the symbol; the step gets a view of what it declares.
+        Of the symbol; the asset gets a view of what it declares.
     symbol : str
     versions : mapping of str to str
-        Data versions by name, at least of the step's inputs.
+        Data versions by name, at least of the asset's inputs.
     source_digest : callable, optional
-        Digest of the market file and its side files; called only for a step that reads them.
+        Digest of the market file and its side files; called only for an asset that reads them.
 
     Raises
     ------
     ValueError
-        When the step reads the market file and no digest of it is given.
+        When the asset reads the market file and no digest of it is given.
     """
-    view = DeclaredSettings(settings, step.settings, step.name)
-    digests = {name: versions[name] for name in step.inputs}
+    view = DeclaredSettings(settings, asset.settings, asset.name)
+    digests = {name: versions[name] for name in asset.inputs}
     source = None
-    if step.reads_source:
+    if asset.reads_source:
         if source_digest is None:
-            raise ValueError(f"{step.name} reads the market file; expected a digest of it.")
+            raise ValueError(f"{asset.name} reads the market file; expected a digest of it.")
         source = digests[SOURCE_FILE] = source_digest()
-    tried = trial_count(step, settings, symbol) if step.reads_trials else None
+    tried = trial_count(asset, settings, symbol) if asset.reads_trials else None
     if tried is not None:
         digests[TRIALS] = tried.digest
     recipe = Recipe(
-        category=step.category,
-        kind=step.name,
+        category=asset.category,
+        kind=asset.name,
         symbol=symbol,
-        method=step.method,
+        method=asset.method,
         settings=view.values(),
         inputs=digests,
     )
@@ -112,12 +112,12 @@ def inputs_of(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """What a step has at hand besides the artifacts it is made from.
+class BuildContext:
+    """What the function of an asset gets besides the artifacts it is made from.
 
     Attributes
     ----------
-    step : Step
+    asset : PipelineAsset
     inputs : Inputs
     folder : Path
         Empty; whatever is written into it becomes the artifact.
@@ -127,17 +127,17 @@ class Work:
     previous : ArtifactRef or None
         The version in force until now.
     rebuild : bool
-        Make everything anew; otherwise what can be continued from `previous` may be, if it comes out the
+        Compute everything again; otherwise the build may go on from `previous` where the result is the
         same.
     checkpoints : Path
-        Folder for what lets an interrupted build go on; emptied when the artifact is there.
+        Folder from which an interrupted build goes on; deleted when the artifact is stored.
     studies : Path
-        Journal of the step's searches for the symbol, which outlives its artifacts.
+        Journal of the asset's hyperparameter searches for the symbol; kept when artifacts are deleted.
     trials : Trials
-        Where what the step tries, besides the fit it is, has to be counted.
+        Where the asset counts what it tries besides its one fit.
     """
 
-    step: Step
+    asset: PipelineAsset
     inputs: Inputs
     folder: Path
     symbol: str
@@ -150,12 +150,12 @@ class Work:
 
     @property
     def settings(self) -> Settings:
-        """The settings that the step declares; reading others raises `UndeclaredError`."""
+        """The settings that the asset declares; reading others raises `UndeclaredError`."""
         return cast(Settings, self.inputs.settings)
 
     @property
     def source(self) -> Path:
-        """The market file, for a step that declares `reads_source=True`."""
+        """The market file, for an asset that declares `reads_source=True`."""
         if self.market_file is None:
             raise self._undeclared("the market file", "reads_source")
         return self.market_file
@@ -169,61 +169,60 @@ class Work:
 
     @property
     def tried(self) -> TrialCount:
-        """What the step and its ancestors tried on the target, for one that declares `reads_trials=True`."""
+        """What the asset and its ancestors tried on the target, for one that declares `reads_trials=True`."""
         if self.inputs.tried is None:
             raise self._undeclared("the count of trials", "reads_trials")
         return self.inputs.tried
 
     def _undeclared(self, what: str, declaration: str) -> UndeclaredError:
         return UndeclaredError(
-            f"{self.step.name} reads {what} without declaring it, so a change of it would leave the old "
+            f"{self.asset.name} reads {what} without declaring it, so a change of it would leave the old "
             f"result in force. Declare it: {declaration}=True"
         )
 
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-STEPS: dict[str, Step] = {}
-"""All steps in the order of the flow."""
+PIPELINE: dict[str, PipelineAsset] = {}
+"""All assets in the order of the flow."""
 
 
-def trials_of(step: Step, settings: Settings, symbol: str) -> Trials:
-    """Where a step's trials are counted: by all that decides the fit but the bars and the seed."""
-    floors = {}
-    for name in sorted(with_ancestors([step.name])):
-        values = DeclaredSettings(settings, STEPS[name].settings, name).values()
+def trials_of(asset: PipelineAsset, settings: Settings, symbol: str) -> Trials:
+    """Where an asset's trials are counted: by all that decides the fit but the bars and the seed."""
+    methods = {}
+    for name in sorted(with_ancestors([asset.name])):
+        values = DeclaredSettings(settings, PIPELINE[name].settings, name).values()
         values.pop("seed", None)
-        floors[name] = [STEPS[name].method, values]
+        methods[name] = [PIPELINE[name].method, values]
     ledger = TrialLedger(ledger_file())
-    return Trials(ledger, symbol, target_of(settings), step.name, digest_json(floors), settings.seed)
+    return Trials(ledger, symbol, target_of(settings), asset.name, digest_json(methods), settings.seed)
 
 
-def trial_count(step: Step, settings: Settings, symbol: str) -> TrialCount:
-    """What the step and its ancestors tried on what the settings ask of a symbol."""
-    return TrialLedger(ledger_file()).count(symbol, target_of(settings), with_ancestors([step.name]))
+def trial_count(asset: PipelineAsset, settings: Settings, symbol: str) -> TrialCount:
+    """What the asset and its ancestors tried on the symbol's target."""
+    return TrialLedger(ledger_file()).count(symbol, target_of(settings), with_ancestors([asset.name]))
 
 
 def lost_trials(store: ArtifactStore, symbols: Iterable[str]) -> str | None:
-    """A warning where fits are stored that were made before the ledger's first trial of their step."""
+    """A warning where fits are stored that were made before the ledger's first trial of their asset."""
     first: dict[tuple[str, str], datetime] = {}
     for row in TrialLedger(ledger_file()).rows():
         key = row["symbol"], row["name"].partition(".")[0]
         first.setdefault(key, datetime.fromisoformat(row["started_at"]))
     lost = []
     for symbol in symbols:
-        for step in (step for step in STEPS.values() if step.fits):
-            made = store.oldest(step.category, step.name, symbol)
-            started = first.get((symbol, step.name), _NEVER) - timedelta(
-                seconds=1
-            )  # versions have no fractions
-            if made is not None and made.built_at < started:
-                lost.append(f"{step.name} of {symbol}")
+        for asset in (asset for asset in PIPELINE.values() if asset.fits):
+            oldest = store.oldest(asset.category, asset.name, symbol)
+            # Build times have whole seconds.
+            started = first.get((symbol, asset.name), _NEVER) - timedelta(seconds=1)
+            if oldest is not None and oldest.built_at < started:
+                lost.append(f"{asset.name} of {symbol}")
     if not lost:
         return None
     more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
     return (
         f"WARNING: the ledger of trials {ledger_file()} does not know when {lost[0]}{more} was first fitted: "
-        "it was lost, emptied or left behind. Sharpe ratios are deflated by fewer trials than were made. "
-        "Restore it from a copy."
+        "it was lost, emptied or not moved along. Sharpe ratios are deflated by fewer trials than there "
+        "were. Restore it from a copy."
     )
 
 
@@ -234,11 +233,11 @@ def target_of(settings: Settings) -> str:
 
 def with_ancestors(goals: Iterable[str]) -> set[str]:
     """The goals and all they are made from."""
-    found: set[str] = set()
+    names: set[str] = set()
     queue = list(goals)
     while queue:
         name = queue.pop()
-        if name not in found:
-            found.add(name)
-            queue += STEPS[name].inputs
-    return found
+        if name not in names:
+            names.add(name)
+            queue += PIPELINE[name].inputs
+    return names
