@@ -19,7 +19,7 @@ class SettingsError(TradingAssetsError, ValueError):
 
 
 class UndeclaredError(TradingAssetsError):
-    """An asset reads what it does not declare; a change of it would leave the old result in force."""
+    """An asset reads what it does not declare; a change of it would not be noticed."""
 
 
 class MarketError(TradingAssetsError):

@@ -61,8 +61,8 @@ def test_an_undeclared_section_fails_the_asset_with_the_declaration_that_mends_i
 ) -> None:
     message = failure_of(lambda context: context.settings.costs.fee_bps, settings=("ppo", "seed"))
     assert message == (
-        "reader reads the setting costs without declaring it, so a change of it would leave the old result "
-        'in force. Declare it: settings=("ppo", "seed", "costs")'
+        "reader reads the setting costs without declaring it; a change of it would go unnoticed. "
+        'Declare it: settings=("ppo", "seed", "costs")'
     )
     assert failure_of(lambda context: context.settings.costs.fee_bps, settings=("ppo", "seed", "costs")) == ""
 

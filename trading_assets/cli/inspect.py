@@ -68,7 +68,7 @@ def _print_states(states: dict[str, list[str]], console: Console) -> None:
 
 
 def show_models(*, every_version: bool) -> int:
-    """Versions in force (or all) of models, bundles and reports; as many columns as there is room for."""
+    """Current versions (or all) of models, bundles and reports; as many columns as there is room for."""
     store, console = ArtifactStore(artifacts_dir()), Console()
     columns = ["kind", "symbol", "version", "built (UTC)", "says", "seconds", "identity"]
     rows = []

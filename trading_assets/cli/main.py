@@ -302,10 +302,10 @@ def check_files(
 @models_app.command("list")
 def list_models(
     every_version: Annotated[
-        bool, typer.Option("--all", help="Every version, not only those in force.")
+        bool, typer.Option("--all", help="Every version, not only the current ones.")
     ] = False,
 ) -> int:
-    """List versions in force."""
+    """List the current versions."""
     from trading_assets.cli.inspect import show_models
 
     return show_models(every_version=every_version)

@@ -104,8 +104,8 @@ def _run_all(
     context = multiprocessing.get_context("forkserver")
     trains = any(name not in REFRESH for names in selections.values() for name in names)
     context.set_forkserver_preload(["trading_assets.definitions", *(HEAVY if trains else [])])
-    said = start_server()
-    position = said.seek(0, os.SEEK_END)
+    output = start_server()
+    position = output.seek(0, os.SEEK_END)
     events: Any = context.Queue()
     waiting, running = list(selections), dict[str, BaseProcess]()
     with Display(selections, at_once) as display:
@@ -118,12 +118,12 @@ def _run_all(
                         args=(request, symbol, selections[symbol], goals, events, dict(os.environ)),
                         name=symbol,
                     )
-                    _start(running[symbol], said, position)
+                    _start(running[symbol], output, position)
                 _drain(events, display, 0.1)
                 for symbol, process in list(running.items()):
                     if not process.is_alive():
                         _drain(events, display, 0.0)
-                        display.finish(symbol, _failure(symbol, process, display, said, position))
+                        display.finish(symbol, _failure(symbol, process, display, output, position))
                         del running[symbol]
         except KeyboardInterrupt:
             _stop(list(running.values()))
@@ -131,20 +131,20 @@ def _run_all(
     return display.failures
 
 
-def _start(process: BaseProcess, said: IO[bytes], position: int) -> None:
+def _start(process: BaseProcess, output: IO[bytes], position: int) -> None:
     try:
         process.start()
     except (EOFError, ConnectionError):
-        words = read_from(said, position)
+        words = read_from(output, position)
         line = explain_machine(ChildProcessError(words)) or f"No worker could be started: {words.strip()}"
         raise TradingAssetsError(line) from None
 
 
-def _failure(symbol: str, process: BaseProcess, display: Display, said: IO[bytes], position: int) -> str:
+def _failure(symbol: str, process: BaseProcess, display: Display, output: IO[bytes], position: int) -> str:
     """Why a worker ended, empty where it did its work or told of it itself."""
     if not process.exitcode or symbol in display.failures:
         return ""
-    words = read_from(said, position)
+    words = read_from(output, position)
     line = explain_end(process.exitcode, words)
     if line is None:
         sys.stderr.write(words)

@@ -46,9 +46,9 @@ def watch(watcher: Watcher) -> Iterator[None]:
 
 
 def materialize(context: dg.AssetExecutionContext, asset: PipelineAsset) -> dg.MaterializeResult[Any]:
-    """Make the asset's artifact for the run's symbol the current one, from its parents in force.
+    """Make what the asset's current inputs give the current artifact for the run's symbol: found, or built.
 
-    A mistake of the user's (settings, bars) fails the asset without retries and with its own text.
+    An error of the user's (settings, bars) fails the asset without retries, with the error's own text.
     """
     workspace: Workspace = context.resources.workspace
     symbol = _symbol(context, asset)
@@ -97,7 +97,7 @@ def materialize(context: dg.AssetExecutionContext, asset: PipelineAsset) -> dg.M
     if stored.outcome == "not reproduced":
         context.log.warning(
             f"{asset.name} of {symbol} was built again from the same recipe and came out different; "
-            f"version {stored.ref.version} is now in force."
+            f"version {stored.ref.version} is now the current one."
         )
     if asset.reads_trials and (warning := lost_trials(workspace.store, [symbol])) is not None:
         context.log.warning(warning)
@@ -131,7 +131,7 @@ def _symbol(context: dg.AssetExecutionContext, asset: PipelineAsset) -> str:
 
 
 def _parents(store: ArtifactStore, asset: PipelineAsset, symbol: str) -> dict[str, ArtifactRef]:
-    """The asset's inputs in force, checked to be made from each other and not from earlier versions."""
+    """The asset's current inputs, checked to be made from each other's current versions."""
     refs = {}
     for name in asset.inputs:
         ref = store.current(PIPELINE[name].category, name, symbol)
@@ -143,7 +143,7 @@ def _parents(store: ArtifactStore, asset: PipelineAsset, symbol: str) -> dict[st
             if parent in refs and refs[parent].identity != built_from["identity"]:
                 raise ArtifactError(
                     f"{name} of {symbol} was made from {parent} {built_from['version']}, but {parent} "
-                    f"{refs[parent].version} is in force now; materialize {name} again first."
+                    f"{refs[parent].version} is the current one; materialize {name} again first."
                 )
     return refs
 

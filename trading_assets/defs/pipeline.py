@@ -125,7 +125,7 @@ class BuildContext:
     market_file : Path or None
         See `source`.
     previous : ArtifactRef or None
-        The version in force until now.
+        The current version, which this build replaces.
     rebuild : bool
         Compute everything again; otherwise the build may go on from `previous` where the result is the
         same.
@@ -176,8 +176,8 @@ class BuildContext:
 
     def _undeclared(self, what: str, declaration: str) -> UndeclaredError:
         return UndeclaredError(
-            f"{self.asset.name} reads {what} without declaring it, so a change of it would leave the old "
-            f"result in force. Declare it: {declaration}=True"
+            f"{self.asset.name} reads {what} without declaring it; a change of it would go unnoticed. "
+            f"Declare it: {declaration}=True"
         )
 
 

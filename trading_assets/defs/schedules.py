@@ -27,7 +27,7 @@ def weekly_schedule(
     except TradingAssetsError as error:
         yield dg.SkipReason(str(error))
         return
-    problems, found = [], False
+    problems, requested = [], False
     busy = unfinished_runs(context.instance)
     for symbol in context.instance.get_dynamic_partitions("symbols"):
         if symbol in busy:
@@ -40,10 +40,10 @@ def weekly_schedule(
             problems.append(f"{symbol}: {error}")
             continue
         if stale:
-            found = True
+            requested = True
             key = f"{symbol}:{context.scheduled_execution_time.isoformat()}"
             yield dg.RunRequest(run_key=key, partition_key=symbol)
     for problem in problems:
         context.log.error(problem)
-    if not found:
+    if not requested:
         yield dg.SkipReason("; ".join(dict.fromkeys(problems)) or "Every symbol is fresh.")

@@ -1,7 +1,7 @@
 """A view of a symbol's settings that shows an asset what it declares, and raises on anything else.
 
-An asset is built again when what it declares changes. A setting that it reads and does not declare would
-change its result and leave the old one in force.
+An asset is built again when what it declares changes. A change of a setting that it reads and does not
+declare would go unnoticed: the old result would stay the current one.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def undeclared(asset: str, path: str, declared: Sequence[str]) -> UndeclaredErro
     names = [name for name in declared if not name.startswith(f"{path}.")] + [path]
     line = ", ".join(f'"{name}"' for name in names) + ("," if len(names) == 1 else "")
     return UndeclaredError(
-        f"{asset} reads the setting {path} without declaring it, so a change of it would leave the old "
-        f"result in force. Declare it: settings=({line})"
+        f"{asset} reads the setting {path} without declaring it; a change of it would go unnoticed. "
+        f"Declare it: settings=({line})"
     )
 
 

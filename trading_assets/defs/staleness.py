@@ -33,7 +33,7 @@ def asset_states(
     ----------
     store : ArtifactStore
     source : FolderSource or None
-        None takes the bars in force as they are and looks at no file.
+        None takes the current bars as they are and reads no market file.
     settings : Settings
     symbol : str
 

@@ -1,7 +1,7 @@
 """Immutable versions of artifacts in folders, found by recipe, built once, written whole or not at all.
 
 {root}/{category}/{kind}/{symbol}/{version}/     an artifact: its files, metadata.json, manifest.json
-{root}/{category}/{kind}/{symbol}/current        link to the version in force
+{root}/{category}/{kind}/{symbol}/current        link to the current version
 {root}/{category}/{kind}/{symbol}/recipes/{..}   the version each recipe led to
 
 Beside them, with a dot before their names, lie drafts, what is being deleted and the locks of those at work.
@@ -45,12 +45,12 @@ Outcome = Literal["cached", "built", "unchanged", "not reproduced"]
 
 @dataclass(frozen=True)
 class StoreResult:
-    """An artifact and how it was come by."""
+    """An artifact, and whether it was found or built."""
 
     ref: ArtifactRef
     outcome: Outcome
     reason: str
-    """Why it was found, or why it had to be built."""
+    """Why it could be found, or why it had to be built."""
 
 
 class ArtifactStore:
@@ -60,12 +60,12 @@ class ArtifactStore:
         self.root = root
 
     def current(self, category: Category, kind: str, symbol: str) -> ArtifactRef | None:
-        """The version in force, if there is one."""
+        """The current version, if there is one."""
         shelf = self._shelf(category, kind, symbol)
-        version = self._version_in_force(shelf)
+        version = self._current_version(shelf)
         return self._ref(shelf / version) if version is not None else None
 
-    def version_in_force(self, category: Category, kind: str, symbol: str) -> str:
+    def current_version(self, category: Category, kind: str, symbol: str) -> str:
         """Its name, empty where there is none; one system call, nothing is read."""
         try:
             return str((self._shelf(category, kind, symbol) / "current").readlink())
@@ -73,16 +73,16 @@ class ArtifactStore:
             return ""
 
     def find(self, recipe: Recipe) -> ArtifactRef | None:
-        """The version that `recipe` led to, in force or not."""
+        """The version that `recipe` led to, the current one or not."""
         shelf = self._shelf(recipe.category, recipe.kind, recipe.symbol)
         version = _noted(shelf / "recipes" / recipe.digest)
         return self._ref(shelf / version) if version is not None else None
 
     def is_current(self, recipe: Recipe) -> bool:
-        """Whether nothing has to be done to have what `recipe` describes in force."""
-        found = self.find(recipe)
-        now = self.current(recipe.category, recipe.kind, recipe.symbol)
-        return found is not None and now is not None and found.version == now.version
+        """Whether the current version is what `recipe` led to."""
+        known = self.find(recipe)
+        current = self.current(recipe.category, recipe.kind, recipe.symbol)
+        return known is not None and current is not None and known.version == current.version
 
     def history(self, category: Category, kind: str, symbol: str) -> list[ArtifactRef]:
         """All versions, oldest first."""
@@ -95,7 +95,7 @@ class ArtifactStore:
         return refs[-1] if refs else None
 
     def all_current(self, category: Category) -> Iterator[ArtifactRef]:
-        """The versions in force of every kind and symbol of a category."""
+        """The current versions of every kind and symbol of a category."""
         for link in sorted((self.root / category).glob("*/*/current")):
             kind, symbol = link.parts[-3:-1]
             if (ref := self.current(category, kind, symbol)) is not None:
@@ -109,10 +109,10 @@ class ArtifactStore:
         *,
         rebuild: bool = False,
     ) -> StoreResult:
-        """Make what `recipe` describes the current version: found if it exists, built if not.
+        """Make what `recipe` describes the current version: what is stored, or else a new build.
 
-        Two processes that ask for one recipe at once build it once; the second waits and finds it.
-        `build` fills an empty folder; if it raises, or the process dies, nothing of it is kept.
+        Two processes that need the same recipe at once build it once; the second waits, then finds it.
+        `build` fills an empty folder; if it raises, or the process dies, nothing of it remains.
 
         Parameters
         ----------
@@ -140,21 +140,21 @@ class ArtifactStore:
             try:
                 wall, cpu = time.perf_counter(), time.process_time()
                 built = build(staging)
-                taken = {
+                timings = {
                     "build_seconds": round(time.perf_counter() - wall, 3),
                     "build_cpu_seconds": round(time.process_time() - cpu, 3),
                 }
                 with hold(shelf / ".lock"):
-                    return StoreResult(*self._keep(recipe, inputs, built, taken, staging, known), reason)
+                    return StoreResult(*self._store(recipe, inputs, built, timings, staging, known), reason)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
 
-    def _keep(
+    def _store(
         self,
         recipe: Recipe,
         inputs: Inputs,
         built: BuildResult,
-        taken: dict[str, float],
+        timings: dict[str, float],
         staging: Path,
         known: ArtifactRef | None,
     ) -> tuple[ArtifactRef, Outcome]:
@@ -185,7 +185,7 @@ class ArtifactStore:
                 "summary": asdict(built.summary),
                 "details": dict(built.details),
                 "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                **taken,
+                **timings,
                 "python": platform.python_version(),
             }
             write_json(staging / "metadata.json", metadata)
@@ -203,11 +203,11 @@ class ArtifactStore:
         return self._ref(shelf / version), outcome
 
     def _what_changed(self, recipe: Recipe) -> str:
-        """How `recipe` differs from that of the version in force."""
-        now = self.current(recipe.category, recipe.kind, recipe.symbol)
-        if now is None:
+        """How `recipe` differs from that of the current version."""
+        current = self.current(recipe.category, recipe.kind, recipe.symbol)
+        if current is None:
             return "nothing was there yet"
-        before = now.metadata["recipe"]
+        before = current.metadata["recipe"]
         after = json.loads(canonical_json(asdict(recipe)))
         changes = [f"method {before['method']} is now {after['method']}"] * (
             before["method"] != after["method"]
@@ -216,12 +216,12 @@ class ArtifactStore:
             for name in sorted(before[part].keys() | after[part].keys()):
                 old, new = before[part].get(name), after[part].get(name)
                 changes += [f"{word}{path} changed" for path in _differences(name, old, new)]
-        return f"since version {now.version}: " + (", ".join(changes) or "its recipe is not on record")
+        return f"since version {current.version}: " + (", ".join(changes) or "its recipe is not on record")
 
     def _adopt(self, shelf: Path, recipe: Recipe) -> ArtifactRef | None:
         """What `recipe` led to in a process that was killed before it could note it; noted now."""
-        made = (ref for ref in self._readable(shelf) if ref.recipe == recipe.digest and _is_whole(ref))
-        if (ref := next(made, None)) is not None:
+        candidates = (ref for ref in self._readable(shelf) if ref.recipe == recipe.digest and _is_whole(ref))
+        if (ref := next(candidates, None)) is not None:
             replace_file(shelf / "recipes" / recipe.digest, ref.version.encode())
         return ref
 
@@ -230,7 +230,7 @@ class ArtifactStore:
     ) -> ArtifactRef | None:
         """A version with the same content and findings, made by the same method from the same inputs."""
 
-        def told(ref: ArtifactRef) -> list[object]:
+        def content(ref: ArtifactRef) -> list[object]:
             summary, method = ref.metadata["summary"], ref.metadata["recipe"]["method"]
             return [method, ref.identity, ref.metadata["inputs"], summary["numbers"], summary["tables"]]
 
@@ -238,7 +238,7 @@ class ArtifactStore:
             to_json([made_from, built.summary.numbers, built.summary.tables], inf_nan_mode="null")
         )
         wanted = [recipe.method, built.identity, *findings]
-        return next((ref for ref in self._readable(shelf) if told(ref) == wanted), None)
+        return next((ref for ref in self._readable(shelf) if content(ref) == wanted), None)
 
     def _next_version(self, shelf: Path, recipe: Recipe, built: BuildResult) -> str:
         """Another contract: major. Same contract, other method: minor. Same method, other data: patch."""
@@ -263,7 +263,7 @@ class ArtifactStore:
             with suppress(ArtifactError):
                 yield self._ref(shelf / str(version))
 
-    def _version_in_force(self, shelf: Path) -> str | None:
+    def _current_version(self, shelf: Path) -> str | None:
         """What `current` names; where a store was copied or unzipped it may be a folder instead of a link."""
         link = shelf / "current"
         try:

@@ -28,16 +28,16 @@ def ppo_agent(
     table = scaler.transform(market.stage1)
     weights, history = train_ppo(market, table, settings.ppo, settings.seed)
     TrainedPolicy(weights, scaler, market.terms).write(context.folder)
-    kept = next(row for row in history if row["kept"])
+    best = next(row for row in history if row["kept"])
     return BuildResult(
         identity=digest_files(context.folder, TrainedPolicy.FILES),
-        sharpe=kept["sharpe per bar"],
+        sharpe=best["sharpe per bar"],
         alternatives=len(history),
         summary=Summary(
             numbers={
-                "validation equity": kept["equity"],
-                "kept after steps": kept["steps"],
-                "validation orders": kept["orders"],
+                "validation equity": best["equity"],
+                "kept after steps": best["steps"],
+                "validation orders": best["orders"],
             },
             tables={"training": history},
             pictures=(pictures.training(context.folder, history),),

@@ -33,19 +33,19 @@ def _declare(kind: str) -> dg.AssetsDefinition:
         from trading_assets.reports import pictures
 
         folder = inputs[f"{kind}_forecaster"].open()
-        made = calibrate_forecaster(
+        calibrated = calibrate_forecaster(
             load_forecaster(folder), folder, dataset.open(), cv_folds.open(), context.settings
         )
-        made.write(context.folder)
+        calibrated.write(context.folder)
         (context.folder / "cv_results.json").write_bytes((folder / "cv_results.json").read_bytes())
         return BuildResult(
             identity=digest_files(context.folder, ["model.json", "calibrator.json", "threshold.json"]),
-            sharpe=made.sharpe,
-            alternatives=max(len(made.tables["thresholds looked at"]), 1),
+            sharpe=calibrated.sharpe,
+            alternatives=max(len(calibrated.tables["thresholds looked at"]), 1),
             summary=Summary(
-                numbers=made.numbers,
-                tables=made.tables,
-                pictures=(pictures.reliability(context.folder, {"validation era": made.validation}),),
+                numbers=calibrated.numbers,
+                tables=calibrated.tables,
+                pictures=(pictures.reliability(context.folder, {"validation era": calibrated.validation}),),
             ),
         )
 

@@ -43,16 +43,16 @@ def ppo_hybrid(
         warm_up=settings.bundle.warm_up_bars,
     )
     TrainedPolicy(weights, parent.scaler, market.terms).write(context.folder)
-    kept = next(row for row in history if row["kept"])
+    best = next(row for row in history if row["kept"])
     return BuildResult(
         identity=digest_files(context.folder, TrainedPolicy.FILES),
-        sharpe=kept["sharpe per bar"],
+        sharpe=best["sharpe per bar"],
         alternatives=len(history),
         summary=Summary(
             numbers={
-                "validation equity": kept["equity"],
+                "validation equity": best["equity"],
                 "parents' validation equity": history[0]["equity"],
-                "kept after steps": kept["steps"],
+                "kept after steps": best["steps"],
             },
             tables={"training": history},
             pictures=(pictures.training(context.folder, history),),

@@ -129,7 +129,7 @@ def backtest_report(
         band_width=width,
     )
     figures.write(context.folder)
-    drawn = (
+    shown = (
         pictures.growth(context.folder, times, {k: one.equity[1:] for k, one in results.items()}),
         *tear_sheet(context.folder, times, result, data.periods_per_year),
     )
@@ -140,7 +140,7 @@ def backtest_report(
         title=f"{context.symbol}, policy bundle {policy_bundle.version} on the test era",
         strategies=rows,
         luck=luck,
-        pictures=[context.folder / name for name in drawn],
+        pictures=[context.folder / name for name in shown],
         facts={
             "fee (bps)": costs.fee_bps,
             "slippage (bps)": costs.slippage_bps,
@@ -152,7 +152,7 @@ def backtest_report(
         summary=Summary(
             numbers=figures.headline(),
             tables={"test era, net of costs": rows},
-            pictures=drawn,
+            pictures=shown,
             notes=(f"bundle {policy_bundle.version}", f"{times.iloc[0]} to {times.iloc[-1]}"),
             checks=check_sharpe(figures.policy.sharpe),
         ),
@@ -207,8 +207,8 @@ def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
 
 def leaderboard_recipe(store: ArtifactStore, symbols: Sequence[str]) -> tuple[Recipe, dict[str, ArtifactRef]]:
     """The recipe of the leaderboard of registered symbols, and the reports it ranks."""
-    found = {symbol: store.current("reports", "backtest_report", symbol) for symbol in sorted(symbols)}
-    reports = {symbol: ref for symbol, ref in found.items() if ref is not None}
+    current = {symbol: store.current("reports", "backtest_report", symbol) for symbol in sorted(symbols)}
+    reports = {symbol: ref for symbol, ref in current.items() if ref is not None}
     recipe = Recipe(
         category="reports",
         kind="leaderboard",
