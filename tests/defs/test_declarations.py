@@ -20,7 +20,7 @@ from trading_assets.defs.assets import PIPELINE
 from trading_assets.defs.pipeline import BuildContext
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.settings_view import DeclaredSettings
-from trading_assets.defs.staleness import asset_states, to_run
+from trading_assets.defs.staleness import asset_states, settings_digest, to_run
 from trading_assets.errors import SettingsError, UndeclaredError
 from trading_assets.registry.artifacts import BuildResult
 
@@ -175,6 +175,13 @@ def test_a_changed_setting_reaches_those_that_declare_it_and_what_is_made_from_t
     settings = changed(load_settings("smoke", SYMBOL), path)
     assert isinstance(settings, Settings)
     assert not_fresh(settings) == reached_by(path)
+
+
+def test_a_folder_among_the_settings_reaches_the_bars_like_any_other_setting(trained: Path) -> None:
+    """A path is no JSON by itself."""
+    settings = load_settings("smoke", SYMBOL, {"market": {"quarantine_dir": "/somewhere"}})
+    assert settings_digest(settings) != settings_digest(load_settings("smoke", SYMBOL))
+    assert not_fresh(settings) == reached_by("market.quarantine_dir") == set(PIPELINE)
 
 
 def test_a_setting_that_nobody_declares_reaches_nothing(

@@ -121,7 +121,7 @@ def retrain_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) ->
 def _has_to_wait(
     symbol: str, busy: dict[str, str], requested: list[str], until: float, notes: dict[str, list[str]]
 ) -> bool:
-    """Whether the symbol waits: for its own run, for other runs, or for the next tick; why goes into `notes`."""
+    """Whether the symbol waits: for its own run, for other runs, or for the next tick; why is in `notes`."""
     if symbol in busy:
         notes.setdefault("waiting for", []).append(busy[symbol])
     elif len(busy) + len(requested) >= UNFINISHED_RUNS:
