@@ -188,7 +188,7 @@ def test_a_second_run_launches_nothing_and_shows_the_results(
     assert open_instance().get_runs_count() == runs
 
 
-def test_status_and_models_speak_of_every_floor(
+def test_status_and_models_show_every_group_of_assets(
     trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
@@ -323,7 +323,7 @@ def run_cli(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_one_floor_is_trained_with_what_it_needs(data_dir: Path) -> None:
+def test_one_asset_is_trained_with_what_it_needs(data_dir: Path) -> None:
     pipeline.write_bars(data_dir)
     done = run_cli("train", "lightgbm", "--symbols", SYMBOL)
     assert done.returncode == 0, done.stderr

@@ -31,7 +31,7 @@ def stale(**overrides: object) -> list[str]:
 
 
 @pytest.mark.slow
-def test_training_twice_gives_identical_identities_on_every_floor(
+def test_training_twice_gives_identical_identities_of_every_asset(
     trained_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.use(trained_dir, monkeypatch)
@@ -61,7 +61,7 @@ def test_a_cached_run_builds_nothing_and_records_the_same_data_versions(own_trai
         assert newest.tags["dagster/data_version"] == current(name).data_version
 
 
-def test_the_steps_are_those_of_the_flow() -> None:
+def test_the_assets_are_those_of_the_flow() -> None:
     assert list(PIPELINE) == [
         *REFRESH,
         "cv_folds",
@@ -251,8 +251,8 @@ TOLERANCE = {
 }
 
 
-def test_a_floor_whose_results_change_raises_its_method(trained: Path) -> None:
-    """Raise `method` in the step, then write the new figures into golden.json."""
+def test_an_asset_whose_results_change_raises_its_method(trained: Path) -> None:
+    """Raise `method` in its declaration, then write the new figures into golden.json."""
     golden = json.loads(GOLDEN.read_text())
     assert set(golden) == set(PIPELINE)
     for name, pinned in golden.items():

@@ -29,7 +29,7 @@ HIDDEN = ("features.parquet", "state.safetensors", "features.json")
 
 @pytest.fixture(scope="module")
 def started_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with the first two floors of 1,008 bars. Do not write to it."""
+    """A data folder with the tables of 1,008 bars. Do not write to it."""
     folder = tmp_path_factory.mktemp("started")
     with pytest.MonkeyPatch.context() as patch:
         pipeline.use(folder, patch)
@@ -388,7 +388,7 @@ def test_features_are_computed_in_full_where_the_version_before_is_damaged(start
 
 
 @pytest.mark.parametrize("n_bars", [1, 2, 20, 100, 600])
-def test_too_few_bars_for_a_dataset_are_said_by_the_dataset_and_by_no_floor_above(
+def test_too_few_bars_for_a_dataset_are_named_by_the_dataset_and_by_no_asset_above(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, n_bars: int
 ) -> None:
     pipeline.use(data_dir, monkeypatch)
