@@ -91,10 +91,10 @@ def test_a_table_with_an_unknown_number_is_found_again_as_the_same(tmp_path: Pat
     store = ArtifactStore(tmp_path)
     summary = Summary(numbers={"mean": NAN, "rows": 3}, tables={"columns": [{"mean": NAN}]})
 
-    def obtain(digest: str) -> str:
+    def outcome(digest: str) -> str:
         recipe = Recipe(
             category="tables", kind="t", symbol="X", method=1, settings={}, inputs={"file": digest}
         )
         return store.get_or_build(recipe, {}, lambda _: BuildResult(identity="same", summary=summary)).outcome
 
-    assert [obtain("one"), obtain("other")] == ["built", "unchanged"]
+    assert [outcome("one"), outcome("other")] == ["built", "unchanged"]

@@ -411,7 +411,7 @@ def test_metadata_is_strict_json(store: ArtifactStore) -> None:
 
 
 def _log_and_build(root: Path, log: Path, seconds: float) -> str:
-    """In another process: obtain, noting every build in `log`, which takes `seconds`."""
+    """In another process: get or build, noting every build in `log`, which takes `seconds`."""
 
     def build(folder: Path) -> BuildResult:
         with log.open("a") as file:
