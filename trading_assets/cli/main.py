@@ -103,9 +103,9 @@ def _options(
 
 
 def _known_goals() -> list[str]:
-    from trading_assets.defs.assets import STEPS
+    from trading_assets.defs.assets import PIPELINE
 
-    return ["all", *SHORT_NAMES, *(name for name in STEPS if name not in SHORT_NAMES.values())]
+    return ["all", *SHORT_NAMES, *(name for name in PIPELINE if name not in SHORT_NAMES.values())]
 
 
 def _registered(incomplete: str) -> list[str]:
@@ -195,12 +195,12 @@ def train(
 
 def _goal(name: str) -> str:
     """The asset of that name, short or whole, or `all`."""
-    from trading_assets.defs.assets import STEPS
+    from trading_assets.defs.assets import PIPELINE
 
     goal = SHORT_NAMES.get(name, name)
-    if goal != "all" and goal not in STEPS:
+    if goal != "all" and goal not in PIPELINE:
         known = _known_goals()
-        close = difflib.get_close_matches(name, [*known, *STEPS], n=1)
+        close = difflib.get_close_matches(name, [*known, *PIPELINE], n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
         raise SettingsError(f"Unknown asset '{name}'.{hint} Known: {', '.join(known)}.")
     return goal
@@ -302,10 +302,10 @@ def check_files(
 @models_app.command("list")
 def list_models(
     every_version: Annotated[
-        bool, typer.Option("--all", help="Every version, not only those in force.")
+        bool, typer.Option("--all", help="Every version, not only the current ones.")
     ] = False,
 ) -> int:
-    """List versions in force."""
+    """List the current versions."""
     from trading_assets.cli.inspect import show_models
 
     return show_models(every_version=every_version)

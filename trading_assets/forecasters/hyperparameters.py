@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import warnings
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from trading_assets.forecasters.base import Floats, ModelAdapter, Rows
 from trading_assets.forecasters.crossfit import Splits, fit_fold, loss
 from trading_assets.forecasters.studies import gate, is_alive, is_dead, open_storage, owner
 from trading_assets.progress import report
+from trading_assets.registry.files import write_json
 from trading_assets.registry.ledger import Trials
 
 Space = Mapping[str, BaseDistribution]
@@ -81,7 +81,7 @@ class SearchResult:
 
     def write(self, folder: Path) -> None:
         tree = {"parameters": self.parameters, "importance": self.importance, "trials": self.trials}
-        (folder / "search.json").write_text(json.dumps(tree, indent=1))
+        write_json(folder / "search.json", tree)
 
 
 @dataclass(frozen=True)

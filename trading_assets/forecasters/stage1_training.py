@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from trading_assets.forecasters.importance import Importance, importances
 from trading_assets.forecasters.trading import choose_threshold, forecast_market, write_threshold
 from trading_assets.registry.artifacts import Check
 from trading_assets.registry.digests import digest_arrays, digest_json
+from trading_assets.registry.files import write_json
 from trading_assets.registry.ledger import Trials
 from trading_assets.registry.tables import read_table, write_table
 from trading_assets.validation.folds import Folds
@@ -52,7 +52,7 @@ class FittedForecaster:
     def write(self, folder: Path) -> None:
         self.model.save(folder)
         write_table(self.out_of_fold.frame, folder / OUT_OF_FOLD)
-        (folder / "cv_results.json").write_text(json.dumps(self.out_of_fold.folds, indent=1))
+        write_json(folder / "cv_results.json", self.out_of_fold.folds)
         if self.search is not None:
             self.search.write(folder)
 

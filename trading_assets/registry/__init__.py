@@ -5,8 +5,8 @@ from trading_assets.lazy import lazy_exports
 __getattr__ = lazy_exports(
     __name__,
     {
-        "artifacts": ("ArtifactRef", "Built", "Recipe", "Summary"),
-        "store": ("ArtifactStore", "Obtained"),
+        "artifacts": ("ArtifactRef", "BuildResult", "Recipe", "Summary"),
+        "store": ("ArtifactStore", "StoreResult"),
         "manifest": ("verify_manifest", "write_manifest"),
     },
 )

@@ -1,21 +1,21 @@
-"""Floor 6: what stage 1 says of every bar, in the form agents learn from."""
+"""The forecasters' hidden state and probabilities of every bar, which agents learn from."""
 
-from trading_assets.defs.declare import step
-from trading_assets.defs.steps import Work
-from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
+from trading_assets.defs.asset_factory import symbol_asset
+from trading_assets.defs.pipeline import BuildContext
+from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Summary
 from trading_assets.registry.digests import digest_files, digest_json
 from trading_assets.registry.tables import digest_table, write_table
 
 
-@step(group="f_embeddings", category="models", method=2, kinds={"numpy", "parquet"}, fits=False)
+@symbol_asset(group="f_embeddings", category="models", method=2, kinds={"numpy", "parquet"}, fits=False)
 def market_embeddings(
-    work: Work,
+    context: BuildContext,
     dataset: ArtifactRef,
     cv_folds: ArtifactRef,
     lightgbm_calibrator: ArtifactRef,
     gru_calibrator: ArtifactRef,
     cnn_lstm_calibrator: ArtifactRef,
-) -> Built:
+) -> BuildResult:
     """The CNN-LSTM's hidden state and the calibrated probabilities of every bar.
 
     Computed with the network that ships, so that an agent meets live what it met in training.
@@ -32,23 +32,23 @@ def market_embeddings(
     calibrated = (lightgbm_calibrator, gru_calibrator, cnn_lstm_calibrator)
     models = {ref.kind.removesuffix("_calibrator"): load_forecaster(ref.open()) for ref in calibrated}
     stage1 = Stage1.join(models)
-    stage1.write(work.folder)
+    stage1.write(context.folder)
     table = stage1.table(data.features)
     stage1.require_parity(table, data.features, models)
-    write_table(table, work.folder / "embeddings.parquet")
+    write_table(table, context.folder / "embeddings.parquet")
     y = data.target("direction")[eras.agent_train.rows]
     columns = {name: table[name].to_numpy(dtype="float64") for name in PROBABILITIES}
     rows = [
         {"probability": name, "era": "agent_train", **score(y, p[eras.agent_train.rows])}
         for name, p in columns.items()
     ]
-    return Built(
+    return BuildResult(
         identity=digest_json(
-            [digest_files(work.folder, ["architecture.json", "weights.safetensors"]), digest_table(table)]
+            [digest_files(context.folder, ["architecture.json", "weights.safetensors"]), digest_table(table)]
         ),
         summary=Summary(
             numbers={"rows": len(table), "embedding size": table.shape[1] - len(PROBABILITIES)},
             tables={"out of sample": rows},
-            pictures=(pictures.probabilities(work.folder, data.frame["timestamp"], columns),),
+            pictures=(pictures.probabilities(context.folder, data.frame["timestamp"], columns),),
         ),
     )
