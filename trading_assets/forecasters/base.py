@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-import numba
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError
 from sklearn.base import BaseEstimator
 
+from trading_assets.compilation import compiled
 from trading_assets.config.settings import ForecasterSettings
 from trading_assets.errors import SchemaError, SettingsError
 from trading_assets.execution.networks import make_calibrator
@@ -393,13 +393,13 @@ class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
         return scores[:, 0] * self.scale_ + self.center_
 
 
-@numba.njit(cache=True)
+@compiled(error_model="python")
 def sigmoid_of(x: float) -> float:
     """Of a number; one and many are computed alike, so that a stream and a batch agree to the last bit."""
     return 0.5 + 0.5 * math.tanh(0.5 * x)
 
 
-@numba.njit(cache=True)
+@compiled(error_model="python")
 def sigmoids_of(x: Floats) -> Floats:
     out = np.empty(len(x))
     for i in range(len(x)):
