@@ -16,13 +16,13 @@ from betacal import BetaCalibration
 from netcal.metrics import ECE, MCE
 
 from benchmarks.timing import header, medians, row, show
-from trading_assets.forecasters.calibration import BetaCalibrator
 from trading_assets.forecasters.calibration_error import (
     brier_score,
     calibration_scores,
     expected_calibration_error,
     maximum_calibration_error,
 )
+from trading_assets.forecasters.calibrators import BetaCalibrator
 
 
 def main() -> None:

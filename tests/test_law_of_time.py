@@ -21,7 +21,7 @@ from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.calibration import choose_calibrator, cross_fit_calibrators
 from trading_assets.forecasters.crossfit import cross_fit
 from trading_assets.forecasters.preprocessing import RobustScaler
-from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.forecasters.stacking import StackedForecasters
 from trading_assets.market.bars import check_bars
 from trading_assets.market.synthetic import SyntheticMarket
 from trading_assets.reports.backtest import replay_bundle
@@ -49,7 +49,7 @@ def make_dataset(bars: pd.DataFrame, chosen: Settings = SETTINGS) -> Dataset:
     return assemble(bars, table.frame, labels, warm_up=table.warm_up, border=len(bars))
 
 
-def train_stage1(data: Dataset, folds: Folds) -> tuple[dict[str, ModelAdapter], Stage1]:
+def train_stage1(data: Dataset, folds: Folds) -> tuple[dict[str, ModelAdapter], StackedForecasters]:
     """Forecasters with their calibrators, fitted on the first era alone."""
     X, y, weight = data.features, data.target("direction"), data.frame["weight"].to_numpy()
     era = folds.eras.forecaster_train
@@ -63,10 +63,10 @@ def train_stage1(data: Dataset, folds: Folds) -> tuple[dict[str, ModelAdapter], 
         model.calibrator_, _ = choose_calibrator(p, answers, fold, "best", weights)
         model.fold_calibrators_ = cross_fit_calibrators(p, answers, fold, model.calibrator_.method, weights)
         models[kind] = model
-    return models, Stage1.join(models)
+    return models, StackedForecasters.stack(models)
 
 
-def make_market(data: Dataset, folds: Folds, stage1: Stage1) -> AgentMarket:
+def make_market(data: Dataset, folds: Folds, stage1: StackedForecasters) -> AgentMarket:
     table = np.hstack([data.features.to_numpy(), stage1.table(data.features).to_numpy()])
     return AgentMarket.make(data.bars, table, folds.eras, SETTINGS)
 

@@ -69,7 +69,7 @@ def decides_or_refuses(decide: Callable[[], object]) -> bool:
 
 def show(tree: dict[str, Any], weights: dict[str, np.ndarray]) -> None:
     """Check, and decide on three bars."""
-    from trading_assets.execution.networks import PolicyNetwork
+    from trading_assets.execution.ensemble import PolicyNetwork
 
     check_architecture(tree)
     check_weights(tree, weights)

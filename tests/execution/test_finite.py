@@ -22,9 +22,10 @@ from trading_assets.bundles.verification import members_of
 from trading_assets.config import load_settings
 from trading_assets.errors import ArtifactError, DivergedError, SchemaError
 from trading_assets.execution import Policy, load_bundle
+from trading_assets.execution.ensemble import PolicyNetwork
 from trading_assets.execution.loader import RUNTIMES, open_runtime
-from trading_assets.execution.networks import PolicyNetwork, likeliest
-from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.execution.networks import likeliest
+from trading_assets.forecasters.stacking import StackedForecasters
 from trading_assets.registry.manifest import write_manifest
 from trading_assets.simulation import EnvConfig
 
@@ -181,7 +182,7 @@ def test_an_agent_of_nan_is_neither_followed_nor_kept_nor_exported(
         run_ensemble(members, np.array([0.5, 0.5]), market, era)
     with pytest.raises(ArtifactError, match=r"'action_net\.bias' are not finite"):
         broken.write(tmp_path)
-    stage1 = Stage1.read(current("market_embeddings").path)
+    stage1 = StackedForecasters.read(current("market_embeddings").path)
     with pytest.raises(ArtifactError, match=r"'members\.ppo_agent\.net\.out\.bias' are not finite"):
         write_bundle(
             tmp_path,

@@ -11,15 +11,14 @@ import torch
 from trading_assets.bundles.graph import PolicyGraph, example_inputs, to_onnx, to_torchscript
 from trading_assets.config.settings import CNNLSTMSettings, GRUSettings
 from trading_assets.errors import ArtifactError
+from trading_assets.execution.ensemble import Member, PolicyNetwork
+from trading_assets.execution.forecasters import Forecasters
 from trading_assets.execution.networks import (
     BLOCK,
     GRU,
     PROBABILITIES,
     ActorNet,
     Encoder,
-    Forecasters,
-    Member,
-    PolicyNetwork,
     Scaler,
     Trees,
     make_calibrator,
@@ -28,11 +27,11 @@ from trading_assets.execution.networks import (
 from trading_assets.features.labels import forward_return
 from trading_assets.features.table import FeatureTable
 from trading_assets.forecasters.base import ModelAdapter
-from trading_assets.forecasters.calibration import CALIBRATORS, Calibrator, TemperatureCalibrator
+from trading_assets.forecasters.calibrators import CALIBRATORS, Calibrator, TemperatureCalibrator
 from trading_assets.forecasters.cnn_lstm import CausalCNNLSTM, CNNLSTMForecaster
 from trading_assets.forecasters.gru import CausalGRU, GRUForecaster
 from trading_assets.forecasters.lightgbm import LightGBMForecaster
-from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.forecasters.stacking import StackedForecasters
 
 STOP = 1_740
 
@@ -67,8 +66,8 @@ def models(bars, features, calibrators) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def stage1(models) -> Stage1:
-    return Stage1.join(models)
+def stage1(models) -> StackedForecasters:
+    return StackedForecasters.stack(models)
 
 
 def complete(features: pd.DataFrame) -> np.ndarray:
@@ -263,7 +262,7 @@ def test_a_forecaster_without_a_calibrator_does_not_ship(models):
     bare = models["gru"].clone()
     bare.__dict__.update({**models["gru"].__dict__, "calibrator_": None})
     with pytest.raises(ArtifactError, match="The gru forecaster has no calibrator"):
-        Stage1.join({**models, "gru": bare})
+        StackedForecasters.stack({**models, "gru": bare})
 
 
 def test_a_calibrator_of_several_classes_says_what_its_fit_says():
@@ -304,7 +303,7 @@ def test_a_table_can_be_continued_from_its_state(stage1, features):
 def test_stage_1_survives_its_folder_bit_for_bit(stage1, features, tmp_path):
     stage1.write(tmp_path)
     pd.testing.assert_frame_equal(
-        Stage1.read(tmp_path).table(features), stage1.table(features), check_exact=True
+        StackedForecasters.read(tmp_path).table(features), stage1.table(features), check_exact=True
     )
 
 
@@ -359,7 +358,7 @@ def test_a_member_with_an_encoder_sees_its_own_hidden_state_in_place_of_the_shar
 
 
 @pytest.fixture(scope="module")
-def policy(stage1: Stage1) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def policy(stage1: StackedForecasters) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Architecture and weights of a bundle of two random policies, the second with an encoder of its own."""
     rng = np.random.default_rng(3)
     width = stage1.network.width

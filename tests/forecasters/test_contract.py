@@ -21,7 +21,7 @@ from trading_assets.errors import ArtifactError, SchemaError, SettingsError
 from trading_assets.features.catalogue import SEQUENCE_NAMES
 from trading_assets.forecasters import FORECASTERS, forecaster_class, load_forecaster
 from trading_assets.forecasters.base import ModelAdapter
-from trading_assets.forecasters.calibration import (
+from trading_assets.forecasters.calibrators import (
     BetaCalibrator,
     IsotonicCalibrator,
     PlattCalibrator,

@@ -12,8 +12,8 @@ from trading_assets.config.settings import CostSettings
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import forecaster_class, load_forecaster
 from trading_assets.forecasters.crossfit import score
-from trading_assets.forecasters.importance import integrated_gradients
-from trading_assets.forecasters.stage1_training import calibrate_forecaster, fit_forecaster
+from trading_assets.forecasters.pipeline import calibrate_forecaster, fit_forecaster
+from trading_assets.forecasters.sequence import integrated_gradients
 from trading_assets.forecasters.trading import net_returns, positions, read_threshold, write_threshold
 from trading_assets.registry.ledger import TrialCount
 from trading_assets.reports import pictures

@@ -26,10 +26,12 @@ from trading_assets.agents.ppo import (
     run_policy,
     training_env,
 )
+from trading_assets.config.forecasters import ENCODER
 from trading_assets.config.settings import Settings
-from trading_assets.execution.networks import Encoder
-from trading_assets.forecasters.cnn_lstm import CausalCNNLSTM
+from trading_assets.execution.networks import GRU, Encoder
+from trading_assets.forecasters import forecaster_class
 from trading_assets.forecasters.preprocessing import RobustScaler
+from trading_assets.forecasters.sequence import CausalModule, SequenceForecaster
 from trading_assets.simulation.backtesting import BacktestResult
 from trading_assets.validation.eras import Era
 
@@ -42,7 +44,7 @@ class EraEncoder(BaseFeaturesExtractor):
     Parameters
     ----------
     observation_space : Box
-    module : CausalCNNLSTM
+    module : CausalModule
         Optimised from the weights it comes with.
     inputs : ndarray of shape (n_bars, n_inputs), float32
         The encoder's scaled inputs.
@@ -58,7 +60,7 @@ class EraEncoder(BaseFeaturesExtractor):
         self,
         observation_space: gym.spaces.Box,
         *,
-        module: CausalCNNLSTM,
+        module: CausalModule,
         inputs: F32,
         stage1: F32,
         scaler: RobustScaler,
@@ -109,7 +111,9 @@ class _RefreshTable(BaseCallback):
         encoder.refresh()
 
 
-def hybrid_stage1(encoder: Encoder, inputs: F32, stage1: F32, embedding: slice, first: int, stop: int) -> F32:
+def hybrid_stage1(
+    encoder: Encoder | GRU, inputs: F32, stage1: F32, embedding: slice, first: int, stop: int
+) -> F32:
     """`stage1` with the embeddings of bars `first` to `stop - 1` computed by `encoder`, bar by bar."""
     table, state = stage1.copy(), np.zeros(encoder.state_size, dtype=np.float32)
     for t in range(first, stop):
@@ -117,13 +121,15 @@ def hybrid_stage1(encoder: Encoder, inputs: F32, stage1: F32, embedding: slice, 
     return table
 
 
-def encoder_of(policy_state: dict[str, Any]) -> Encoder:
+def encoder_of(policy_state: dict[str, Any]) -> Encoder | GRU:
     """The hybrid's encoder as it will run in a bundle, from the state of its policy."""
-    return Encoder(encoder_weights(policy_state))
+    forecaster = forecaster_class(ENCODER)
+    assert issubclass(forecaster, SequenceForecaster)
+    return forecaster.encoder_type()(encoder_weights(policy_state))
 
 
 def encoder_weights(policy_state: dict[str, Any]) -> dict[str, Any]:
-    """The arrays of `execution.networks.Encoder` in the state of a hybrid's policy."""
+    """The arrays of its encoder in the state of a hybrid's policy."""
     prefix = "features_extractor.module."
     return {
         name.removeprefix(prefix): np.array(value)
@@ -134,7 +140,7 @@ def encoder_weights(policy_state: dict[str, Any]) -> dict[str, Any]:
 
 def train_hybrid(
     market: AgentMarket,
-    module: CausalCNNLSTM,
+    module: CausalModule,
     inputs: F32,
     scaler: RobustScaler,
     embedding: slice,
@@ -150,7 +156,7 @@ def train_hybrid(
     Parameters
     ----------
     market : AgentMarket
-    module : CausalCNNLSTM
+    module : CausalModule
         The forecaster's network.
     inputs : ndarray of shape (n_bars, n_inputs), float32
         Its scaled inputs.

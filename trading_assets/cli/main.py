@@ -13,9 +13,6 @@ from trading_assets.processes import prepare_openmp
 
 SHORT_NAMES = {
     "folds": "cv_folds",
-    "lightgbm": "lightgbm_forecaster",
-    "gru": "gru_forecaster",
-    "cnn-lstm": "cnn_lstm_forecaster",
     "embeddings": "market_embeddings",
     "ppo": "ppo_agent",
     "hybrid": "ppo_hybrid",
@@ -24,7 +21,7 @@ SHORT_NAMES = {
     "forecasts": "forecast_report",
     "report": "backtest_report",
 }
-"""Other steps go by their own name."""
+"""A forecaster goes by its kind, `cnn-lstm` for `cnn_lstm_forecaster`; other steps go by their own name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -216,12 +213,14 @@ def _train(options: argparse.Namespace) -> int:
     from trading_assets.cli.home import open_instance, registered_symbols
     from trading_assets.cli.symbols import tell_idle_sections
     from trading_assets.cli.train import train
+    from trading_assets.config.forecasters import forecaster_kinds
     from trading_assets.defs.assets import STEPS
     from trading_assets.errors import MarketError
 
-    goal = SHORT_NAMES.get(options.what, options.what)
+    short = {kind.replace("_", "-"): f"{kind}_forecaster" for kind in forecaster_kinds()} | SHORT_NAMES
+    goal = short.get(options.what, options.what)
     if goal != "all" and goal not in STEPS:
-        known = ", ".join(["all", *SHORT_NAMES, *(n for n in STEPS if n not in SHORT_NAMES.values())])
+        known = ", ".join(["all", *short, *(n for n in STEPS if n not in short.values())])
         raise SettingsError(f"Unknown step '{options.what}'. Known: {known}.")
     symbols = options.symbols or registered_symbols(open_instance())
     if not symbols:

@@ -15,7 +15,7 @@ import dagster as dg
 from trading_assets.defs.materialise import materialise
 from trading_assets.defs.partitions import symbols
 from trading_assets.defs.steps import STEPS, Step
-from trading_assets.forecasters.alarms import DESCRIPTIONS
+from trading_assets.forecasters.diagnostics import DESCRIPTIONS
 from trading_assets.registry.artifacts import Built, Category
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,29 @@ def require_frame(X: Any) -> pd.DataFrame:
         f"X is {given}; expected a DataFrame, whose columns are checked by name: "
         "pd.DataFrame(X, columns=names)."
     )
+
+
+def as_frame(X: Any, names: Sequence[object] | None = None) -> pd.DataFrame:
+    """A table as it is, an array of shape (n_bars, n_features) with its columns numbered.
+
+    `names` are the columns of a fit: what was fitted on a table takes no array, whose columns could be any.
+
+    Raises
+    ------
+    SchemaError
+        When `X` is neither, or does not go with the fit.
+    """
+    if isinstance(X, pd.DataFrame):
+        return X
+    if not isinstance(X, np.ndarray) or X.ndim != 2:
+        return require_frame(X)
+    if names is not None and list(names) != list(range(X.shape[1])):
+        if list(names) == list(range(len(names))):
+            raise SchemaError(f"X has {X.shape[1]} features, but {len(names)} were fitted.")
+        require_frame(X)
+    if not X.size:
+        raise SchemaError(f"X is an array of shape {X.shape}; expected one bar of one feature at least.")
+    return pd.DataFrame(X)
 
 
 def require_numbers(name: str, values: ArrayLike | None, n_rows: int) -> Floats:

@@ -1,12 +1,12 @@
-"""Floor 5, stage 1: from scores to probabilities, fitted on out-of-fold predictions."""
+"""Floor 5: from scores to probabilities, fitted on out-of-fold predictions."""
 
 from collections.abc import Mapping
 
 import dagster as dg
 
+from trading_assets.config.forecasters import forecaster_kinds
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
-from trading_assets.forecasters import FORECASTERS
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.digests import digest_files
 
@@ -27,7 +27,7 @@ def _declare(kind: str) -> dg.AssetsDefinition:
         With them goes the threshold from which its forecast is worth trading.
         """
         from trading_assets.forecasters import load_forecaster
-        from trading_assets.forecasters.stage1_training import calibrate_forecaster
+        from trading_assets.forecasters.pipeline import calibrate_forecaster
         from trading_assets.reports import pictures
 
         folder = inputs[f"{kind}_forecaster"].open()
@@ -50,5 +50,7 @@ def _declare(kind: str) -> dg.AssetsDefinition:
     return build
 
 
-calibrators: Mapping[str, dg.AssetsDefinition] = {kind: _declare(kind) for kind in FORECASTERS}
+calibrators: Mapping[str, dg.AssetsDefinition] = {kind: _declare(kind) for kind in forecaster_kinds()}
 """By the kind of forecaster."""
+CALIBRATORS: Mapping[str, str] = {f"{kind}_calibrator": kind for kind in calibrators}
+"""The kind of forecaster by the name of the step."""

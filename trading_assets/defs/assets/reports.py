@@ -7,9 +7,10 @@ from typing import Any
 
 import dagster as dg
 
+from trading_assets.defs.assets.calibrators import CALIBRATORS
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
-from trading_assets.forecasters.alarms import SHARPE, check_sharpe
+from trading_assets.forecasters.diagnostics import SHARPE, check_sharpe
 from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summary
 from trading_assets.registry.digests import digest_files
 from trading_assets.registry.store import ArtifactStore
@@ -22,18 +23,12 @@ GROUP = "j_deploy"
     category="reports",
     method=2,
     kinds={"matplotlib"},
+    inputs=("dataset", "cv_folds", *CALIBRATORS),
     settings=("costs",),
     reads_trials=True,
     checks=(SHARPE,),
 )
-def forecast_report(
-    work: Work,
-    dataset: ArtifactRef,
-    cv_folds: ArtifactRef,
-    lightgbm_calibrator: ArtifactRef,
-    gru_calibrator: ArtifactRef,
-    cnn_lstm_calibrator: ArtifactRef,
-) -> Built:
+def forecast_report(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef, **inputs: ArtifactRef) -> Built:
     """The calibrated forecasters on the validation era: what they knew, and what trading on it earned."""
     from trading_assets.features.dataset import Dataset
     from trading_assets.reports import pictures
@@ -41,10 +36,7 @@ def forecast_report(
     from trading_assets.validation.folds import Folds
     from trading_assets.validation.ties import TIE, first_best
 
-    folders = {
-        ref.kind.removesuffix("_calibrator"): ref.open()
-        for ref in (lightgbm_calibrator, gru_calibrator, cnn_lstm_calibrator)
-    }
+    folders = {kind: inputs[name].open() for name, kind in CALIBRATORS.items()}
     data, eras = Dataset.read(dataset.open()), Folds.read(cv_folds.open()).eras
     compared = compare_forecasters(folders, data, eras.validation, work.settings.costs, work.tried)
     (work.folder / "forecasters.json").write_text(json.dumps(compared.rows, indent=1))

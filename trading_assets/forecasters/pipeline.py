@@ -15,7 +15,6 @@ from trading_assets.config.settings import Settings
 from trading_assets.errors import NotReadyError
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import OUT_OF_FOLD
-from trading_assets.forecasters.alarms import check_control, check_forecast, check_slope
 from trading_assets.forecasters.base import Floats, ModelAdapter
 from trading_assets.forecasters.calibration import (
     choose_calibrator,
@@ -25,6 +24,7 @@ from trading_assets.forecasters.calibration import (
 )
 from trading_assets.forecasters.calibration_error import calibration_scores
 from trading_assets.forecasters.crossfit import OutOfFold, answered, cross_fit, predict_block, score
+from trading_assets.forecasters.diagnostics import check_control, check_forecast, check_slope
 from trading_assets.forecasters.hyperparameters import SearchResult, search
 from trading_assets.forecasters.importance import Importance, importances
 from trading_assets.forecasters.trading import best_sharpe, choose_threshold, write_threshold
