@@ -12,11 +12,10 @@ from trading_assets.bundles.graph import PolicyGraph, example_inputs, to_onnx, t
 from trading_assets.config.settings import CNNLSTMSettings, GRUSettings
 from trading_assets.errors import ArtifactError
 from trading_assets.execution.ensemble import Member, PolicyNetwork
-from trading_assets.execution.forecasters import Forecasters
+from trading_assets.execution.forecasters import Forecasters, probability_names
 from trading_assets.execution.networks import (
     BLOCK,
     GRU,
-    PROBABILITIES,
     ActorNet,
     Encoder,
     Scaler,
@@ -24,6 +23,7 @@ from trading_assets.execution.networks import (
     make_calibrator,
     sub,
 )
+from trading_assets.execution.schema import check_weights
 from trading_assets.features.labels import forward_return
 from trading_assets.features.table import FeatureTable
 from trading_assets.forecasters.base import ModelAdapter
@@ -347,31 +347,72 @@ def test_a_member_with_an_encoder_sees_its_own_hidden_state_in_place_of_the_shar
     before = market.copy()
     own = Encoder(encoder)
     hidden = own(z, np.zeros(own.state_size, dtype=np.float32))
-    member = Member(hybrid, n_features)
+    member = Member(hybrid, n_features, Encoder)
     seen = member.see(market, z, np.zeros(member.state_size, dtype=np.float32))
     np.testing.assert_array_equal(seen[n_features:-2], hidden)
     np.testing.assert_array_equal(np.r_[seen[:4], seen[-2:]], np.r_[market[:4], market[-2:]])
     np.testing.assert_array_equal(market, before)
-    assert Member(plain, n_features).state_size == 0
-    unchanged = Member(plain, n_features).see(market, z, np.zeros(0, dtype=np.float32))
+    assert Member(plain, n_features, Encoder).state_size == 0
+    unchanged = Member(plain, n_features, Encoder).see(market, z, np.zeros(0, dtype=np.float32))
     np.testing.assert_array_equal(unchanged, market)
+
+
+def test_any_sequence_forecaster_can_be_the_encoder(models, features, stage1):
+    """In the table, in the checks of a bundle and in its exports; the probabilities stay the same."""
+    other = StackedForecasters.stack(models, encoder="gru")
+    X = features.dropna()
+    table, usual = other.table(features).loc[X.index], stage1.table(features).loc[X.index]
+    pd.testing.assert_frame_equal(table.filter(like="p_"), usual.filter(like="p_"), check_exact=True)
+    gru = models["gru"]
+    inputs = torch.from_numpy(gru._inputs(gru.preprocessor_.transform(X)))
+    with torch.inference_mode():
+        hidden = gru.module_.encode(inputs[None])[0].numpy()
+    np.testing.assert_allclose(table.filter(regex=r"^h\d"), hidden, rtol=0, atol=1e-5)
+    policy = bundle_of(other)
+    check_weights(*policy)
+    network = PolicyNetwork(*policy)
+    state, account = torch.zeros(network.state_size), torch.tensor([0.5, -1.0])
+    graph, rows = PolicyGraph(*policy), []
+    for x in complete(features)[:50]:
+        probabilities, state = graph(torch.tensor(x), account, state)
+        rows.append(probabilities.numpy())
+    np.testing.assert_allclose(rows, decide(policy, complete(features)[:50]), rtol=0, atol=1e-5)
+
+
+def test_trees_and_unknown_kinds_cannot_be_the_encoder(models, stage1):
+    with pytest.raises(ArtifactError, match="The encoder 'svm' is not among lightgbm, gru, cnn_lstm"):
+        StackedForecasters.stack(models, encoder="svm")
+    with pytest.raises(ArtifactError, match="lightgbm has no hidden state"):
+        _ = StackedForecasters.stack(models, encoder="lightgbm").network
+
+
+def test_forecasters_of_different_features_are_not_stacked(models, features, calibrators):
+    other = models["lightgbm"].clone().fit(features.iloc[:, :-1], np.arange(len(features)) % 2)
+    other.calibrator_ = calibrators["platt"]
+    with pytest.raises(ArtifactError, match="lightgbm and cnn_lstm were fitted on different features"):
+        StackedForecasters.stack({**models, "lightgbm": other})
 
 
 @pytest.fixture(scope="module")
 def policy(stage1: StackedForecasters) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    return bundle_of(stage1)
+
+
+def bundle_of(stack: StackedForecasters) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Architecture and weights of a bundle of two random policies, the second with an encoder of its own."""
     rng = np.random.default_rng(3)
-    width = stage1.network.width
-    weights = dict(stage1.weights)
+    width = stack.network.width
+    weights = dict(stack.weights)
     for name in ("agent", "hybrid"):
         scaler = {"center": np.zeros(width), "scale": np.ones(width), "limit": np.array([5.0])}
         weights |= {f"members.{name}.scaler.{k}": v for k, v in scaler.items()}
         actor = random_actor(width + 2, rng)
         weights |= {f"members.{name}.net.{k}": (v * np.float32(0.3)) for k, v in actor.items()}
-    encoder = sub(stage1.weights, "cnn_lstm.encoder")
+    encoder = sub(stack.weights, f"{stack.architecture['encoder']}.encoder")
     weights |= {f"members.hybrid.encoder.{k}": v * np.float32(1.1) for k, v in encoder.items()}
     members = [{"name": "agent", "weight": 0.3}, {"name": "hybrid", "weight": 0.7}]
-    return {**stage1.architecture, "account": ["a", "b"], "members": members}, weights
+    targets = {"targets": [-1, 0, 1]}
+    return {**stack.architecture, **targets, "account": ["a", "b"], "members": members}, weights
 
 
 def decide(policy: tuple[dict[str, Any], dict[str, np.ndarray]], values: np.ndarray) -> np.ndarray:
@@ -420,14 +461,14 @@ def test_every_forecaster_reaches_the_decisions_of_a_bundle(policy, features, ki
     values = complete(features)[:50]
     difference = decide((architecture, other), values) - decide(policy, values)
     assert np.abs(difference).max() > 1e-3
-    assert f"p_{kind}" in PROBABILITIES
+    assert f"p_{kind}" in probability_names(architecture)
 
 
 def test_the_states_of_gru_encoder_and_members_do_not_touch_each_other(policy, features):
     """The state is GRU's and encoders' one after the other: moving one part moves only what reads it."""
     network, (x, *_) = PolicyNetwork(*policy), complete(features)
     rng = np.random.default_rng(0)
-    sizes = [network.forecasters.encoder.state_size, 7, network.members[1].state_size]
+    sizes = [7, network.forecasters.encoder.state_size, network.members[1].state_size]
     assert network.state_size == sum(sizes)
     ends = np.cumsum(sizes)
     start = rng.normal(size=network.state_size).astype(np.float32)
