@@ -79,21 +79,87 @@ def test_a_wrong_setting_is_named(
     assert words in failure(capsys, "train", "all", "--symbols", SYMBOL, *arguments)
 
 
-def test_an_unknown_step_is_refused_with_the_known_ones(
+def test_an_unknown_asset_is_refused_with_the_known_ones(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = failure(capsys, "train", "xgboost")
-    assert "Unknown step 'xgboost'" in line and "lightgbm" in line
+    assert "Unknown asset 'xgboost'" in line and "lightgbm" in line
+    assert "Did you mean 'lightgbm'?" in failure(capsys, "train", "lightgmb")
 
 
-@pytest.mark.parametrize("arguments", [["train"], ["frobnicate"], ["train", "all", "--max-workers", "0"]])
-def test_wrong_arguments_exit_with_2_and_one_line(
-    capsys: pytest.CaptureFixture[str], arguments: list[str]
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "Missing command"),
+        (["train"], "Missing argument 'WHAT'"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["tran"], "Did you mean 'train'"),
+        (["data", "chek"], "Did you mean 'check'"),
+        (["train", "all", "--max-workers", "0"], "greater than or equal to 1"),
+        (["train", "all", "--fee-bp", "1"], "--fee-bps"),
+        (["automation", "maybe"], "'on', 'off', 'status'"),
+    ],
+)
+def test_wrong_arguments_exit_with_2_and_one_line_that_leads_to_the_help(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 2
-    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert words in line and line.endswith("--help)")
+
+
+def test_symbols_may_follow_one_option_or_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("trading_assets.cli.symbols.tell_idle_sections", lambda _, names: None)
+    monkeypatch.setattr(
+        "trading_assets.cli.train.train", lambda request, goals: asked.append((request.symbols, goals)) or 0
+    )
+    assert main(["train", "ppo", "--symbols", "A", "B", "--seed", "3"]) == 0
+    assert main(["train", "all", "--symbols", "A", "--symbols", "B"]) == 0
+    assert asked == [(["A", "B"], ["ppo_agent"]), (["A", "B"], None)]
+
+
+def test_the_help_of_a_setting_has_its_meaning_its_name_its_range_and_its_default(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["train", "--help"]) == 0
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "--fee-bps" in one]
+    assert "basis points" in line and "costs.fee_bps, at least 0 and at most 1000" in line
+    assert "[default: (of the profile)]" in line
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", "demo", "train", "status", "symbols", "data fetch", "data check", "report", "automation", "ui"],
+)
+def test_help_fits_into_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*command.split(), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80 and "\N{HORIZONTAL ELLIPSIS}" not in out
+
+
+def test_completion_knows_commands_assets_and_symbols(data_dir: Path) -> None:
+    pipeline.write_bars(data_dir)
+    assert main(["symbols", "add", SYMBOL]) == 0
+
+    def completed(words: str) -> list[str]:
+        environment = {
+            **os.environ,
+            "_TRADING_ASSETS_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split(" ")) - 1),
+        }
+        command = [sys.executable, "-m", "trading_assets.cli.main"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return done.stdout.split()
+
+    assert {"train", "trials"} == set(completed("trading-assets tr"))
+    assert completed("trading-assets train light") == ["lightgbm", "lightgbm_calibrator"]
+    assert completed("trading-assets report ") == [SYMBOL]
 
 
 def test_no_registered_symbols_is_said(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +222,7 @@ def test_a_report_is_told_with_its_pictures_and_written_as_html(
         line.split()[-1] for line in out.splitlines() if line.split()[1:2] in (["picture"], ["report"])
     ]
     assert len(pictures) == 7 and all(Path(picture).is_file() for picture in pictures)
-    assert f"{SYMBOL}, policy bundle on the test era" in (tmp_path / "sheet.html").read_text()
+    assert f"{SYMBOL}, policy bundle 1.0.0 on the test era" in (tmp_path / "sheet.html").read_text()
 
 
 def test_a_symbol_without_a_report_is_told_how_to_get_one(

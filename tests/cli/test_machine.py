@@ -187,9 +187,11 @@ def test_every_way_to_say_that_memory_is_used_up_is_understood(error: Exception)
 
 
 FOREIGN = """
-import os, sys
+import contextlib, io, os, sys
 from trading_assets.cli import home, inspect, train
 from trading_assets.cli.main import main
+with contextlib.redirect_stderr(io.StringIO()):
+    main(["ui", "--port", "0"])  # refused, after typer has loaded all that it needs
 os.seteuid(65534)
 sys.exit(main(sys.argv[1:]))
 """

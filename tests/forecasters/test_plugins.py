@@ -161,9 +161,7 @@ def test_a_registered_kind_has_a_section_of_the_settings_that_is_checked_like_an
     chosen = load_settings("smoke", "SYN-PRICE", {"another": {"num_leaves": 7}})
     assert chosen.another.num_leaves == 7 and chosen.another.n_estimators == 150  # type: ignore[attr-defined]
     assert chosen.model_dump()["another"]["num_leaves"] == 7
-    with pytest.raises(
-        SettingsError, match=r"Unknown setting 'another\.num_leafs'.*'num_leaves'"
-    ):
+    with pytest.raises(SettingsError, match=r"Unknown setting 'another\.num_leafs'.*'num_leaves'"):
         load_settings("smoke", "SYN-PRICE", {"another": {"num_leafs": 7}})
     with pytest.raises(SettingsError, match="expected a number at least 2 and at most 255"):
         load_settings("smoke", "SYN-PRICE", {"another": {"num_leaves": 1}})

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from trading_assets.cli.main import _parser, overrides_of
+from trading_assets.cli.options import SHORTCUTS, overrides_of
 from trading_assets.config import load_settings
 from trading_assets.config.settings import ForecasterSettings
 from trading_assets.errors import ArtifactError, DivergedError, SettingsError
@@ -160,9 +160,9 @@ def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
 
 
 def test_the_flag_optimize_is_the_setting_search_trials() -> None:
-    options = _parser().parse_args(["train", "all", "--optimize", "7", "--profile", "smoke"])
-    assert overrides_of(options) == {"search": {"trials": 7}}
-    assert load_settings("smoke", "A", overrides_of(options)).search.trials == 7
+    overrides = overrides_of({SHORTCUTS["optimize"]: "7"}, [])
+    assert overrides == {"search": {"trials": 7}}
+    assert load_settings("smoke", "A", overrides).search.trials == 7
     assert load_settings("smoke", "A").search.trials == 0
 
 

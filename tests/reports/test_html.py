@@ -1,30 +1,29 @@
-"""The HTML tear sheet: whole, offline, and in agreement with our own figures."""
+"""The HTML page of a backtest: whole, offline, and in agreement with our own figures."""
 
 import re
-import socket
-import sys
-import warnings
-import webbrowser
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-import quantstats
-import yfinance
 
 from trading_assets.config.settings import EnvConfig
-from trading_assets.errors import TradingAssetsError
 from trading_assets.market.synthetic import SyntheticMarket
-from trading_assets.reports.html import daily_returns, days_per_year, write_html
-from trading_assets.reports.tearsheet import monthly_returns
+from trading_assets.registry.ledger import TrialCount
+from trading_assets.reports import html
+from trading_assets.reports.backtest import compare_on_test
+from trading_assets.reports.daily import daily_returns, days_per_year
+from trading_assets.reports.drawdowns import drawdown_table
+from trading_assets.reports.tearsheet import monthly_returns, tear_sheet, utc_times
 from trading_assets.simulation.backtesting import BacktestResult, backtest
-from trading_assets.simulation.baselines import always_flat
+from trading_assets.simulation.baselines import always_flat, buy_and_hold
 from trading_assets.simulation.market import Market
+from trading_assets.validation.metrics import max_drawdown
 
 PER_YEAR = 8_760
+TITLE = "SYN <1h> & co"
 Times = Callable[[BacktestResult], "pd.Series"]
 
 
@@ -41,59 +40,128 @@ def some_targets(n: int, held: int = 20) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def result(bars: np.ndarray) -> BacktestResult:
-    """Flat at first, for more than a day."""
     world = Market.make(bars)
-    targets = some_targets(world.n_decisions)
-    targets[:60] = 0.0
-    return backtest(targets, world)
+    return backtest(some_targets(world.n_decisions), world)
+
+
+def write(path: Path, result: BacktestResult, times: Times, pictures: list[Path] | None = None) -> str:
+    results = {"policy": result, "buy and hold": buy_and_hold(result.market)}
+    rows, luck = compare_on_test(results, PER_YEAR, TrialCount(70, ()))
+    html.write_html(
+        path,
+        times(result),
+        result.returns,
+        title=TITLE,
+        strategies=rows,
+        luck=luck,
+        pictures=pictures or [],
+        facts={"fee (bps)": 7.5},
+    )
+    return path.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def page(result: BacktestResult, times: Times, tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("html") / "report.html"
-    written = write_html(
-        path,
-        times(result),
-        result.returns,
-        result.market_returns,
-        title="SYN <1h> & co",
-        periods_per_year=PER_YEAR,
-    )
-    assert written == path
-    return path.read_text(encoding="utf-8")
+    folder = tmp_path_factory.mktemp("html")
+    names = tear_sheet(folder, times(result), result, PER_YEAR)
+    return write(folder / "report.html", result, times, [folder / name for name in names])
 
 
-def row(page: str, name: str) -> list[str]:
-    """The cells of a row of the table of metrics."""
-    cells = re.search(rf"<tr><td>{re.escape(name)}</td>(.*?)</tr>", page)
-    assert cells, f"no row {name}"
-    return re.findall(r"<td>(.*?)</td>", cells[1])
+def shown(page: str, name: str) -> str:
+    """The figure under a name in the headline."""
+    found = re.search(rf"<dt>{re.escape(name)}</dt><dd>(.*?)</dd>", page)
+    assert found, f"no {name} on top"
+    return found[1]
 
 
-def percents(page: str, name: str) -> list[float]:
-    """The numbers of a row; what is no number is left out."""
-    cells = [cell.rstrip("%").replace(",", "") for cell in row(page, name)]
-    return [float(cell) for cell in cells if re.fullmatch(r"-?[\d.]+", cell)]
+def test_verdict_deflated_sharpe_and_trials_stand_above_all_tables_and_pictures(page: str) -> None:
+    top = page[: page.index("<h2>")]
+    assert "edge after costs" in top and "deflated Sharpe" in top and ">70<" in top
+    assert "<img" not in top and "<table" not in top
 
 
-def test_the_page_has_the_title_escaped_and_the_span(page: str) -> None:
-    assert "<title>SYN &lt;1h&gt; &amp; co</title>" in page
-    assert "<h1>SYN &lt;1h&gt; &amp; co (Compounded)" in page
-    assert "1 Jan, 2018" in page and "Periods/Year: 365" in page
-    assert page.rstrip().endswith("</html>") and "{{" not in page
+def test_figures_on_top_are_those_of_the_backtest(page: str, result: BacktestResult) -> None:
+    metrics = result.metrics(PER_YEAR)
+    assert shown(page, "net return") == f"{100 * metrics['net return']:+,.2f} %"
+    assert shown(page, "Sharpe") == f"{metrics['Sharpe']:.3f}"
+    assert shown(page, "deepest drawdown") == f"{100 * max_drawdown(result.returns):+,.2f} %"
 
 
-def test_total_returns_of_both_are_ours(page: str, result: BacktestResult) -> None:
-    hold = np.prod(1 + result.market_returns) - 1
-    net = result.metrics(PER_YEAR)["net return"]
-    assert percents(page, "Cumulative Return") == pytest.approx([100 * hold, 100 * net], abs=0.006)
-    assert abs(hold - net) > 0.01
+def test_the_title_is_escaped(page: str) -> None:
+    assert "<title>SYN &lt;1h&gt; &amp; co</title>" in page and "<1h>" not in page
 
 
-def test_days_before_the_first_trade_are_kept(page: str, result: BacktestResult, times: Times) -> None:
-    first, last = (f"{day:%e %b, %Y}" for day in times(result).iloc[[0, -1]])
-    assert not result.returns[:48].any()
-    assert f"<dt>{first} - {last}</dt>" in page
+def test_nothing_of_the_page_comes_from_elsewhere_and_nothing_runs(page: str) -> None:
+    assert "http" not in re.sub(r"data:image/png;base64,[\w+/=]+", "", page) and "<script" not in page
+    assert page.count("data:image/png;base64,") == 6
+
+
+def test_every_tag_is_closed(page: str) -> None:
+    class Tags(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.open: list[str] = []
+
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            if tag not in {"meta", "img"}:
+                self.open.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            assert self.open.pop() == tag
+
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+
+
+def test_years_are_those_of_the_monthly_table(page: str, result: BacktestResult, times: Times) -> None:
+    for year, months in monthly_returns(times(result), result.returns).iterrows():
+        growth = (1 + months).prod() - 1
+        assert f"<tr><td>{year}</td><td>{100 * growth:+,.2f} %</td></tr>" in page
+
+
+def test_equal_results_give_equal_pages(result: BacktestResult, times: Times, tmp_path: Path) -> None:
+    assert write(tmp_path / "a.html", result, times) == write(tmp_path / "b.html", result, times)
+
+
+def test_an_account_that_never_traded_has_no_drawdown(bars: np.ndarray, times: Times, tmp_path: Path) -> None:
+    page = write(tmp_path / "flat.html", always_flat(Market.make(bars)), times)
+    assert "never fell below its peak" in page and "no edge after costs" in page
+    assert "nan" not in page.lower()
+
+
+def test_a_ruined_account_has_lost_all(bars: np.ndarray, times: Times, tmp_path: Path) -> None:
+    wild = Market.make(bars, config=EnvConfig(max_leverage=20.0, maintenance_margin=0.04))
+    ruined = backtest(some_targets(wild.n_decisions, held=3), wild)
+    page = write(tmp_path / "ruin.html", ruined, times)
+    assert shown(page, "net return") == f"{100 * (ruined.equity[-1] - 1):+,.2f} %"
+
+
+def test_a_page_that_fails_leaves_the_old_one_as_it_was(
+    result: BacktestResult, times: Times, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError):
+        write(path, result, times, [tmp_path / "missing.png"])
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_drawdowns_are_counted_by_bars(result: BacktestResult, times: Times) -> None:
+    stamps = utc_times(times(result), len(result.returns))
+    table = drawdown_table(stamps, result.returns, 1_000)
+    assert table["depth"][0] == pytest.approx(max_drawdown(result.returns))
+    below = result.equity[1:] < np.maximum.accumulate(result.equity)[1:]
+    assert table["bars"].sum() == below.sum()
+    assert (table["start"] <= table["trough"]).all() and table["depth"].is_monotonic_increasing
+    assert table["recovery"].isna().sum() == int(below[-1])
+
+
+def test_a_drawdown_begins_below_the_starting_capital_and_ends_at_the_peak() -> None:
+    days = pd.date_range("2024-01-01", periods=5, freq="D")
+    table = drawdown_table(days, np.array([-0.5, 1.0, 0.1, -0.2, 0.1]), 5)
+    np.testing.assert_allclose(table["depth"], [-0.5, -0.2])
+    assert table["recovery"].tolist() == [days[1], pd.NaT] and table["bars"].tolist() == [1, 2]
 
 
 def test_once_all_is_lost_no_day_gains() -> None:
@@ -101,31 +169,6 @@ def test_once_all_is_lost_no_day_gains() -> None:
         pd.to_datetime(["2020-01-01 10:00", "2020-01-01 11:00", "2020-01-02 00:00", "2020-01-03 00:00"])
     )
     assert daily_returns(stamps, np.array([-3.0, -3.0, 0.5, 0.5])).tolist() == [-1.0, 0.0, 0.0]
-
-
-def test_ratios_are_of_daily_returns(page: str, result: BacktestResult, times: Times) -> None:
-    for returns, sharpe in zip(
-        (result.market_returns, result.returns), percents(page, "Sharpe"), strict=True
-    ):
-        daily = daily_returns(times(result), returns)
-        assert sharpe == pytest.approx(daily.mean() / daily.std() * np.sqrt(365), abs=0.006)
-
-
-def test_years_stand_in_a_table_and_not_in_the_chart_that_labels_them_wrong(
-    page: str, result: BacktestResult, times: Times
-) -> None:
-    hold, net = (
-        (1 + monthly_returns(times(result), returns).loc[2018]).prod() - 1
-        for returns in (result.market_returns, result.returns)
-    )
-    assert percents(page, "2018")[:2] == pytest.approx([100 * hold, 100 * net], abs=0.006)
-    assert "EOY Returns  vs Benchmark" not in page and 'id="eoy_returns"' not in page
-    assert 'id="monthly_dist"' in page
-
-
-def test_nothing_of_the_page_comes_from_elsewhere(page: str) -> None:
-    assert not re.findall(r"(?:src|href)=\"https?://(?!quantstats\.io)[^\"]*\"", page)
-    assert "<script" not in page and "save()" not in page
 
 
 def test_days_compound_their_bars_and_days_without_bars_are_left_out() -> None:
@@ -164,110 +207,3 @@ def test_currencies_have_six_days_a_week() -> None:
     closed = (hours.weekday == 5) | (hours.weekday == 4) & (hours.hour >= 22)
     closed |= (hours.weekday == 6) & (hours.hour < 22)
     assert days_per_year(pd.Series(hours[~closed]), 120 * 365.25 / 7) == 313
-
-
-def write(path: Path, result: BacktestResult, times: Times) -> str:
-    write_html(
-        path, times(result), result.returns, result.market_returns, title="x", periods_per_year=PER_YEAR
-    )
-    return path.read_text(encoding="utf-8")
-
-
-def test_neither_network_nor_browser_is_used(
-    result: BacktestResult, times: Times, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a network or a browser was asked for")
-
-    monkeypatch.setattr(socket, "socket", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setattr(yfinance, "download", refuse)
-    monkeypatch.setattr(quantstats.utils, "download_returns", refuse)
-    monkeypatch.setattr(webbrowser, "open", refuse)
-    assert "Cumulative Return" in write(tmp_path / "report.html", result, times)
-
-
-def test_equal_results_give_equal_pages_without_a_word(
-    page: str,
-    result: BacktestResult,
-    times: Times,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    style = dict(mpl.rcParams)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        path = write_html(
-            tmp_path / "again.html",
-            times(result),
-            result.returns,
-            result.market_returns,
-            title="SYN <1h> & co",
-            periods_per_year=PER_YEAR,
-        )
-    assert path.read_text(encoding="utf-8") == page
-    assert capfd.readouterr() == ("", "") and not caplog.records
-    assert dict(mpl.rcParams) == style
-
-
-def test_an_account_that_never_changed_is_shown_alone(bars: np.ndarray, times: Times, tmp_path: Path) -> None:
-    flat = always_flat(Market.make(bars))
-    page = write(tmp_path / "flat.html", flat, times)
-    assert percents(page, "Cumulative Return") == [0.0]
-    hold = bars[-1, 4] / bars[0, 4] - 1
-    assert f"Buy and hold: {hold:+.2%}" in page
-
-
-def test_a_ruined_account_has_lost_99_percent(bars: np.ndarray, times: Times, tmp_path: Path) -> None:
-    wild = Market.make(bars, config=EnvConfig(max_leverage=20.0, maintenance_margin=0.04))
-    ruined = backtest(some_targets(wild.n_decisions, held=3), wild)
-    assert percents(write(tmp_path / "ruin.html", ruined, times), "Cumulative Return")[1] == -99.0
-
-
-def test_three_bars_of_one_day_are_enough(bars: np.ndarray, times: Times, tmp_path: Path) -> None:
-    short = backtest(np.array([1.0, -1.0, 0.0]), Market.make(bars).between(100, 104))
-    found = percents(write(tmp_path / "short.html", short, times), "Cumulative Return")[1]
-    assert found == pytest.approx(100 * (short.equity[-1] - 1), abs=0.006)
-
-
-def test_returns_that_look_like_prices_are_still_returns(
-    bars: np.ndarray, times: Times, tmp_path: Path
-) -> None:
-    """Quantstats takes 150 % on a first day and no loss later for prices, of which -99 % is left."""
-    world = Market.make(bars).between(0, 24 * 6)
-    calm = always_flat(world)
-    path = calm.path.copy()
-    path[:, 0] = 2.5 * 1.01 ** (np.arange(len(path)) // 24)
-    lucky = BacktestResult(world, calm.asked, path, calm.use, None)
-    found = percents(write(tmp_path / "lucky.html", lucky, times), "Cumulative Return")[1]
-    assert found == pytest.approx(100 * (lucky.equity[-1] - 1), abs=0.006)
-    assert found > 150
-
-
-def test_without_quantstats_one_line_says_what_to_install(
-    result: BacktestResult, times: Times, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "quantstats", None)
-    with pytest.raises(TradingAssetsError, match=r'pip install "trading-assets\[report\]"') as caught:
-        write(tmp_path / "report.html", result, times)
-    assert "\n" not in str(caught.value)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_report_that_fails_leaves_the_old_one_as_it_was(
-    result: BacktestResult, times: Times, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "report.html"
-    path.write_text("old")
-
-    def fail(*_: object, output: str, **__: object) -> None:
-        Path(output).write_text("half a p")
-        raise RuntimeError("disk")
-
-    monkeypatch.setattr(quantstats.reports, "html", fail)
-    style = dict(mpl.rcParams)
-    with pytest.raises(RuntimeError, match="disk"):
-        write(path, result, times)
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
-    assert dict(mpl.rcParams) == style

@@ -11,9 +11,9 @@ import pytest
 from trading_assets.config.limits import Limit, RiskLimits
 from trading_assets.config.settings import CostSettings, EnvConfig
 from trading_assets.market.synthetic import SyntheticMarket
+from trading_assets.reports.drawdowns import deepest_drawdowns
 from trading_assets.reports.tearsheet import (
     cost_waterfall,
-    deepest_drawdowns,
     monthly_returns,
     rolling_sharpe,
     sharpe_over_time,

@@ -1,13 +1,24 @@
 """`trading-assets`: parse the arguments, run the command, turn mistakes into one line."""
 
-import argparse
+import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
 
 from trading_assets import __version__
 from trading_assets.cli.interruption import exit_code, interruptible
+from trading_assets.cli.options import (
+    ManySymbols,
+    MaxWorkers,
+    NoCache,
+    ProfileOption,
+    StaleOnly,
+    takes_settings,
+)
 from trading_assets.errors import SettingsError, TradingAssetsError, explain_machine
 from trading_assets.processes import prepare_openmp
 
@@ -21,22 +32,52 @@ SHORT_NAMES = {
     "forecasts": "forecast_report",
     "report": "backtest_report",
 }
-"""A forecaster goes by its kind, `cnn-lstm` for `cnn_lstm_forecaster`; other steps go by their own name."""
+"""Forecasters go by their kind, with - for _; other assets by their own name."""
+TRAINING, DATA, RESULTS, SERVICE = "Train", "Bars and symbols", "Results", "Dagster"
+"""Headings of the help."""
+
+
+class _Commands(TyperGroup):
+    """Runs a command so that SIGTERM and SIGHUP interrupt it as Ctrl-C does."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            with interruptible():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            print("trading-assets: interrupted", file=sys.stderr)
+            raise typer.Exit(exit_code(interrupt)) from interrupt
+
+
+app = typer.Typer(
+    name="trading-assets",
+    cls=_Commands,
+    help="Market bars in, verified trading policies out.",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+symbols_app = typer.Typer(help="List, add and remove symbols.")
+data_app = typer.Typer(help="Fetch bars from an exchange, check files of bars.")
+models_app = typer.Typer(help="List stored models, bundles and reports.")
+app.add_typer(symbols_app, name="symbols", rich_help_panel=DATA)
+app.add_typer(data_app, name="data", rich_help_panel=DATA)
+app.add_typer(models_app, name="models", rich_help_panel=RESULTS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Entry point; returns the exit code: 0, 1 for a mistake or a failure, 2 for a wrong command line."""
     prepare_openmp()
-    options = _parser().parse_args(arguments)
+    words = None if arguments is None else list(arguments)
     try:
-        with interruptible():
-            return int(options.run(options))
+        return int(app(words, prog_name="trading-assets", standalone_mode=False) or 0)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "trading-assets"
+        print(f"{command}: {error.format_message()} (see {command} --help)", file=sys.stderr)
+        return 2
     except TradingAssetsError as error:
         print(f"trading-assets: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt as interrupt:
-        print("trading-assets: interrupted", file=sys.stderr)
-        return exit_code(interrupt)
     except Exception as error:
         if (line := explain_machine(error)) is None:
             raise
@@ -44,268 +85,282 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="trading-assets", description="Market bars in, verified trading policies out.")
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    demo = commands.add_parser("demo", help="the whole hierarchy on a synthetic market")
-    demo.add_argument("--bars", type=_at_least(2_000), default=20_000, help="bars a symbol")
-    _add_training(demo)
-    demo.set_defaults(run=_demo)
-
-    train = commands.add_parser("train", help="bring symbols up to date, or one floor of them")
-    train.add_argument("what", help="all, or a step: lightgbm, cnn-lstm, ppo, hybrid, bundle, ...")
-    train.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="default: all registered")
-    _add_training(train)
-    train.set_defaults(run=_train)
-
-    symbols = commands.add_parser("symbols", help="which symbols there are")
-    actions = symbols.add_subparsers(required=True, metavar="ACTION", dest="action")
-    actions.add_parser("list", help="registered symbols and files in the market folder")
-    for name in ("add", "remove"):
-        action = actions.add_parser(name)
-        action.add_argument("symbols", nargs="+", metavar="SYMBOL")
-    symbols.set_defaults(run=_symbols)
-
-    _add_data(commands.add_parser("data", help="fetch bars from an exchange, check files of bars"))
-
-    status = commands.add_parser("status", help="what is fresh and what is stale")
-    _add_settings(status)
-    status.set_defaults(run=_status)
-
-    models = commands.add_parser("models", help="stored models, bundles and reports")
-    model_actions = models.add_subparsers(required=True, metavar="ACTION")
-    listing = model_actions.add_parser("list", help="versions in force")
-    listing.add_argument("--all", action="store_true", help="every version")
-    models.set_defaults(run=_models)
-
-    report = commands.add_parser("report", help="a symbol's backtest: verdict, pictures, HTML tear sheet")
-    report.add_argument("symbol", help="for instance BTCUSDT")
-    report.add_argument("--html", type=Path, metavar="FILE", help="write quantstats' tear sheet there")
-    report.set_defaults(run=_report)
-
-    trials = commands.add_parser("trials", help="what was tried, by which Sharpe ratios are deflated")
-    trials.add_argument("symbols", nargs="*", metavar="SYMBOL", help="default: all")
-    trials.set_defaults(run=_trials)
-
-    automation = commands.add_parser("automation", help="retrain_sensor and the weekly schedule")
-    automation.add_argument("action", choices=["on", "off", "status"])
-    automation.set_defaults(run=_automation)
-
-    ui = commands.add_parser("ui", help="Dagster's user interface, with sensors and schedules")
-    ui.add_argument("--host", default="127.0.0.1")
-    ui.add_argument("--port", type=int, default=3000)
-    ui.set_defaults(run=_ui)
-    return parser
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
 
 
-def _add_data(data: argparse.ArgumentParser) -> None:
-    from trading_assets.config.paths import default_profile
+def _known_goals() -> list[str]:
+    from trading_assets.defs.assets import STEPS
 
-    actions = data.add_subparsers(required=True, metavar="ACTION")
-    fetch = actions.add_parser("fetch", help="bring files in the market folder up to date")
-    fetch.add_argument("symbols", nargs="+", metavar="SYMBOL", help="BTCUSDT, BTC-USDT-PERP, ...")
-    fetch.add_argument("--exchange", default="binance", help="as ccxt calls it (binance)")
-    fetch.add_argument("--interval", default="1h", help="of the bars: 1m, 1h, 1d, ... (1h)")
-    fetch.add_argument("--since", metavar="DATE", help="where a new file begins (the exchange's first bar)")
-    fetch.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="for ccxt, for instance httpsProxy=http://127.0.0.1:3128 or timeout=30000",
-    )
-    fetch.set_defaults(run=_fetch)
-
-    check = actions.add_parser("check", help="read files and report what was found in them")
-    check.add_argument("files", nargs="+", metavar="FILE")
-    check.add_argument("--profile", default=default_profile(), help="whose market settings are used")
-    check.add_argument("--time-zone", metavar="ZONE", help="of times written without one, for instance UTC")
-    check.add_argument("--calendar", metavar="NAME", help="exchange-calendars' name: XNYS, 24/5, ...")
-    check.add_argument("--accept-jumps", action="store_true", default=None, help="split-sized jumps are real")
-    check.add_argument("--symbol", help="whose rows are meant, of a file with several symbols")
-    check.add_argument("--json", action="store_true", help="everything as a JSON list, an object a file")
-    check.set_defaults(run=_check)
+    short = _short_names()
+    return ["all", *short, *(name for name in STEPS if name not in short.values())]
 
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    from trading_assets.config.paths import default_profile
+def _short_names() -> dict[str, str]:
+    from trading_assets.config.forecasters import forecaster_kinds
 
-    parser.add_argument("--profile", default=default_profile(), help="name or YAML file of a profile")
-    for name, setting in (
-        ("--fee-bps", "costs.fee_bps"),
-        ("--slippage-bps", "costs.slippage_bps"),
-        ("--n-splits", "folds.n_splits"),
-        ("--embargo", "folds.embargo"),
-        ("--seed", "seed"),
-        ("--optimize", "search.trials"),
-    ):
-        parser.add_argument(name, dest=setting, metavar="N", help=f"the setting {setting}")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="any other setting, for instance --set ppo.gamma=0.95",
-    )
+    return {kind.replace("_", "-"): f"{kind}_forecaster" for kind in forecaster_kinds()} | SHORT_NAMES
 
 
-def _add_training(parser: argparse.ArgumentParser) -> None:
-    _add_settings(parser)
-    parser.add_argument("--max-workers", type=_at_least(1), default=2, help="symbols at once")
-    parser.add_argument("--no-cache", action="store_true", help="build again what is known")
-    parser.add_argument(
-        "--stale-only", action="store_true", help="look again after each floor, run only what must"
-    )
+def _registered(incomplete: str) -> list[str]:
+    from trading_assets.cli.home import open_instance, registered_symbols
+
+    return [name for name in registered_symbols(open_instance()) if name.startswith(incomplete)]
 
 
-def _at_least(low: int) -> Any:
-    def number(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
-        if value < low:
-            raise argparse.ArgumentTypeError(f"{value} is too small, expected {low} or more")
-        return value
-
-    return number
-
-
-def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Settings given as flags, as the tree that profiles have."""
-    from trading_assets.config.strict_yaml import read_yaml
-
-    tree: dict[str, Any] = {}
-    given = {name: value for name, value in vars(options).items() if "." in name or name == "seed"}
-    for pair in options.set:
-        name, separator, value = pair.partition("=")
-        if not separator:
-            raise SettingsError(f"--set expects NAME=VALUE, got '{pair}'.")
-        given[name] = value
-    for name, value in given.items():
-        if value is not None:
-            *path, last = name.split(".")
-            branch = tree
-            for part in path:
-                branch = branch.setdefault(part, {})
-                if not isinstance(branch, dict):
-                    raise SettingsError(f"--set gives '{part}' a value and '{name}' a part of it; keep one.")
-            branch[last] = read_yaml(f"value: {value}", f"The value of {name}")["value"]
-    return tree
-
-
-def _demo(options: argparse.Namespace) -> int:
+@app.command(rich_help_panel=TRAINING)
+@takes_settings
+def demo(
+    *,
+    bars: Annotated[int, typer.Option(min=2_000, help="Bars of each symbol.")] = 20_000,
+    profile: ProfileOption,
+    overrides: dict[str, Any],
+    max_workers: MaxWorkers = 2,
+    no_cache: NoCache = False,
+    stale_only: StaleOnly = False,
+) -> int:
+    """Train everything on a synthetic market of three symbols, one of them without any edge."""
     # Before anything heavy is loaded, which takes seconds.
-    print(f"{options.bars:,} bars of three synthetic symbols go through the whole hierarchy.", flush=True)
+    print(f"{bars:,} bars of three synthetic symbols go through the whole hierarchy.", flush=True)
     from trading_assets.cli.demo import run_demo
+    from trading_assets.cli.train import TrainRequest
 
-    return run_demo(options.bars, _request(options, []))
+    request = TrainRequest(
+        symbols=[],
+        profile=profile,
+        overrides=overrides,
+        max_workers=max_workers,
+        rebuild=no_cache,
+        stale_only=stale_only,
+    )
+    return run_demo(bars, request)
 
 
-def _train(options: argparse.Namespace) -> int:
+@app.command(rich_help_panel=TRAINING, cls=ManySymbols)
+@takes_settings
+def train(
+    *,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="all, or one asset and what it needs: lightgbm, cnn-lstm, ppo, hybrid, bundle, ...",
+            autocompletion=lambda incomplete: [n for n in _known_goals() if n.startswith(incomplete)],
+        ),
+    ],
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SYMBOL...",
+            help="Symbols to train.",
+            show_default="all registered",
+            autocompletion=_registered,
+        ),
+    ] = None,
+    profile: ProfileOption,
+    overrides: dict[str, Any],
+    max_workers: MaxWorkers = 2,
+    no_cache: NoCache = False,
+    stale_only: StaleOnly = False,
+) -> int:
+    """Bring symbols up to date, wholly or as far as one asset."""
     from trading_assets.cli.home import open_instance, registered_symbols
     from trading_assets.cli.symbols import tell_idle_sections
-    from trading_assets.cli.train import train
-    from trading_assets.config.forecasters import forecaster_kinds
-    from trading_assets.defs.assets import STEPS
+    from trading_assets.cli.train import TrainRequest, train
     from trading_assets.errors import MarketError
 
-    short = {kind.replace("_", "-"): f"{kind}_forecaster" for kind in forecaster_kinds()} | SHORT_NAMES
-    goal = short.get(options.what, options.what)
-    if goal != "all" and goal not in STEPS:
-        known = ", ".join(["all", *short, *(n for n in STEPS if n not in short.values())])
-        raise SettingsError(f"Unknown step '{options.what}'. Known: {known}.")
-    symbols = options.symbols or registered_symbols(open_instance())
-    if not symbols:
+    goal = _goal(what)
+    names = symbols or registered_symbols(open_instance())
+    if not names:
         raise MarketError(
             "No symbols are registered; name some with --symbols, or 'trading-assets symbols add'."
         )
-    tell_idle_sections(options.profile, symbols)
-    return train(_request(options, symbols), None if goal == "all" else [goal])
-
-
-def _request(options: argparse.Namespace, symbols: list[str]) -> Any:
-    from trading_assets.cli.train import TrainRequest
-
-    return TrainRequest(
-        symbols=list(dict.fromkeys(symbols)),
-        profile=options.profile,
-        overrides=overrides_of(options),
-        max_workers=options.max_workers,
-        rebuild=options.no_cache,
-        stale_only=options.stale_only,
+    tell_idle_sections(profile, names)
+    request = TrainRequest(
+        symbols=list(dict.fromkeys(names)),
+        profile=profile,
+        overrides=overrides,
+        max_workers=max_workers,
+        rebuild=no_cache,
+        stale_only=stale_only,
     )
+    return train(request, None if goal == "all" else [goal])
 
 
-def _symbols(options: argparse.Namespace) -> int:
-    from trading_assets.cli import symbols
+def _goal(name: str) -> str:
+    """The asset of that name, short or whole, or `all`."""
+    from trading_assets.defs.assets import STEPS
 
-    if options.action == "list":
-        return symbols.show()
-    return (symbols.add if options.action == "add" else symbols.remove)(options.symbols)
-
-
-def _fetch(options: argparse.Namespace) -> int:
-    from trading_assets.cli.data import ccxt_options, fetch, since_of
-    from trading_assets.market.exchange import ExchangeSource
-
-    source = ExchangeSource(options.exchange, options.interval, ccxt_options(options.option))
-    return fetch(source, list(dict.fromkeys(options.symbols)), since_of(options.since))
+    goal = _short_names().get(name, name)
+    if goal != "all" and goal not in STEPS:
+        known = _known_goals()
+        close = difflib.get_close_matches(name, [*known, *STEPS], n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise SettingsError(f"Unknown asset '{name}'.{hint} Known: {', '.join(known)}.")
+    return goal
 
 
-def _check(options: argparse.Namespace) -> int:
-    from trading_assets.cli.data import check
-
-    given = {name: getattr(options, name) for name in ("time_zone", "calendar", "accept_jumps")}
-    market = {name: value for name, value in given.items() if value is not None}
-    return check(
-        options.files, options.profile, {"market": market}, symbol=options.symbol, as_json=options.json
-    )
-
-
-def _status(options: argparse.Namespace) -> int:
+@app.command(rich_help_panel=TRAINING)
+@takes_settings
+def status(*, profile: ProfileOption, overrides: dict[str, Any]) -> int:
+    """Show what is fresh and what is stale."""
     from trading_assets.cli.inspect import show_status
     from trading_assets.cli.symbols import tell_idle_sections
 
-    tell_idle_sections(options.profile, [])
-    return show_status(options.profile, overrides_of(options))
+    tell_idle_sections(profile, [])
+    return show_status(profile, overrides)
 
 
-def _models(options: argparse.Namespace) -> int:
+Symbols = Annotated[list[str], typer.Argument(metavar="SYMBOL...", autocompletion=_registered)]
+
+
+@symbols_app.command("list")
+def list_symbols() -> int:
+    """List registered symbols, and files in the market folder."""
+    from trading_assets.cli import symbols
+
+    return symbols.show()
+
+
+@symbols_app.command("add")
+def add_symbols(names: Annotated[list[str], typer.Argument(metavar="SYMBOL...")]) -> int:
+    """Register symbols that have a file in the market folder."""
+    from trading_assets.cli import symbols
+
+    return symbols.add(names)
+
+
+@symbols_app.command("remove")
+def remove_symbols(names: Symbols) -> int:
+    """Take symbols off the list; their artifacts stay."""
+    from trading_assets.cli import symbols
+
+    return symbols.remove(names)
+
+
+@data_app.command("fetch")
+def fetch_bars(
+    names: Annotated[list[str], typer.Argument(metavar="SYMBOL...", help="BTCUSDT, BTC-USDT-PERP, ...")],
+    exchange: Annotated[str, typer.Option(help="Name of the exchange in ccxt.")] = "binance",
+    interval: Annotated[str, typer.Option(help="Of the bars: 1m, 1h, 1d, ...")] = "1h",
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE", help="Where a new file begins.", show_default="the exchange's first bar"
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="For ccxt, for instance httpsProxy=http://127.0.0.1:3128 or timeout=30000 (ms).",
+        ),
+    ] = None,
+) -> int:
+    """Bring files in the market folder up to date."""
+    from trading_assets.cli.data import ccxt_options, fetch, since_of
+    from trading_assets.market.exchange import ExchangeSource
+
+    source = ExchangeSource(exchange, interval, ccxt_options(option or []))
+    return fetch(source, list(dict.fromkeys(names)), since_of(since))
+
+
+@data_app.command("check")
+def check_files(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...")],
+    profile: ProfileOption,
+    time_zone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Of times written without one, for instance UTC.")
+    ] = None,
+    calendar: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of exchange-calendars: XNYS, 24/5, ...")
+    ] = None,
+    accept_jumps: Annotated[
+        bool | None, typer.Option("--accept-jumps", help="Jumps that look like splits are real.")
+    ] = None,
+    symbol: Annotated[
+        str | None, typer.Option(help="Whose rows are meant, of a file with several symbols.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything as a JSON list, an object a file.")
+    ] = False,
+) -> int:
+    """Read files and report what was found in them."""
+    from trading_assets.cli.data import check
+
+    values = {"time_zone": time_zone, "calendar": calendar, "accept_jumps": accept_jumps}
+    market = {name: value for name, value in values.items() if value is not None}
+    return check(files, profile, {"market": market}, symbol=symbol, as_json=as_json)
+
+
+@models_app.command("list")
+def list_models(
+    every_version: Annotated[
+        bool, typer.Option("--all", help="Every version, not only those in force.")
+    ] = False,
+) -> int:
+    """List versions in force."""
     from trading_assets.cli.inspect import show_models
 
-    return show_models(every_version=options.all)
+    return show_models(every_version=every_version)
 
 
-def _report(options: argparse.Namespace) -> int:
+@app.command(rich_help_panel=RESULTS)
+def report(
+    symbol: Annotated[str, typer.Argument(help="For instance BTCUSDT.", autocompletion=_registered)],
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML page there.")
+    ] = None,
+) -> int:
+    """Show a symbol's backtest: verdict, pictures, HTML page."""
     from trading_assets.cli.report import show_report
 
-    return show_report(options.symbol, options.html)
+    return show_report(symbol, html)
 
 
-def _trials(options: argparse.Namespace) -> int:
+@app.command(rich_help_panel=RESULTS)
+def trials(
+    symbols: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SYMBOL...]", show_default="all", autocompletion=_registered),
+    ] = None,
+) -> int:
+    """Show what was tried, by which Sharpe ratios are deflated."""
     from trading_assets.cli.inspect import show_trials
 
-    return show_trials(options.symbols)
+    return show_trials(symbols or [])
 
 
-def _automation(options: argparse.Namespace) -> int:
+@app.command(rich_help_panel=SERVICE)
+def automation(
+    action: Annotated[Literal["on", "off", "status"], typer.Argument(metavar="on|off|status")],
+) -> int:
+    """Switch retrain_sensor and the weekly schedule on or off, or show what is on."""
     from trading_assets.cli.automation import switch
 
-    return switch(options.action)
+    return switch(action)
 
 
-def _ui(options: argparse.Namespace) -> int:
+@app.command(rich_help_panel=SERVICE)
+def ui(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 3000,
+) -> int:
+    """Start Dagster's user interface, with sensors and schedules."""
     from trading_assets.cli.ui import start_ui
 
-    return start_ui(options.host, options.port)
+    return start_ui(host, port)
 
 
 if __name__ == "__main__":

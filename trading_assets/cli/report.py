@@ -1,6 +1,5 @@
-"""The backtest report of a symbol: its verdict, its pictures, and the tear sheet as HTML."""
+"""The backtest report of a symbol: its verdict, its pictures, and its HTML page."""
 
-import json
 from pathlib import Path
 
 from rich.console import Console
@@ -12,11 +11,12 @@ from trading_assets.config.paths import artifacts_dir
 from trading_assets.errors import ArtifactError
 from trading_assets.market.bars import check_symbol
 from trading_assets.registry.artifacts import ArtifactRef
+from trading_assets.registry.files import replace_file
 from trading_assets.registry.store import ArtifactStore
 
 
 def show_report(symbol: str, html: Path | None) -> int:
-    """Print what the report in force says; write the HTML where it is asked for."""
+    """Print what the report in force says; copy its HTML page to `html`."""
     store, console = ArtifactStore(artifacts_dir()), Console()
     check_symbol(symbol)
     report = store.current("reports", "backtest_report", symbol)
@@ -36,17 +36,13 @@ def show_report(symbol: str, html: Path | None) -> int:
 
 
 def _write(report: ArtifactRef, path: Path) -> Path:
-    from trading_assets.registry.tables import read_table
-    from trading_assets.reports.backtest import RETURNS
-    from trading_assets.reports.html import write_html
+    from trading_assets.reports.backtest import HTML
 
-    folder = report.open()
-    table, figures = read_table(folder / RETURNS), json.loads((folder / "metrics.json").read_bytes())
-    return write_html(
-        path,
-        table["timestamp"],
-        table["strategy"].to_numpy(),
-        table["market"].to_numpy(),
-        title=f"{report.symbol}, policy bundle on the test era",
-        periods_per_year=figures["periods_per_year"],
-    )
+    page = report.open() / HTML
+    if not page.is_file():
+        raise ArtifactError(
+            f"{report.kind} {report.version} of {report.symbol} was made before reports had an HTML page. "
+            f"Make it again: trading-assets train report --symbols {report.symbol}"
+        )
+    replace_file(path, page.read_bytes())
+    return path

@@ -1,4 +1,4 @@
-"""One line for a setting that is refused: which one, what was given, what is expected."""
+"""What a setting is, and one line for one that is refused: which, what was given, what is expected."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     if bounds and first["type"].startswith(("greater_than", "less_than", "finite_number")):
         message = f"expected a number {bounds}"
     return f"Setting '{location}' ({source}) is {first['input']!r}: {message}."
+
+
+def describe(model: type[BaseModel], setting: str) -> str:
+    """What a setting is, its dotted name and its range, for instance of `folds.embargo`."""
+    *path, name = setting.split(".")
+    field = _fields(model, path)[name]
+    about = " ".join((field.description or "").split())
+    return f"{about} ({', '.join(filter(None, (setting, _range(field))))})".strip()
 
 
 def listed(names: Collection[str], n: int = 10) -> str:

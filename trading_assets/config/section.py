@@ -16,4 +16,4 @@ Duration = Annotated[str, Field(pattern=r"^[1-9]\d*[mhdw]$")]
 class Section(BaseModel):
     """Base of all settings: immutable, and a misspelt field is an error rather than a default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)

@@ -79,7 +79,9 @@ class FoldSettings(Section):
     """Eras and folds; lengths in bars."""
 
     n_splits: Annotated[int, Field(ge=2, le=50)] = 5
+    """Purged folds within the forecasters' era."""
     embargo: Annotated[int, Field(ge=0)] = 24
+    """Bars left out after every test fold and era."""
     step_bars: Count = 168
     """The border of what training may know moves in steps of this many bars."""
     min_bars: Count = 5_000
@@ -252,7 +254,9 @@ class CostSettings(Section):
     """What trading and holding cost; basis points are of traded notional, on each side."""
 
     fee_bps: Annotated[float, Field(ge=0, le=1_000)] = 10.0
+    """Fee, in basis points of the traded notional."""
     slippage_bps: Annotated[float, Field(ge=0, le=1_000)] = 5.0
+    """How much worse than the open an order fills, in basis points."""
     slippage_volatility: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Slippage besides, in standard deviations of a bar's return."""
     impact: Annotated[float, Field(ge=0, le=10)] = 0.0
@@ -375,6 +379,7 @@ class Settings(Section):
     """All settings of one symbol."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Of everything random; equal seeds give equal models."""
     market: IngestPolicy = IngestPolicy()
     features: FeatureSet = FeatureSet()
     labels: LabelSettings = LabelSettings()

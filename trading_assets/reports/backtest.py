@@ -21,7 +21,7 @@ from trading_assets.simulation.baselines import (
 from trading_assets.simulation.kernel import ACCOUNT_NAMES
 from trading_assets.validation.metrics import NO_EDGE, verdict
 
-RETURNS = "returns.parquet"
+RETURNS, HTML = "returns.parquet", "report.html"
 
 
 def replay_bundle(bundle: Path, market: AgentMarket) -> tuple[BacktestResult, pd.DataFrame]:

@@ -14,13 +14,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from numpy.typing import NDArray
 
 from trading_assets.market.bars import bar_seconds
+from trading_assets.reports.drawdowns import Floats, deepest_drawdowns
 from trading_assets.reports.pictures import figure_of, save, thin
 from trading_assets.simulation.backtesting import BacktestResult
 from trading_assets.simulation.baselines import buy_and_hold
 from trading_assets.validation.metrics import max_drawdown, sharpe_ratio
-from trading_assets.validation.returns import equity_until_ruin, until_ruin
+from trading_assets.validation.returns import until_ruin
 
-Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
 GAIN, LOSS, LONG, SHORT, NEUTRAL = "#59a14f", "#d1495b", "#4c78a8", "#f2a134", "#8c8c8c"
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -97,16 +97,6 @@ def rolling_sharpe(returns: Floats, window: int, periods_per_year: float) -> Flo
     ratio = rolling.mean().to_numpy() / np.where(varies, rolling.std().to_numpy(), np.nan)
     ratio = np.where(rolling.min() <= -1, np.minimum(ratio, 0.0), ratio)
     return np.asarray(ratio * np.sqrt(periods_per_year))
-
-
-def deepest_drawdowns(equity: Floats, every: int) -> Floats:
-    """The deepest fall from the peak so far within each `every` bars, as a negative fraction.
-
-    `equity` begins with the starting capital, which is the first peak and no bar.
-    """
-    equity = equity_until_ruin(equity)
-    fall = (equity / np.maximum.accumulate(equity) - 1)[1:]
-    return np.asarray(np.minimum.reduceat(fall, np.arange(0, len(fall), every)))
 
 
 def cost_waterfall(result: BacktestResult) -> list[tuple[str, float, float]]:

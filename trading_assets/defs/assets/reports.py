@@ -67,7 +67,7 @@ def forecast_report(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef, **i
 @step(
     group=GROUP,
     category="reports",
-    method=4,
+    method=5,
     kinds={"matplotlib"},
     settings=("environment", "costs", "risk"),
     reads_trials=True,
@@ -87,12 +87,14 @@ def backtest_report(
     from trading_assets.registry.tables import write_table
     from trading_assets.reports import pictures
     from trading_assets.reports.backtest import (
+        HTML,
         RETURNS,
         compare_on_test,
         replay_bundle,
         returns_table,
         run_baselines,
     )
+    from trading_assets.reports.html import write_html
     from trading_assets.reports.tearsheet import tear_sheet
 
     market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), work.settings)
@@ -108,6 +110,24 @@ def backtest_report(
     figures = {"strategies": rows, "luck": luck, "periods_per_year": data.periods_per_year}
     (work.folder / "metrics.json").write_text(json.dumps(figures, indent=1))
     policy, costs = rows[0], work.settings.costs
+    drawn = (
+        pictures.growth(work.folder, times, {k: one.equity[1:] for k, one in results.items()}),
+        *tear_sheet(work.folder, times, result, data.periods_per_year),
+    )
+    write_html(
+        work.folder / HTML,
+        times,
+        result.returns,
+        title=f"{work.symbol}, policy bundle {policy_bundle.version} on the test era",
+        strategies=rows,
+        luck=luck,
+        pictures=[work.folder / name for name in drawn],
+        facts={
+            "fee (bps)": costs.fee_bps,
+            "slippage (bps)": costs.slippage_bps,
+            "bars a year": data.periods_per_year,
+        },
+    )
     return Built(
         identity=digest_files(work.folder, ["metrics.json"]),
         summary=Summary(
@@ -125,10 +145,7 @@ def backtest_report(
                 "band width": width,
             },
             tables={"test era, net of costs": rows},
-            pictures=(
-                pictures.growth(work.folder, times, {k: one.equity[1:] for k, one in results.items()}),
-                *tear_sheet(work.folder, times, result, data.periods_per_year),
-            ),
+            pictures=drawn,
             notes=(f"bundle {policy_bundle.version}", f"{times.iloc[0]} to {times.iloc[-1]}"),
             checks=check_sharpe(policy["Sharpe"]),
         ),
