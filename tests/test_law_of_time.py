@@ -68,7 +68,7 @@ def train_stage1(data: Dataset, folds: Folds) -> tuple[dict[str, ModelAdapter], 
 
 def make_market(data: Dataset, folds: Folds, stage1: StackedForecasters) -> AgentMarket:
     table = np.hstack([data.features.to_numpy(), stage1.table(data.features).to_numpy()])
-    return AgentMarket.make(data.bars, table, folds.eras, SETTINGS)
+    return AgentMarket.make(data.bars, table, folds.eras, SETTINGS, len(FORECASTERS))
 
 
 class Trained:
@@ -223,7 +223,7 @@ def test_decisions_of_a_bundle_up_to_t_do_not_know_the_future(
     other = make_dataset(altered(data.frame[list(BARS)], t, 1), chosen)
     stage1 = market.stage1.copy()
     stage1[:, : len(data.feature_names)] = other.features.to_numpy()
-    changed = AgentMarket.make(other.bars, stage1, market.eras, chosen)
+    changed = AgentMarket.make(other.bars, stage1, market.eras, chosen, len(FORECASTERS))
     before, _ = replay_bundle(bundle, market)
     after, _ = replay_bundle(bundle, changed)
     n = t - era.start + 1

@@ -12,8 +12,8 @@ from trading_assets.config.settings import SequenceSettings
 from trading_assets.errors import NotReadyError, SettingsError
 from trading_assets.features.catalogue import SEQUENCE_NAMES
 from trading_assets.forecasters import FORECASTERS, forecaster_class
-from trading_assets.forecasters.base import TrainingData
 from trading_assets.forecasters.sequence import ChunkTask, SequenceForecaster, chunk_starts, spans_of
+from trading_assets.forecasters.training_data import TrainingData
 
 SEQUENCES = [kind for kind in FORECASTERS if issubclass(forecaster_class(kind), SequenceForecaster)]
 SMALL = {"gru": {}, "cnn_lstm": {"channels": 4, "kernel_size": 3}}

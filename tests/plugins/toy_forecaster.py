@@ -15,8 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from tests.plugins.toy import ToySettings
 from trading_assets.errors import SchemaError
 from trading_assets.execution.networks import prefixed, sub
-from trading_assets.forecasters.base import F32, Floats, ModelAdapter, TrainingData
+from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.graphs import ForecasterGraph, ScalerGraph, tensor_of
+from trading_assets.forecasters.training_data import F32, Floats, TrainingData
 from trading_assets.registry.tensors import load_tensors, save_tensors
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -15,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from trading_assets.config.settings import ForecasterSettings
 from trading_assets.errors import ArtifactError, SchemaError
 from trading_assets.execution.networks import make_calibrator
-from trading_assets.forecasters.estimator import ForecasterEstimator
+from trading_assets.forecasters.estimator import ForecasterEstimator, only_of_classes
 from trading_assets.forecasters.inputs import (
     as_frame,
     require_answers,
@@ -25,45 +24,14 @@ from trading_assets.forecasters.inputs import (
 from trading_assets.forecasters.persistence import FittedParts, Task, damage_explained, read_parts
 from trading_assets.forecasters.preprocessing import PreprocessorManager
 from trading_assets.forecasters.scores import behind_lookback, probabilities_of, sigmoid_of
+from trading_assets.forecasters.training_data import F32, Floats, TrainingData, hold_out
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
     from trading_assets.forecasters.graphs import ForecasterGraph
 
-F32 = NDArray[np.float32]
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 NOT_FINITE = "A feature of the bar is not finite; start after the warm-up."
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a subclass is fitted on; all arrays cover all bars.
-
-    Attributes
-    ----------
-    Z : ndarray of shape (n_bars, n_inputs), float32
-        Preprocessed features.
-    y : ndarray of shape (n_bars,)
-        Number of the class, or the standardised value; NaN where unknown.
-    weight : ndarray of shape (n_bars,)
-        Mean 1 over `rows`.
-    rows : ndarray of int
-        Bars that may be looked at, in order; features are known there. Those with an answer are learnt.
-    held_out : ndarray of int
-        Later ones that only decide when to stop; empty without early stopping.
-    """
-
-    Z: F32
-    y: Floats
-    weight: Floats
-    rows: Rows
-    held_out: Rows
-
-    def answered(self, rows: Rows) -> Rows:
-        """Those of the rows whose answer is known."""
-        return rows[np.isfinite(self.y[rows])]
 
 
 class ModelAdapter(ForecasterEstimator, ABC):
@@ -161,6 +129,8 @@ class ModelAdapter(ForecasterEstimator, ABC):
         """
         X = as_frame(X)
         rows = require_rows(rows, len(X))
+        if y is None:
+            raise SchemaError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         y = require_numbers("y", y, len(X))
         weight: Floats = np.ones(len(X))
         if sample_weight is not None:
@@ -172,8 +142,10 @@ class ModelAdapter(ForecasterEstimator, ABC):
         require_answers(y[rows], classes=self.task == "classification")
         answered = ~np.isnan(y)
         wanted = (weight > 0) | ~answered  # a missing label has no weight
+        if len(rows) and not wanted[rows].any():
+            raise SchemaError("sample_weight is zero in all training rows; give some of them a weight.")
         rows = rows[wanted[rows] & _finite(X)[rows].all(axis=1)]
-        rows, held_out = self._hold_out(rows, y, end)
+        rows, held_out = hold_out(rows, y, end, self.settings)
         preprocessor = PreprocessorManager(self.settings.preprocessing)
         preprocessor.fit(X, rows[answered[rows]], seen=rows)
         Z = preprocessor.transform(X)
@@ -186,6 +158,7 @@ class ModelAdapter(ForecasterEstimator, ABC):
         self.calibrator_, self.fold_calibrators_ = None, {}
         return self
 
+    @only_of_classes
     def predict_proba(self, X: pd.DataFrame, *, calibrated: bool = True) -> Floats:
         """Probabilities of shape (n_bars, n_classes) for consecutive bars, calibrated where it can be.
 
@@ -194,19 +167,19 @@ class ModelAdapter(ForecasterEstimator, ABC):
         SchemaError
             When columns are missing, extra, in another order or of another type, or a value is NaN.
         """
-        if self.task_ != "classification":
-            raise SchemaError(f"This {type(self).__name__} forecasts a value; ask predict.")
+        X = self._frame(X)
         return behind_lookback(self._probabilities(self._scores(X), calibrated), len(X))
 
     def predict_variants(self, variants: Sequence[pd.DataFrame]) -> Floats:
         """Uncalibrated probabilities of the same bars in several versions, without the preprocessor's first
         `lookback` bars: shape (n_variants, n_bars - lookback, n_classes)."""
-        Z = np.stack([self._prepare(X) for X in variants])
+        Z = np.stack([self._prepare(self._frame(X)) for X in variants])
         scores = self._predict_variants(Z).reshape(-1, self._n_outputs)
         return self._probabilities(scores, calibrated=False).reshape(*Z.shape[:2], -1)
 
     def predict(self, X: pd.DataFrame) -> Floats:
         """The likeliest class or the value, shape (n_bars,)."""
+        X = self._frame(X)
         scores = self._scores(X)
         if self.task_ == "regression":
             return behind_lookback(self._values(scores), len(X))
@@ -342,31 +315,19 @@ class ModelAdapter(ForecasterEstimator, ABC):
             model.calibrator_, model.fold_calibrators_ = parts.calibrator, dict(parts.fold_calibrators)
         return model
 
-    def _hold_out(self, rows: Rows, y: Floats, label_end: Floats | None) -> tuple[Rows, Rows]:
-        """Training rows and, for early stopping, those of the last share of answers, purged in between."""
-        if not self.settings.early_stopping:
-            return rows, rows[:0]
-        if label_end is None:
-            raise SchemaError(
-                "Early stopping holds out the last rows and has to purge before them: give label_end."
-            )
-        answered = rows[~np.isnan(y[rows])]
-        if not len(answered):
-            return rows, rows[:0]
-        first = answered[-max(round(self.settings.holdout * len(answered)), 1)]
-        # Comparisons with NaN are false: a label that does not say where it ends is not learnt.
-        return rows[(rows < first) & (label_end[rows] < first)], rows[rows >= first]
-
     def _learn_answers(self, y: Floats) -> None:
         if self.task_ == "regression":
             if len(y) < 2 or y.std() == 0:
-                raise SchemaError(f"{type(self).__name__} needs values that differ; {len(y)} rows are left.")
+                raise SchemaError(
+                    f"{type(self).__name__} needs values that differ; n_samples={len(y)} are left."
+                )
             self.center_, self.scale_ = float(y.mean()), float(y.std())
             return
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
             raise SchemaError(
-                f"{type(self).__name__} needs at least two classes among its {len(y)} training rows."
+                f"{type(self).__name__} needs at least two classes; its {len(y)} training rows have "
+                f"{len(self.classes_)} class{'' if len(self.classes_) else 'es'}."
             )
 
     def _encode(self, y: Floats) -> Floats:
@@ -375,6 +336,9 @@ class ModelAdapter(ForecasterEstimator, ABC):
         number = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1).astype(np.float64)
         return np.where(self.classes_[number.astype(int)] == y, number, np.nan)
 
+    def _frame(self, X: pd.DataFrame) -> pd.DataFrame:
+        return as_frame(X, self.feature_names_in_, type(self).__name__)
+
     def _scores(self, X: pd.DataFrame) -> Floats:
         """Raw scores of the bars from which on all that preprocessing looks back at is there."""
         Z = self._prepare(X)
@@ -382,7 +346,6 @@ class ModelAdapter(ForecasterEstimator, ABC):
 
     def _prepare(self, X: pd.DataFrame) -> F32:
         """Preprocessed features of the same bars."""
-        X = as_frame(X, self.feature_names_in_)
         Z = self.preprocessor_.transform(X)
         known = _finite(X)
         if not known.all():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from pydantic import ValidationError
 from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import ClassifierTags, RegressorTags
+from sklearn.utils.metaestimators import available_if
 
 from trading_assets.config.settings import ForecasterSettings
 from trading_assets.errors import SchemaError, SettingsError
@@ -22,6 +25,24 @@ from trading_assets.forecasters.preprocessing import PreprocessorManager
 from trading_assets.representation import one_line
 
 Floats = NDArray[np.float64]
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _has_classes(model: Any) -> bool:
+    """Whether a model was fitted on classes, or is to be."""
+    if vars(model).get("task_", model.task) != "classification":
+        raise SchemaError(f"This {type(model).__name__} forecasts a value; ask predict.")
+    return True
+
+
+if TYPE_CHECKING:
+
+    def only_of_classes(method: Method) -> Method:
+        """A method that a model of values does not have."""
+        return method
+
+else:
+    only_of_classes = available_if(_has_classes)
 
 
 class ForecasterEstimator(Estimator, BaseEstimator):  # type: ignore[misc]
@@ -29,6 +50,10 @@ class ForecasterEstimator(Estimator, BaseEstimator):  # type: ignore[misc]
 
     Settings: ClassVar[type[ForecasterSettings]]
     preprocessor_: PreprocessorManager
+    calibrator_: Calibrator | None = None
+    fold_calibrators_: Mapping[int, Calibrator] = MappingProxyType({})
+    n_threads: int = 1
+    checkpoint: Path | None = None
 
     def __init__(self, seed: int = 0, *, task: Task = "classification", **parameters: Any) -> None:
         if task not in ("classification", "regression"):
@@ -36,7 +61,7 @@ class ForecasterEstimator(Estimator, BaseEstimator):  # type: ignore[misc]
         if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
             raise SettingsError(f"seed is {seed!r}; expected a whole number from 0 to 2^31 - 1.")
         try:
-            self.settings = self.Settings(**parameters)
+            self._settings = self.Settings(**parameters)
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
@@ -45,10 +70,6 @@ class ForecasterEstimator(Estimator, BaseEstimator):  # type: ignore[misc]
                 f"Known: {', '.join(self.Settings.model_fields)}."
             ) from None
         self.seed, self.task, self._given = seed, task, parameters
-        self.n_threads = 1
-        self.checkpoint: Path | None = None
-        self.calibrator_: Calibrator | None = None
-        self.fold_calibrators_: dict[int, Calibrator] = {}
 
     def __repr__(self) -> str:
         usual = type(self)().get_params()
@@ -58,6 +79,11 @@ class ForecasterEstimator(Estimator, BaseEstimator):  # type: ignore[misc]
         calibrator = f", calibrated by {self.calibrator_!r}" if self.calibrator_ else ""
         return one_line(self, given, f", fitted on {len(self.feature_names_in_)} features{calibrator}")
 
+    @property
+    def settings(self) -> Any:
+        """Its parameters as an instance of `Settings`."""
+        return self._settings
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor arguments, all of them."""
         fields = {name: info.default for name, info in self.Settings.model_fields.items()}
@@ -66,7 +92,7 @@ class ForecasterEstimator(Estimator, BaseEstimator):  # type: ignore[misc]
     def set_params(self, **parameters: Any) -> Self:
         """Change constructor arguments, for the next fit; what was fitted goes on as it was fitted."""
         other = type(self)(**{**self.get_params(), **parameters})
-        for name in ("seed", "task", "settings", "_given"):
+        for name in ("seed", "task", "_settings", "_given"):
             setattr(self, name, getattr(other, name))
         return self
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from trading_assets.config.settings import LightGBMSettings
 from trading_assets.errors import ArtifactError, SchemaError
 from trading_assets.execution.networks import prefixed
-from trading_assets.forecasters.base import F32, NOT_FINITE, Floats, ModelAdapter, Rows, TrainingData
+from trading_assets.forecasters.base import NOT_FINITE, ModelAdapter
+from trading_assets.forecasters.training_data import F32, Floats, Rows, TrainingData
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

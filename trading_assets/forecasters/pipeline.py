@@ -15,7 +15,7 @@ from trading_assets.config.settings import Settings
 from trading_assets.errors import NotReadyError
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import OUT_OF_FOLD
-from trading_assets.forecasters.base import Floats, ModelAdapter
+from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.calibration import (
     choose_calibrator,
     cross_fit_calibrators,
@@ -28,6 +28,7 @@ from trading_assets.forecasters.diagnostics import check_control, check_forecast
 from trading_assets.forecasters.hyperparameters import SearchResult, search
 from trading_assets.forecasters.importance import Importance, importances
 from trading_assets.forecasters.trading import best_sharpe, choose_threshold, write_threshold
+from trading_assets.forecasters.training_data import Floats
 from trading_assets.registry.artifacts import Check
 from trading_assets.registry.digests import digest_arrays, digest_json
 from trading_assets.registry.ledger import Trials

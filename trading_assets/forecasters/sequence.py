@@ -19,9 +19,10 @@ from trading_assets.errors import NotReadyError, SettingsError
 from trading_assets.execution.forecasters import FORMS, SequenceForm
 from trading_assets.execution.networks import GRU, Encoder, prefixed, sub
 from trading_assets.features.catalogue import SEQUENCE_NAMES
-from trading_assets.forecasters.base import F32, Floats, ModelAdapter, Rows, TrainingData
+from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.graphs import EncoderGraph, ForecasterGraph, GRUGraph, SequenceForecasterGraph
 from trading_assets.forecasters.training import Items, train
+from trading_assets.forecasters.training_data import F32, Floats, Rows, TrainingData
 from trading_assets.registry.digests import digest_arrays, digest_json
 from trading_assets.registry.tensors import save_tensors
 

@@ -16,8 +16,9 @@ from trading_assets.config.forecasters import ENCODER
 from trading_assets.errors import ArtifactError
 from trading_assets.execution.forecasters import Forecasters, probability_names
 from trading_assets.execution.networks import prefixed
-from trading_assets.forecasters.base import F32, ModelAdapter
+from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.calibrators import Calibrator
+from trading_assets.forecasters.training_data import F32
 from trading_assets.registry.tensors import load_tensors, save_tensors
 
 PARITY_TOLERANCE = 1e-5

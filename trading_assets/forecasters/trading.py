@@ -11,7 +11,7 @@ import pandas as pd
 from trading_assets.config.settings import CostSettings
 from trading_assets.features.dataset import Dataset
 from trading_assets.features.labels import forward_return
-from trading_assets.forecasters.base import Floats, Rows
+from trading_assets.forecasters.training_data import Floats, Rows
 from trading_assets.validation.returns import until_ruin
 from trading_assets.validation.thresholds import OptimalThreshold, optimal_threshold
 
