@@ -2,18 +2,23 @@
 
     python -m benchmarks.forecasters [--repeats 3] [--rows 200000]
 
-Peers: a loop over the folds with `lightgbm.train` on one thread; `lightgbm.Booster.predict` of one row; the
-same torch modules trained on overlapping windows by a Dataset and a DataLoader. The first needs two cores,
-the others are the better for one (`taskset -c 0`, and `--only rows windows`).
+Usual peers: a loop over the folds with `lightgbm.train` on one thread; `lightgbm.Booster.predict` of one row;
+the same torch modules trained on overlapping windows by a Dataset and a DataLoader. Careful peers: the same
+loop on two threads; LightGBM's own call in C for a single row; the same torch modules on dense chunks, with a
+loss at every bar after the burn-in. The folds need two cores, the others are the better for one
+(`taskset -c 0`, and `--only rows sequences`).
 """
 
 import argparse
+import ctypes
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import statistics
 import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 import lightgbm as lgb
 import numpy as np
@@ -23,7 +28,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.timing import header, medians, row, show
-from trading_assets.config.settings import GRUSettings
+from trading_assets.config.settings import GRUSettings, SequenceSettings
 from trading_assets.forecasters import CNNLSTMForecaster, GRUForecaster, LightGBMForecaster
 from trading_assets.forecasters.crossfit import cross_fit
 from trading_assets.forecasters.sequence import SequenceForecaster
@@ -45,16 +50,40 @@ def folds(n: int, repeats: int) -> None:
     splits = list(PurgedKFold(5, label_horizon=24, embargo=24).split(X))
     model = LightGBMForecaster(0, n_estimators=N_TREES, preprocessing=())
     chosen = model.settings.model_dump(exclude={"n_estimators", "preprocessing", "early_stopping", "holdout"})
-    parameters = {**chosen, "objective": "binary", "subsample_freq": 1, "num_threads": 1, "verbosity": -1}
+    parameters = {**chosen, "objective": "binary", "subsample_freq": 1, "verbosity": -1}
 
-    def naive() -> None:
+    def loop(n_threads: int) -> None:
         for train, test in splits:
             data = lgb.Dataset(X.iloc[train], y[train])
-            lgb.train(parameters, data, N_TREES).predict(X.iloc[test], num_threads=1)
+            booster = lgb.train({**parameters, "num_threads": n_threads}, data, N_TREES)
+            booster.predict(X.iloc[test], num_threads=n_threads)
 
-    ours, theirs = medians(repeats, lambda: cross_fit(model.clone, X, y, splits, n_threads=2), naive)
+    ours, usual, careful = medians(
+        repeats,
+        lambda: cross_fit(model.clone, X, y, splits, n_threads=2),
+        lambda: loop(1),
+        lambda: loop(2),
+    )
     what = f"5-fold LightGBM, {n:,} x {N_FEATURES}, {N_TREES} trees, two cores"
-    row(what, show(ours), show(theirs), theirs / ours, ">= 1.7")
+    row(what, show(ours), f"{show(usual)}, loop on one thread", usual / ours, ">= 1.7")
+    row("the same", show(ours), f"{show(careful)}, loop on two threads", careful / ours, "-")
+
+
+def single_row_call(booster: lgb.Booster, n_features: int) -> Callable[[np.ndarray], float]:
+    """LightGBM's own fast call for one row of float64, prepared once."""
+    library, fast = lgb.basic._LIB, ctypes.c_void_p()
+    raw_score, dtype_float64 = 1, 1
+    library.LGBM_BoosterPredictForMatSingleRowFastInit(
+        booster._handle, raw_score, 0, -1, dtype_float64, n_features, b"num_threads=1", ctypes.byref(fast)
+    )
+    length, out = ctypes.c_int64(), ctypes.c_double()
+    where = ctypes.byref(length), ctypes.byref(out)
+
+    def predict(row: np.ndarray) -> float:
+        library.LGBM_BoosterPredictForMatSingleRowFast(fast, row.ctypes.data_as(ctypes.c_void_p), *where)
+        return out.value
+
+    return predict
 
 
 def one_row(repeats: int) -> None:
@@ -69,13 +98,22 @@ def one_row(repeats: int) -> None:
         for x in rows:
             push(x)
 
-    def theirs() -> None:
+    def usual() -> None:
         for i in range(len(scaled)):
             booster.predict(scaled[i : i + 1], num_threads=1)
 
-    mine, peer = (value / len(rows) for value in medians(repeats, ours, theirs))
-    what = f"one row, {N_TREES} trees"
-    row(what, f"{mine * 1e6:.1f} us", f"{peer * 1e6:.1f} us", peer / mine, ">= 6")
+    call, doubles = single_row_call(booster, scaled.shape[1]), scaled.astype(np.float64)
+    raw = booster.predict(scaled, raw_score=True)
+    np.testing.assert_allclose([call(one) for one in doubles[:50]], raw[:50], rtol=1e-12)
+
+    def careful() -> None:
+        for one in doubles:
+            call(one)
+
+    mine, *peers = (value / len(rows) for value in medians(repeats, ours, usual, careful))
+    what, shown = f"one row, {N_TREES} trees", f"{mine * 1e6:.1f} us"
+    row(what, shown, f"{peers[0] * 1e6:.1f} us, Booster.predict", peers[0] / mine, ">= 6")
+    row("the same", shown, f"{peers[1] * 1e6:.1f} us, the call in C", peers[1] / mine, "-")
 
 
 class PlainGRU(nn.Module):
@@ -103,55 +141,70 @@ class Windows(Dataset):
         return self.x[i : i + WINDOW], self.y[i + WINDOW - 1]
 
 
-def windowed_rate(module: nn.Module, x: torch.Tensor, y: torch.Tensor, steps: int) -> float:
-    """Bars a second."""
-    loader = DataLoader(Windows(x, y), batch_size=256, shuffle=True)
+def rate(module: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]], n_outputs: int) -> float:
+    """Bars a second that a loss is taken of: the last `n_outputs` of each row of a batch."""
     optimiser = torch.optim.AdamW(module.parameters())
     start, seen = time.perf_counter(), 0
-    for _, (window, answer) in zip(range(steps), loader, strict=False):
-        loss = nn.functional.binary_cross_entropy_with_logits(module(window)[:, -1, 0], answer)
+    for x, answers in batches:
+        outputs = module(x)[:, -n_outputs:, 0]
+        loss = nn.functional.binary_cross_entropy_with_logits(outputs, answers)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        seen += len(answer)
+        seen += answers.numel()
     return seen / (time.perf_counter() - start)
 
 
-def windows(kind: type[SequenceForecaster], repeats: int) -> None:
+def dense_chunks(
+    x: torch.Tensor, y: torch.Tensor, settings: SequenceSettings, steps: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of chunks at random places, a burn-in before each."""
+    rng, whole = np.random.default_rng(0), settings.burn_in + settings.chunk
+    for _ in range(steps):
+        starts = torch.from_numpy(rng.integers(0, len(x) - whole, settings.batch_size))
+        where = starts[:, None] + torch.arange(whole)
+        yield x[where], y[where[:, settings.burn_in :]]
+
+
+def sequences(kind: type[SequenceForecaster], repeats: int) -> None:
     """Bars that a loss is taken of, a second, of one module with its default settings."""
     torch.set_num_threads(1)
     X, y = market(20_000)
-    n_inputs = 12
+    n_inputs, steps = 12, 100
     x, answers = torch.from_numpy(X.to_numpy()[:, :n_inputs].copy()), torch.from_numpy(y.astype(np.float32))
-    model = kind(0, steps=100, burn_in=WINDOW, inputs="all")
-    seen = model.settings.steps * model.settings.batch_size * model.settings.chunk
+    model = kind(0, steps=steps, burn_in=WINDOW, inputs="all")
+    settings = model.settings
     rates = []
     for _ in range(repeats):
         start = time.perf_counter()
         model.fit(X.iloc[:, :n_inputs], y)
-        ours = seen / (time.perf_counter() - start)
-        usual = PlainGRU(n_inputs, model.settings) if kind is GRUForecaster else model.module_.train()
-        rates.append((ours, windowed_rate(usual, x, answers, 20)))
-    ours, theirs = (statistics.median(column) for column in zip(*rates, strict=True))
+        ours = steps * settings.batch_size * settings.chunk / (time.perf_counter() - start)
+        module = PlainGRU(n_inputs, settings) if kind is GRUForecaster else model.module_.train()
+        loader = DataLoader(Windows(x, answers), batch_size=256, shuffle=True)
+        windows = ((window, answer[:, None]) for window, answer in islice(loader, 20))
+        dense = dense_chunks(x, answers, settings, steps)
+        rates.append((ours, rate(module, windows, 1), rate(module, dense, settings.chunk)))
+    ours, usual, careful = (statistics.median(column) for column in zip(*rates, strict=True))
     what = f"training the {model.kind}, window {WINDOW}, bars a second"
-    row(what, f"{ours:,.0f}", f"{theirs:,.0f}", ours / theirs, ">= 12")
+    row(what, f"{ours:,.0f}", f"{usual:,.0f}, windows", ours / usual, ">= 12")
+    row("the same", f"{ours:,.0f}", f"{careful:,.0f}, dense chunks", ours / careful, "-")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=["folds", "rows", "windows"])
+    parser.add_argument("--only", nargs="+", choices=["folds", "rows", "sequences"])
     options = parser.parse_args()
-    chosen = options.only or ["folds", "rows", "windows"]
+    chosen = options.only or ["folds", "rows", "sequences"]
     header()
     if "folds" in chosen:
         folds(options.rows, options.repeats)
     if "rows" in chosen:
         one_row(options.repeats)
-    if "windows" in chosen:
+    if "sequences" in chosen:
         for kind in (GRUForecaster, CNNLSTMForecaster):
-            windows(kind, options.repeats)
+            sequences(kind, options.repeats)
 
 
 if __name__ == "__main__":

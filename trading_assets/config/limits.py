@@ -36,6 +36,11 @@ class RiskLimits(Section):
     Exposure is cut to what its limits allow, and grows no more while they cool down. When activity has
     reached its limit, positions may only be reduced. A loss that reaches its limit closes the position until
     the cool-down is over.
+
+    Examples
+    --------
+    >>> RiskLimits.from_yaml("drawdown: {soft: 0.1, hard: 0.25, cool_down: 168}").drawdown.hard
+    0.25
     """
 
     position: Limit | None = None

@@ -22,6 +22,10 @@ class RiskAssessment:
     ----------
     penalty : float
         Sum over the rules of the squared share of the way from soft to hard level.
+
+    Examples
+    --------
+    See `ProductionRiskAdvisor`.
     """
 
     __slots__ = ("_use", "penalty")
@@ -41,10 +45,34 @@ class RiskAssessment:
 
 
 class ProductionRiskAdvisor(RiskWatcher):
-    """Says how accounts stand to their limits, and what that costs; see `RiskWatcher`."""
+    """Says how accounts stand to their limits, and what that costs; nothing is enforced. See `RiskWatcher`.
+
+    Parameters
+    ----------
+    limits : RiskLimits
+    n_accounts : int
+    state : RiskState, optional
+        What was remembered earlier; see `RiskWatcher`.
+
+    Examples
+    --------
+    >>> from trading_assets.risk import AccountState, RiskLimits
+    >>> limits = RiskLimits.from_yaml("leverage: {soft: 0.5, hard: 1.0, cool_down: 0}")
+    >>> account = AccountState(time=0.0, price=100.0, equity=1_000.0, quantity=7.5)
+    >>> ProductionRiskAdvisor(limits).evaluate(account)
+    RiskAssessment(penalty=0.25, use: leverage 75%)
+    """
 
     def evaluate(self, state: AccountState) -> RiskAssessment:
         """Take in the account at the close of a bar; call it once a bar, in order of time.
+
+        Parameters
+        ----------
+        state : AccountState
+
+        Returns
+        -------
+        RiskAssessment
 
         Raises
         ------

@@ -39,6 +39,10 @@ class RiskRequest(NamedTuple):
     price_time : float, optional
         When the price was seen, in seconds since 1970; without it at `account.time`. Clocks may differ, but
         not by more than `max_price_age` either way.
+
+    Examples
+    --------
+    See `RiskAgent`.
     """
 
     account: AccountState
@@ -60,6 +64,10 @@ class RiskDecision(NamedTuple):
         The rules that changed it, see `REASONS`.
     assessment : RiskAssessment or None
         As the advisor gives it; None where the request was faulty and nothing was taken in.
+
+    Examples
+    --------
+    See `RiskAgent`.
     """
 
     action: Action
@@ -73,10 +81,34 @@ class RiskAgent(RiskWatcher):
 
     It fails closed: on a number that is not usable, a price that is stale or a clock that goes back nothing
     is ordered, and what it remembers stays as it was.
+
+    Parameters
+    ----------
+    limits : RiskLimits
+    n_accounts : int
+    state : RiskState, optional
+        What was remembered earlier; see `RiskWatcher`.
+
+    Examples
+    --------
+    >>> from trading_assets.risk import AccountState, RiskLimits
+    >>> limits = RiskLimits.from_yaml("leverage: {soft: 0.5, hard: 1.0, cool_down: 0}")
+    >>> account = AccountState(time=0.0, price=100.0, equity=1_000.0, quantity=5.0)
+    >>> decision = RiskAgent(limits).evaluate_and_enforce(RiskRequest(account, held=0.5, target=2.0))
+    >>> decision.action, decision.target, decision.reasons
+    ('clip', 1.0, ('leverage',))
     """
 
     def evaluate_and_enforce(self, request: RiskRequest) -> RiskDecision:
         """Take in the bar just closed and decide; call it once a bar, in order of time.
+
+        Parameters
+        ----------
+        request : RiskRequest
+
+        Returns
+        -------
+        RiskDecision
 
         Raises
         ------

@@ -42,6 +42,11 @@ class AccountState(NamedTuple):
         Orders sent since then.
     closed_pnl : float
         What round trips that ended since then earned, 0 where none did.
+
+    Examples
+    --------
+    >>> AccountState(time=3_600.0, price=100.0, equity=1_000.0, quantity=-2.0).traded
+    0.0
     """
 
     time: float
@@ -78,6 +83,12 @@ class RiskState:
     ----------
     packed : ndarray
         All there is; `accounts` and `windows` are views of it, a row an account.
+
+    Examples
+    --------
+    >>> limits = RiskLimits.from_yaml("volatility: {soft: 0.01, hard: 0.02, cool_down: 1}")
+    >>> state = RiskState(limits)
+    >>> state.warm_up([100.0, 101.0, 99.0])
     """
 
     def __init__(self, limits: RiskLimits, n_accounts: int = 1) -> None:
@@ -92,7 +103,17 @@ class RiskState:
         self.unit: Floats = np.empty(N_UNITS)
 
     def warm_up(self, prices: Floats) -> None:
-        """Show closes of past bars, oldest first, so that the risk of the market is known."""
+        """Show closes of past bars, oldest first, so that the risk of the market is known.
+
+        Parameters
+        ----------
+        prices : array-like of shape (n_bars,)
+
+        Raises
+        ------
+        ValueError
+            When one is not finite and positive.
+        """
         prices = as_numbers("prices", prices)
         if not (np.isfinite(prices) & (prices > 0)).all():
             raise ValueError("Past prices must be finite and positive; some are not.")

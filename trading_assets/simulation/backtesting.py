@@ -57,6 +57,10 @@ class BacktestResult:
         Of every risk limit, in the order of `risk.RULES`; of no rows without any limit.
     accounts : ndarray of shape (n_decisions, 4), float32
         What the policy saw of its account; of no rows for targets known beforehand.
+
+    Examples
+    --------
+    See `backtest`.
     """
 
     market: Market
@@ -181,6 +185,10 @@ def backtest(policy: Targets | Decide | Predicts, market: Market) -> BacktestRes
         the one it returned. A bundle's policy, which answers a target, has to be warm.
     market : Market
 
+    Returns
+    -------
+    BacktestResult
+
     Raises
     ------
     ArgumentError
@@ -192,6 +200,14 @@ def backtest(policy: Targets | Decide | Predicts, market: Market) -> BacktestRes
         Stable-Baselines3, `trained_on` of a bundle) was trained on other levels, leverage, window or columns.
     DivergedError
         Before the first bar, when weights of an agent are not finite.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> market = Market.make(SyntheticMarket("price", 1.0, n_bars=500, seed=1).bars)
+    >>> result = backtest(np.tile([1.0, 1.0, 0.0], 200)[: market.n_decisions], market)
+    >>> len(result.trades), result.equity[-1] < 1
+    (166, np.True_)
     """
     require("market", market, Market)
     if isinstance(policy, type):

@@ -36,6 +36,15 @@ class TradingEnv(gym.Env[Any, Any]):
         With sequential starts, this environment takes every `n_envs`-th stretch, from the `rank`-th on.
     render_mode : {None, 'rgb_array'}
         With `rgb_array`, `render` draws the position and equity of the episode so far.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> env = TradingEnv(Market.make(SyntheticMarket("price", 1.0, n_bars=500).bars))
+    >>> observation, info = env.reset(seed=0)
+    >>> observation, reward, terminated, truncated, info = env.step(2)
+    >>> info["target"]
+    1.0
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 8}  # noqa: RUF012 - as gymnasium declares it
@@ -94,6 +103,13 @@ class TradingVecEnv(VecEnv):
     seed : int, optional
         Environment i draws its starts from `seed + i`.
     render_mode : {None, 'rgb_array'}
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> many = TradingVecEnv(Market.make(SyntheticMarket("price", 1.0, n_bars=500).bars), 8, seed=0)
+    >>> many.reset().shape
+    (8, 4)
     """
 
     def __init__(
@@ -277,8 +293,30 @@ def make_env(
 ) -> TradingEnv | TradingVecEnv:
     """The environment of a market: one for gymnasium, or `n_envs` at once for Stable-Baselines3.
 
-    A seed decides where episodes begin from the first reset on. With the `render_mode` `rgb_array`, `render`
-    draws position and equity.
+    Parameters
+    ----------
+    market : Market
+    n_envs : int, optional
+        Without it a single `TradingEnv`.
+    seed : int, optional
+        Decides where episodes begin from the first reset on.
+    render_mode : {None, 'rgb_array'}
+        With `rgb_array`, `render` draws position and equity.
+
+    Returns
+    -------
+    TradingEnv or TradingVecEnv
+
+    Raises
+    ------
+    ValueError
+        When `n_envs` is below 1, or the render mode is another.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> make_env(Market.make(SyntheticMarket("price", 1.0, n_bars=500).bars), 4, seed=0).num_envs
+    4
     """
     if n_envs is not None:
         return TradingVecEnv(market, n_envs, seed=seed, render_mode=render_mode)

@@ -40,6 +40,12 @@ class Market:
         As known at the close of each bar: volatility and volume that costs depend on, risk of one unit.
     start, stop : int
         Bars `start` to `stop - 1` are used; no price beyond them is read.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> Market.make(SyntheticMarket("price", 1.0, n_bars=500).bars).between(100, 200)
+    Market(500 bars of 3600 s with 0 columns, traded from 100 to 199)
     """
 
     bars: Floats
@@ -131,15 +137,52 @@ class Market:
         )
 
     def between(self, start: int, stop: int) -> Self:
-        """The same market, traded from the close of bar `start` to that of bar `stop - 1`."""
+        """The same market, traded from the close of bar `start` to that of bar `stop - 1`.
+
+        Parameters
+        ----------
+        start, stop : int
+
+        Returns
+        -------
+        Market
+
+        Raises
+        ------
+        ValueError
+            When there are not two bars between them, or a window before the first.
+        """
         return replace(self, start=start, stop=stop)
 
     def showing(self, table: NDArray[np.floating] | pd.DataFrame | FeatureTable) -> Self:
-        """The same market, seen through another table."""
+        """The same market, seen through another table.
+
+        Parameters
+        ----------
+        table : FeatureTable, DataFrame or ndarray of shape (n_bars, n_columns)
+
+        Returns
+        -------
+        Market
+
+        Raises
+        ------
+        ValueError
+            When it has not one row a bar, or is not finite in a bar that a policy would see.
+        """
         return replace(self, table=_table_of(table))
 
     def under(self, config: EnvConfig) -> Self:
-        """The same stretch of the same market under another configuration."""
+        """The same stretch of the same market under another configuration.
+
+        Parameters
+        ----------
+        config : EnvConfig
+
+        Returns
+        -------
+        Market
+        """
         return self.make(self.bars, self.table, config, start=self.start, stop=self.stop)
 
     @property

@@ -59,7 +59,25 @@ class WindowSpace(_MeaningfulSpace, gym.spaces.Box):
 
 
 def build_observation_space(n_columns: int, config: EnvConfig) -> WindowSpace:
-    """A window of `n_columns` a bar, oldest bar first, then the values of `kernel.ACCOUNT_NAMES`."""
+    """A window of `n_columns` a bar, oldest bar first, then the values of `kernel.ACCOUNT_NAMES`.
+
+    Parameters
+    ----------
+    n_columns : int
+        Of the table that is seen.
+    config : EnvConfig
+        Of which `window` and `levels` are read.
+
+    Returns
+    -------
+    WindowSpace
+        Of shape (window * n_columns + 4,), float32.
+
+    Examples
+    --------
+    >>> build_observation_space(3, EnvConfig(window=2)).shape
+    (10,)
+    """
     bound = np.full(config.window * n_columns, _FEATURE_BOUND)
     low = np.concatenate([-bound, _ACCOUNT_LOW]).astype(np.float32)
     high = np.concatenate([bound, _ACCOUNT_HIGH]).astype(np.float32)
@@ -70,7 +88,22 @@ def build_observation_space(n_columns: int, config: EnvConfig) -> WindowSpace:
 
 
 def build_action_space(config: EnvConfig) -> LevelSpace | TargetSpace:
-    """The places of the discrete levels, or a position target from -1 to 1."""
+    """The places of the discrete levels, or a position target from -1 to 1.
+
+    Parameters
+    ----------
+    config : EnvConfig
+        Of which `levels` and `max_leverage` are read.
+
+    Returns
+    -------
+    LevelSpace or TargetSpace
+
+    Examples
+    --------
+    >>> build_action_space(EnvConfig(levels=(-1.0, 0.0, 1.0)))
+    LevelSpace(levels [-1.0, 0.0, 1.0], max_leverage 1.0)
+    """
     space: LevelSpace | TargetSpace
     if config.levels is not None:
         space = LevelSpace(len(config.levels))

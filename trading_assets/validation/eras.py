@@ -11,14 +11,47 @@ ERA_NAMES = ("forecaster_train", "agent_train", "validation", "test")
 
 
 def border(n_bars: int, step_bars: int) -> int:
-    """The number of bars that training may know: `n_bars` rounded down to whole steps."""
+    """The number of bars that training may know: `n_bars` rounded down to whole steps.
+
+    Parameters
+    ----------
+    n_bars : int
+    step_bars : int
+        At least 1.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        When `step_bars` is no whole number of at least 1.
+
+    Examples
+    --------
+    >>> border(10_000, 168)
+    9912
+    """
     check_whole_number("step_bars", step_bars, 1, "a whole number of bars")
     return n_bars // step_bars * step_bars
 
 
 @dataclass(frozen=True)
 class Era:
-    """Bars `start` to `stop`, the latter excluded."""
+    """Bars `start` to `stop`, the latter excluded.
+
+    Attributes
+    ----------
+    start, stop : int
+        Positions of bars in the dataset.
+
+    Examples
+    --------
+    >>> era = Era(100, 400)
+    >>> len(era), era.rows
+    (300, slice(100, 400, None))
+    """
 
     start: int
     stop: int
@@ -28,12 +61,26 @@ class Era:
 
     @property
     def rows(self) -> slice:
+        """Of a table with one row a bar."""
         return slice(self.start, self.stop)
 
 
 @dataclass(frozen=True)
 class Eras:
-    """The four eras in order of time, with a gap before every boundary."""
+    """The four eras in order of time, with a gap before every boundary.
+
+    Attributes
+    ----------
+    forecaster_train, agent_train, validation, test : Era
+
+    Examples
+    --------
+    >>> eras = make_eras(
+    ...     10_000, first=200, min_bars=5_000, shares=(0.5, 0.25, 0.125), label_span=25, embargo=24
+    ... )
+    >>> eras.test
+    Era(start=8775, stop=10000)
+    """
 
     forecaster_train: Era
     agent_train: Era
@@ -41,10 +88,12 @@ class Eras:
     test: Era
 
     def to_json(self) -> dict[str, dict[str, int]]:
+        """As plain numbers, by name."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, tree: dict[str, dict[str, int]]) -> Eras:
+        """From what `to_json` gave."""
         return cls(**{name: Era(**tree[name]) for name in ERA_NAMES})
 
 
@@ -77,12 +126,24 @@ def make_eras(
     embargo : int
         Further bars left out at each boundary.
 
+    Returns
+    -------
+    Eras
+
     Raises
     ------
     NotReadyError
         Saying how many bars are missing, or how few an era keeps.
     ValueError
         When a number of bars is no whole number, or negative.
+
+    Examples
+    --------
+    >>> eras = make_eras(
+    ...     10_000, first=200, min_bars=5_000, shares=(0.5, 0.25, 0.125), label_span=25, embargo=24
+    ... )
+    >>> eras.forecaster_train
+    Era(start=200, stop=5051)
     """
     for name, bars in {"first": first, "label_span": label_span, "embargo": embargo}.items():
         check_whole_number(name, bars, 0, "a whole number of bars")

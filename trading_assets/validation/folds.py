@@ -22,11 +22,23 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Folds:
-    """Attributes
+    """The eras of a dataset and its purged folds.
+
+    Attributes
     ----------
     eras : Eras
     splits : list of (train bars, test bars)
         Inside `forecaster_train`; positions of bars in the dataset.
+
+    Examples
+    --------
+    >>> from trading_assets.config import load_settings
+    >>> from trading_assets.features import assemble
+    >>> from trading_assets.market import SyntheticMarket
+    >>> settings = load_settings("smoke", "SYN")
+    >>> folds = make_folds(assemble(SyntheticMarket("price", 1.0, n_bars=4_200).bars, settings), settings)
+    >>> len(folds.splits) == settings.folds.n_splits
+    True
     """
 
     eras: Eras
@@ -55,7 +67,29 @@ class Folds:
 
 
 def make_folds(data: Dataset, settings: Settings) -> Folds:
-    """Eras of the dataset and purged folds, checked for leakage."""
+    """Eras of the dataset and purged folds, checked for leakage.
+
+    Parameters
+    ----------
+    data : Dataset
+    settings : Settings
+        Of which `folds` is read.
+
+    Returns
+    -------
+    Folds
+
+    Raises
+    ------
+    NotReadyError
+        When there are too few bars.
+    LeakageError
+        When a training label reaches into a test block, which would be a fault of ours.
+
+    Examples
+    --------
+    See `Folds`.
+    """
     chosen = settings.folds
     eras = make_eras(
         len(data),

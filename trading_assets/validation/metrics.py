@@ -38,7 +38,29 @@ ROUNDING = 1e-12
 def sharpe_ratio(returns: ArrayLike, *, periods_per_year: float, risk_free: float | ArrayLike = 0.0) -> float:
     """Annualised mean over standard deviation (ddof 1) of the excess returns.
 
-    `risk_free` is a return a period: one for all, or one each. Infinite where nothing varies.
+    Parameters
+    ----------
+    returns : array-like of shape (n_periods,)
+        Fractions; NaN where a return is not known.
+    periods_per_year : float
+        Periods a year, above 0: 252 for days of an exchange, 8,766 for hours that never stop.
+    risk_free : float or array-like of shape (n_periods,)
+        Return a period that is taken off: one for all, or one each.
+
+    Returns
+    -------
+    float
+        Infinite where the excess does not vary and is not 0, NaN where fewer than 2 are known.
+
+    Raises
+    ------
+    ValueError
+        When an argument is no series of finite numbers, or `periods_per_year` is not above 0.
+
+    Examples
+    --------
+    >>> round(sharpe_ratio([0.01, -0.01, 0.02], periods_per_year=252), 2)
+    6.93
     """
     check_periods_per_year(periods_per_year)
     earned = until_ruin(returns)
@@ -56,7 +78,29 @@ def sortino_ratio(
 ) -> float:
     """Annualised mean excess over the required return, divided by `downside_risk`.
 
-    Infinite where no return is below the required one (a return a period: one for all, or one each).
+    Parameters
+    ----------
+    returns : array-like of shape (n_periods,)
+        Fractions; NaN where a return is not known.
+    periods_per_year : float
+        Periods a year, above 0: 252 for days of an exchange, 8,766 for hours that never stop.
+    required_return : float or array-like of shape (n_periods,)
+        A period: one for all, or one each.
+
+    Returns
+    -------
+    float
+        Infinite where no return is below the required one, NaN where fewer than 2 are known.
+
+    Raises
+    ------
+    ValueError
+        When an argument is no series of finite numbers, or `periods_per_year` is not above 0.
+
+    Examples
+    --------
+    >>> round(sortino_ratio([0.01, -0.01, 0.02], periods_per_year=252), 2)
+    18.33
     """
     check_periods_per_year(periods_per_year)
     earned = until_ruin(returns)
@@ -76,6 +120,29 @@ def downside_risk(
     """Annualised root mean square of what returns fall short of the required one.
 
     The mean is over all returns, not only those that fall short (Sortino's target downside deviation).
+
+    Parameters
+    ----------
+    returns : array-like of shape (n_periods,)
+        Fractions; NaN where a return is not known.
+    periods_per_year : float
+        Periods a year, above 0: 252 for days of an exchange, 8,766 for hours that never stop.
+    required_return : float or array-like of shape (n_periods,)
+        A period: one for all, or one each.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        When an argument is no series of finite numbers, or `periods_per_year` is not above 0.
+
+    Examples
+    --------
+    >>> round(downside_risk([0.01, -0.01, 0.02], periods_per_year=252), 4)
+    0.0917
     """
     check_periods_per_year(periods_per_year)
     short = np.minimum(_excess(until_ruin(returns), required_return, "required_return"), 0)
@@ -83,7 +150,29 @@ def downside_risk(
 
 
 def annual_return(returns: ArrayLike, *, periods_per_year: float) -> float:
-    """Compound growth a year; -1 where all is lost."""
+    """Compound growth a year; -1 where all is lost.
+
+    Parameters
+    ----------
+    returns : array-like of shape (n_periods,)
+        Fractions; NaN where a return is not known.
+    periods_per_year : float
+        Periods a year, above 0: 252 for days of an exchange, 8,766 for hours that never stop.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        When an argument is no series of finite numbers, or `periods_per_year` is not above 0.
+
+    Examples
+    --------
+    >>> round(annual_return([0.1, -0.05], periods_per_year=2), 3)
+    0.045
+    """
     check_periods_per_year(periods_per_year)
     earned = until_ruin(returns)
     if not len(_known(earned)):
@@ -92,22 +181,87 @@ def annual_return(returns: ArrayLike, *, periods_per_year: float) -> float:
 
 
 def annual_volatility(returns: ArrayLike, *, periods_per_year: float) -> float:
-    """Annualised standard deviation (ddof 1)."""
+    """Annualised standard deviation (ddof 1).
+
+    Parameters
+    ----------
+    returns : array-like of shape (n_periods,)
+        Fractions; NaN where a return is not known.
+    periods_per_year : float
+        Periods a year, above 0: 252 for days of an exchange, 8,766 for hours that never stop.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        When an argument is no series of finite numbers, or `periods_per_year` is not above 0.
+
+    Examples
+    --------
+    >>> round(annual_volatility([0.01, -0.01, 0.02], periods_per_year=252), 3)
+    0.242
+    """
     check_periods_per_year(periods_per_year)
     known = _known(until_ruin(returns))
     return float(known.std(ddof=1) * np.sqrt(periods_per_year)) if len(known) > 1 else float("nan")
 
 
 def calmar_ratio(returns: ArrayLike, *, periods_per_year: float) -> float:
-    """`annual_return` over the depth of `max_drawdown`; -1 where all is lost, NaN without drawdown."""
+    """`annual_return` over the depth of `max_drawdown`.
+
+    Parameters
+    ----------
+    returns : array-like of shape (n_periods,)
+        Fractions; NaN where a return is not known.
+    periods_per_year : float
+        Periods a year, above 0: 252 for days of an exchange, 8,766 for hours that never stop.
+
+    Returns
+    -------
+    float
+        -1 where all is lost, NaN without drawdown.
+
+    Raises
+    ------
+    ValueError
+        When an argument is no series of finite numbers, or `periods_per_year` is not above 0.
+
+    Examples
+    --------
+    >>> round(calmar_ratio([0.1, -0.05], periods_per_year=2), 2)
+    0.9
+    """
     growth, drawdown = annual_return(returns, periods_per_year=periods_per_year), max_drawdown(returns)
     return growth / -drawdown if drawdown else float("nan")
 
 
 def omega_ratio(returns: ArrayLike, *, required_return: float | ArrayLike = 0.0) -> float:
-    """What returns exceed the required one by, in sum, over what they fall short; NaN where they never do.
+    """What returns exceed the required one by, in sum, over what they fall short.
 
-    `required_return` is a return a period: one for all, or one each.
+    Parameters
+    ----------
+    returns : array-like of shape (n_periods,)
+        Fractions; NaN where a return is not known.
+    required_return : float or array-like of shape (n_periods,)
+        A period: one for all, or one each.
+
+    Returns
+    -------
+    float
+        NaN where no return falls short.
+
+    Raises
+    ------
+    ValueError
+        When an argument is no series of finite numbers.
+
+    Examples
+    --------
+    >>> omega_ratio([0.02, -0.01])
+    2.0
     """
     excess = _excess(until_ruin(returns), required_return, "required_return")
     short = -excess[excess < 0].sum()
@@ -115,14 +269,58 @@ def omega_ratio(returns: ArrayLike, *, required_return: float | ArrayLike = 0.0)
 
 
 def value_at_risk(returns: ArrayLike, cutoff: float = 0.05) -> float:
-    """The `cutoff` percentile of the returns, interpolated: a loss is negative."""
+    """The `cutoff` percentile of the returns, interpolated: a loss is negative.
+
+    Parameters
+    ----------
+    returns : array-like of shape (n_periods,)
+        Fractions; NaN where a return is not known.
+    cutoff : float
+        Share of the returns, 0 to 1.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        When returns are no series of finite numbers, or `cutoff` is no share.
+
+    Examples
+    --------
+    >>> value_at_risk([-0.03, -0.01, 0.0, 0.01, 0.02], cutoff=0.25)
+    -0.01
+    """
     _check_cutoff(cutoff)
     known = _known(until_ruin(returns))
     return float(np.percentile(known, 100 * cutoff)) if len(known) else float("nan")
 
 
 def conditional_value_at_risk(returns: ArrayLike, cutoff: float = 0.05) -> float:
-    """Mean of the worst returns, as many as lie up to the `cutoff` percentile."""
+    """Mean of the worst returns, as many as lie up to the `cutoff` percentile.
+
+    Parameters
+    ----------
+    returns : array-like of shape (n_periods,)
+        Fractions; NaN where a return is not known.
+    cutoff : float
+        Share of the returns, 0 to 1.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        When returns are no series of finite numbers, or `cutoff` is no share.
+
+    Examples
+    --------
+    >>> conditional_value_at_risk([-0.03, -0.01, 0.0, 0.01, 0.02], cutoff=0.25)
+    -0.02
+    """
     _check_cutoff(cutoff)
     known = _known(until_ruin(returns))
     if len(known) == 0:
@@ -132,7 +330,28 @@ def conditional_value_at_risk(returns: ArrayLike, cutoff: float = 0.05) -> float
 
 
 def max_drawdown(returns: ArrayLike) -> float:
-    """The deepest fall from a peak of the compounded returns, as a negative fraction."""
+    """The deepest fall from a peak of the compounded returns.
+
+    Parameters
+    ----------
+    returns : array-like of shape (n_periods,)
+        Fractions; NaN where a return is not known.
+
+    Returns
+    -------
+    float
+        A negative fraction of the peak; 0 where nothing falls.
+
+    Raises
+    ------
+    ValueError
+        When returns are no series of finite numbers.
+
+    Examples
+    --------
+    >>> max_drawdown([0.5, -0.5, 0.5])
+    -0.5
+    """
     earned = until_ruin(returns)
     if not len(_known(earned)):
         return float("nan")
@@ -141,7 +360,28 @@ def max_drawdown(returns: ArrayLike) -> float:
 
 
 def t_statistic(returns: ArrayLike) -> float:
-    """Mean over its standard error; 0 where nothing varies, which is no evidence of anything."""
+    """Mean over its standard error, from returns that do not depend on each other.
+
+    Parameters
+    ----------
+    returns : array-like of shape (n_periods,)
+        Fractions; NaN where a return is not known.
+
+    Returns
+    -------
+    float
+        0 where nothing varies, which is no evidence of anything; NaN where fewer than 2 are known.
+
+    Raises
+    ------
+    ValueError
+        When returns are no series of finite numbers.
+
+    Examples
+    --------
+    >>> round(t_statistic([0.01, -0.01, 0.02]), 2)
+    0.76
+    """
     known = _known(series("returns", returns))
     if len(known) < 2:
         return float("nan")

@@ -52,11 +52,21 @@ def probabilistic_sharpe_ratio(
     skew, kurtosis : float
         Of the returns; kurtosis raw.
 
+    Returns
+    -------
+    float
+        0 to 1.
+
     Raises
     ------
     ValueError
         When there are fewer than 2 observations, or the kurtosis is below what any distribution of that skew
         has (as an excess kurtosis often is).
+
+    Examples
+    --------
+    >>> round(probabilistic_sharpe_ratio(0.05, 1_000), 3)
+    0.943
     """
     check_whole_number("n_observations", n_observations, 2)
     check_number("sharpe", sharpe)
@@ -76,6 +86,21 @@ def expected_maximum_sharpe(n_trials: int, variance: float) -> float:
     n_trials : int
     variance : float
         Of the trials' Sharpe ratios, in the units (per period, or a year) that the answer is wanted in.
+
+    Returns
+    -------
+    float
+        In the units of the square root of `variance`.
+
+    Raises
+    ------
+    ValueError
+        When `n_trials` is no whole number of at least 1, or `variance` is negative.
+
+    Examples
+    --------
+    >>> round(expected_maximum_sharpe(100, 1.0), 2)
+    2.53
     """
     check_whole_number("n_trials", n_trials, 1)
     check_number("variance", variance)
@@ -98,8 +123,37 @@ def deflated_sharpe_ratio(
 ) -> float:
     """The probability that the best of `n_trials` has a true Sharpe ratio above 0 ([2], equation 2).
 
-    `probabilistic_sharpe_ratio` against `expected_maximum_sharpe`; `trial_variance` is that of the trials'
-    Sharpe ratios per period. With one trial it is the probabilistic Sharpe ratio.
+    `probabilistic_sharpe_ratio` against `expected_maximum_sharpe`; the same as that with one trial.
+
+    Parameters
+    ----------
+    sharpe : float
+        Per period.
+    n_observations : int
+        Returns from which `sharpe` was estimated, at least 2.
+    n_trials : int
+        Independent trials that the best was chosen from, itself included.
+    trial_variance : float
+        Of the trials' Sharpe ratios per period.
+    skew, kurtosis : float
+        Of the returns; kurtosis raw.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Raises
+    ------
+    ValueError
+        As `probabilistic_sharpe_ratio` and `expected_maximum_sharpe`.
+
+    Examples
+    --------
+    >>> round(deflated_sharpe_ratio(0.05, 1_000, n_trials=1, trial_variance=0.0), 3)
+    0.943
+    >>> round(deflated_sharpe_ratio(0.05, 1_000, n_trials=100, trial_variance=0.001), 3)
+    0.171
     """
     benchmark = expected_maximum_sharpe(n_trials, trial_variance)
     return probabilistic_sharpe_ratio(
@@ -117,7 +171,30 @@ def minimum_track_record_length(
 ) -> float:
     """Observations from which on `sharpe` exceeds `benchmark` with `confidence` ([1], equation 13).
 
-    In periods, those that both Sharpe ratios are of; infinite where `sharpe` is not above `benchmark`.
+    Parameters
+    ----------
+    sharpe, benchmark : float
+        Per period.
+    skew, kurtosis : float
+        Of the returns; kurtosis raw.
+    confidence : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    float
+        In periods, those that both Sharpe ratios are of; infinite where `sharpe` is not above `benchmark`.
+
+    Raises
+    ------
+    ValueError
+        When `confidence` is not between 0 and 1, or the kurtosis is below what any distribution of that skew
+        has.
+
+    Examples
+    --------
+    >>> round(minimum_track_record_length(0.1))
+    273
     """
     check_between_0_and_1("confidence", confidence, "such as 0.95")
     check_number("sharpe", sharpe)
@@ -137,6 +214,20 @@ def minimum_backtest_length(n_trials: int, target_sharpe: float) -> float:
         Independent configurations tried.
     target_sharpe : float
         Annualised, positive.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        When `n_trials` is no whole number of at least 1, or `target_sharpe` is not above 0.
+
+    Examples
+    --------
+    >>> round(minimum_backtest_length(45, 1.0), 1)
+    5.0
     """
     check_number("target_sharpe", target_sharpe)
     if target_sharpe <= 0:
@@ -163,6 +254,10 @@ class BacktestOverfitting:
         The best strategy in sample; of several, the worst of them out of sample.
     in_sample, out_of_sample : ndarray of shape (n_choices,)
         The chosen strategy's metric, per period.
+
+    Examples
+    --------
+    See `probability_of_backtest_overfitting`.
     """
 
     pbo: float
@@ -197,11 +292,22 @@ def probability_of_backtest_overfitting(
     metric : {"sharpe", "mean"}
         A strategy that does not vary has a Sharpe ratio of 0.
 
+    Returns
+    -------
+    BacktestOverfitting
+
     Raises
     ------
     ValueError
         When there are fewer than 2 strategies, returns that are not finite, fewer periods than blocks (twice
         as many for a Sharpe ratio), or an odd number of blocks.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(size=(400, 20))
+    >>> found = probability_of_backtest_overfitting(noise, n_blocks=8)
+    >>> len(found.logits), 0.2 < found.pbo < 0.8
+    (70, True)
     """
     table = as_numbers("returns", returns)
     if table.ndim != 2 or table.shape[1] < 2:
@@ -279,6 +385,13 @@ def bootstrap_interval(
     ------
     ValueError
         When returns are not finite, fewer than 2 or not one series, or another argument is out of range.
+
+    Examples
+    --------
+    >>> returns = np.random.default_rng(0).normal(0.1, 1.0, 500)
+    >>> low, high = bootstrap_interval(returns, lambda sample: float(sample.mean()), n_resamples=200)
+    >>> bool(low < returns.mean() < high)
+    True
     """
     from arch.bootstrap import StationaryBootstrap, optimal_block_length
 

@@ -43,6 +43,10 @@ class TradingFigures:
         Sum of the costs.
     cost_share : float
         Costs as a share of the sum of gross returns; NaN where that is not positive.
+
+    Examples
+    --------
+    See `TradingMetrics`.
     """
 
     net_return: float
@@ -76,6 +80,13 @@ class TradingMetrics:
         Basis points of the change of position, each 0 or more.
     periods_per_year : float
         Bars a year, to annualise by.
+
+    Examples
+    --------
+    >>> metrics = TradingMetrics(fee_bps=10, slippage_bps=0, periods_per_year=252)
+    >>> figures = metrics.evaluate([1, 1, 0], [0.01, 0.02, -0.05])
+    >>> figures.orders, round(figures.costs, 4), round(figures.net_return, 4)
+    (2, 0.002, 0.0282)
     """
 
     fee_bps: float

@@ -17,10 +17,19 @@ def series(name: str, values: ArrayLike) -> Floats:
         Of the argument, for the message.
     values : array-like of shape (n_periods,)
 
+    Returns
+    -------
+    ndarray of shape (n_periods,)
+
     Raises
     ------
     ValueError
         When it is a table or a single number, is no numbers, or is infinite somewhere.
+
+    Examples
+    --------
+    >>> series("returns", [1, 2])
+    array([1., 2.])
     """
     try:
         array = np.asarray(values, dtype=float)
@@ -54,6 +63,11 @@ def until_ruin(returns: ArrayLike) -> Floats:
     Returns
     -------
     ndarray of shape (n_periods,)
+
+    Raises
+    ------
+    ValueError
+        When returns are no series of finite numbers.
 
     Examples
     --------

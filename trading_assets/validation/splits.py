@@ -57,6 +57,10 @@ class PurgedSplitter(ABC):
         When neither or both of `label_end` and `label_horizon` are given (a purge cannot be skipped
         silently), or any argument cannot be; by `split`, when they do not fit the rows or nothing is left to
         train on.
+
+    Examples
+    --------
+    See `PurgedKFold`.
     """
 
     n_splits: int
@@ -140,6 +144,12 @@ class PurgedKFold(PurgedSplitter):
     n_splits : int
     label_start, label_end, label_horizon, embargo
         See `PurgedSplitter`.
+
+    Examples
+    --------
+    >>> train, test = next(PurgedKFold(2, label_horizon=1, embargo=1).split(range(8)))
+    >>> train, test
+    (array([6, 7]), array([0, 1, 2, 3]))
     """
 
     def __init__(
@@ -178,6 +188,12 @@ class PurgedTimeSeriesSplit(PurgedSplitter):
         Rows of a test block; n_rows // (n_splits + 1) by default.
     max_train_size : int, optional
         Only so many rows, the latest ones after the purge, are trained on.
+
+    Examples
+    --------
+    >>> train, test = next(PurgedTimeSeriesSplit(2, label_horizon=1).split(range(9)))
+    >>> train, test
+    (array([0, 1]), array([3, 4, 5]))
     """
 
     def __init__(
@@ -230,6 +246,12 @@ class BlockingTimeSeriesSplit(PurgedSplitter):
         See `PurgedSplitter`.
     train_size : float
         Share of a window's rows before the test rows, between 0 and 1; rounded down to whole rows.
+
+    Examples
+    --------
+    >>> splits = BlockingTimeSeriesSplit(2, label_horizon=0, train_size=0.5).split(range(8))
+    >>> [(train.tolist(), test.tolist()) for train, test in splits]
+    [([0, 1], [2, 3]), ([4, 5], [6, 7])]
     """
 
     def __init__(
@@ -269,6 +291,12 @@ class CombinatorialPurgedCV(PurgedSplitter):
         1 to n_folds - 1, with no more than `MAX_SPLITS` choices; with 1 it is `PurgedKFold`.
     label_start, label_end, label_horizon, embargo
         See `PurgedSplitter`.
+
+    Examples
+    --------
+    >>> splitter = CombinatorialPurgedCV(4, 2, label_horizon=0)
+    >>> splitter.n_splits, splitter.n_paths
+    (6, 3)
     """
 
     def __init__(
@@ -321,6 +349,11 @@ class CombinatorialPurgedCV(PurgedSplitter):
         Returns
         -------
         ndarray of shape (n_paths, n_rows)
+
+        Raises
+        ------
+        ValueError
+            When there is not one a split, or one has another length than its test rows.
         """
         given = [np.asarray(values) for values in predictions]
         if len(given) != self.n_splits:
@@ -385,9 +418,27 @@ def _check_number_of_splits(n_folds: int, n_test_folds: int) -> None:
 def assert_no_leakage(
     splits: Iterable[tuple[Rows, Rows]], label_end: ArrayLike, label_start: ArrayLike | None = None
 ) -> None:
-    """Raise `LeakageError` if a training row's span meets a test row's span in any split.
+    """Raise an error if a training row's span meets a test row's span in any split.
 
     Compares row by row with every test row, independently of how a splitter works.
+
+    Parameters
+    ----------
+    splits : iterable of (train rows, test rows)
+    label_end : array-like of int, shape (n_rows,)
+        Last bar that each row's label depends on.
+    label_start : array-like of int, shape (n_rows,), optional
+        First bar of each row's label; without it the row's own position.
+
+    Raises
+    ------
+    LeakageError
+        Naming the split and the training row.
+
+    Examples
+    --------
+    >>> end = np.arange(8) + 1
+    >>> assert_no_leakage(PurgedKFold(2, label_end=end).split(range(8)), end)
     """
     end = np.asarray(label_end)
     start = np.arange(len(end)) if label_start is None else np.asarray(label_start)

@@ -22,6 +22,11 @@ def tied_for_best(values: ArrayLike, slack: ArrayLike) -> NDArray[np.bool_]:
     Returns
     -------
     ndarray of bool, of the shape of `values`
+
+    Examples
+    --------
+    >>> tied_for_best([0.1, 0.3, 0.1 + 0.2], TIE).tolist()
+    [False, True, True]
     """
     array = np.asarray(values, dtype=float)
     width = np.broadcast_to(np.asarray(slack, dtype=float), array.shape)
@@ -32,6 +37,16 @@ def tied_for_best(values: ArrayLike, slack: ArrayLike) -> NDArray[np.bool_]:
 
 def first_best(values: ArrayLike, slack: ArrayLike) -> int:
     """Position of the first of the values that are tied for the largest; see `tied_for_best`.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,)
+    slack : array-like that broadcasts to the shape of `values`
+        How far rounding may have moved each of them.
+
+    Returns
+    -------
+    int
 
     Examples
     --------
