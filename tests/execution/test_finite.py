@@ -1,6 +1,7 @@
 """NaN passes nowhere: not in weights, not through the parity gate, not into a decision."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,7 @@ def test_a_trained_policy_says_what_it_was_trained_on_and_is_refused_elsewhere(
     expected = {"levels": [-1.0, 0.0, 1.0], "max_leverage": 1.0, "window": 1, "columns": width}
     assert all(policy.trained_on == expected for policy in trained_policies.values())
     config = EnvConfig(**market.market.config.model_dump() | {"max_leverage": 2.0})
-    other = type(market)(market.market.under(config), market.stage1, market.eras)
+    other = replace(market, market=market.market.under(config))
     with pytest.raises(
         SchemaError, match=r"ppo_agent was trained on .*max_leverage 1.0.*here are .*max_leverage 2"
     ):
@@ -218,6 +219,6 @@ def test_a_bundle_is_judged_on_what_it_was_trained_on_and_on_nothing_else(
     market, _ = policies
     replay_bundle(bundle, market)
     config = EnvConfig(**market.market.config.model_dump() | {"levels": (-1.0, 0.0, 0.5)})
-    other = type(market)(market.market.under(config), market.stage1, market.eras)
+    other = replace(market, market=market.market.under(config))
     with pytest.raises(SchemaError, match=r"The policy was trained on levels .*here are levels"):
         replay_bundle(bundle, other)
