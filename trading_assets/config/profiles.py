@@ -29,7 +29,17 @@ _PATTERN = re.compile(r"(?:[A-Z0-9._*?-]|\[!?[A-Z0-9._-]+\])+")
 
 
 def profile_names() -> list[str]:
-    """Names of the profiles that come with the package."""
+    """Names of the profiles that come with the package.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> profile_names()
+    ['demo', 'research', 'smoke', 'standard']
+    """
     folder = resources.files("trading_assets.config") / "profiles"
     return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
 
@@ -37,10 +47,27 @@ def profile_names() -> list[str]:
 def load_settings(profile: str, symbol: str, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Settings of `symbol`: the profile, then its section for the symbol, then the overrides.
 
+    Parameters
+    ----------
+    profile : str
+        Name of a profile, or path of a YAML file.
+    symbol : str
+    overrides : mapping, optional
+        As a tree: `{"costs": {"fee_bps": 5}}`.
+
+    Returns
+    -------
+    Settings
+
     Raises
     ------
     SettingsError
         When the profile does not exist, the YAML is ambiguous, or a value is unknown or out of range.
+
+    Examples
+    --------
+    >>> load_settings("smoke", "BTCUSDT", {"costs": {"fee_bps": 5}}).costs.fee_bps
+    5.0
     """
     tree: Tree = {}
     sections: Tree = {}

@@ -15,7 +15,13 @@ from trading_assets.errors import SettingsError
 
 
 class IngestPolicy(Section):
-    """How a file of bars is read, and what is forgiven."""
+    """How a file of bars is read, and what is forgiven.
+
+    Examples
+    --------
+    >>> IngestPolicy(time_zone="America/New_York", calendar="XNYS").calendar
+    'XNYS'
+    """
 
     time_zone: str | None = None
     """Zone of times of day that are written without one, for instance 'UTC' or 'Europe/Berlin'."""
@@ -45,6 +51,11 @@ class FeatureSet(Section):
     `names` are columns (`rsi_14`), families (`volatility`) or patterns (`return_*`), with `!` in front what
     is not wanted; `parameters` replaces an indicator's default parameters: `{'rsi': [[7], [28]]}` makes the
     columns `rsi_7` and `rsi_28`.
+
+    Examples
+    --------
+    >>> FeatureSet(timeframes=(), names=("return_1", "rsi_14")).names
+    ('return_1', 'rsi_14')
     """
 
     names: tuple[str, ...] = ("*",)
@@ -56,7 +67,13 @@ class FeatureSet(Section):
 
 
 class LabelSettings(Section):
-    """What the forecasters are asked."""
+    """What the forecasters are asked.
+
+    Examples
+    --------
+    >>> LabelSettings(kind="triple_barrier", horizon=12).horizon
+    12
+    """
 
     kind: Literal["direction", "triple_barrier", "trend"] = "direction"
     """Up or down over the horizon; whichever barrier is met first; the strongest trend up to the horizon."""
@@ -171,6 +188,13 @@ class ForecasterSettings(Section):
 
 
 class LightGBMSettings(ForecasterSettings):
+    """How LightGBM grows its trees.
+
+    Examples
+    --------
+    >>> LightGBMSettings(n_estimators=100).n_estimators
+    100
+    """
     n_estimators: Count = 150
     learning_rate: Positive = 0.03
     num_leaves: Annotated[int, Field(ge=2, le=255)] = 15
@@ -306,6 +330,11 @@ class EnvConfig(EnvironmentSettings):
     ------
     SettingsError
         When a parameter is unknown or out of its range; the message names both.
+
+    Examples
+    --------
+    >>> EnvConfig(window=4, max_leverage=2.0).levels
+    (-1.0, 0.0, 1.0)
     """
 
     window: Annotated[int, Field(ge=1, le=4_096)] = 1
@@ -376,7 +405,12 @@ class BundleSettings(Section):
 
 
 class Settings(Section):
-    """All settings of one symbol."""
+    """All settings of one symbol.
+
+    Examples
+    --------
+    See `load_settings`.
+    """
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Of everything random; equal seeds give equal models."""

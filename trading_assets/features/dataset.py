@@ -50,6 +50,10 @@ class Dataset:
     periods_per_year : float
         Bars a year in this market, by which every figure of any part of it is annualised; see
         `market.sessions.bars_per_year`.
+
+    Examples
+    --------
+    See `DatasetBuilder`.
     """
 
     frame: pd.DataFrame
@@ -72,10 +76,12 @@ class Dataset:
 
     @property
     def label_start(self) -> NDArray[np.int64]:
+        """First bar of each row's label."""
         return self.frame["label_start"].to_numpy()
 
     @property
     def label_end(self) -> NDArray[np.int64]:
+        """Last bar that each row's label depends on."""
         return self.frame["label_end"].to_numpy()
 
     def target(self, name: str) -> Floats:
@@ -106,6 +112,7 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
+        """Of all rows and names, and of the bars a year."""
         return digest_json([digest_table(self.frame), self.periods_per_year])
 
     def __repr__(self) -> str:
@@ -140,6 +147,29 @@ def label_table(bars: pd.DataFrame, settings: LabelSettings) -> pd.DataFrame:
     A weight counts the bars that the direction depends on, the span those of all targets. Labels that are
     missing share their bars as well: which ones are is known only at their end. Weights are not normalised,
     since that would need all rows; `Dataset.sample_weight` does it for the rows that are fitted.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        As from `market.read_bars`.
+    settings : LabelSettings
+
+    Returns
+    -------
+    DataFrame with one row a bar
+        `forward_return`, `direction`, `high_variance`, `label_start`, `label_end`, `weight`.
+
+    Raises
+    ------
+    MarketError
+        When `bars` are none.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> labels = label_table(SyntheticMarket("price", 1.0, n_bars=500).bars, LabelSettings(horizon=24))
+    >>> int(labels["label_end"].iloc[0])
+    25
     """
     matrix = to_matrix(bars)
     labels = make_labels(matrix, settings)
@@ -175,6 +205,21 @@ def assemble(
 
     Bars a year are counted up to the border too, with the market's `calendar` if it has one.
 
+    Parameters
+    ----------
+    bars, features, labels : DataFrame
+        One row a bar each; see `compute_features` and `label_table`.
+    warm_up : int
+        Rows at the start in which a feature may be NaN.
+    border : int
+        Rows that are kept.
+    calendar : str, optional
+        Name in exchange-calendars.
+
+    Returns
+    -------
+    Dataset
+
     Raises
     ------
     LeakageError
@@ -183,6 +228,16 @@ def assemble(
         When a feature is the same at all bars or the same as another one.
     NotReadyError
         When no label, or only one answer, is left.
+
+    Examples
+    --------
+    >>> from trading_assets.features import FeatureSet, compute_features
+    >>> from trading_assets.market import SyntheticMarket
+    >>> bars = SyntheticMarket("price", 1.0, n_bars=500).bars
+    >>> table = compute_features(bars, FeatureSet(timeframes=(), names=("return_1",)))
+    >>> labels = label_table(bars, LabelSettings(horizon=24))
+    >>> len(assemble(bars, table.frame, labels, warm_up=table.warm_up, border=400))
+    400
     """
     if not len(bars) == len(features) == len(labels):
         raise LeakageError(
@@ -287,6 +342,10 @@ class DatasetReport:
     stationarity : list of dict
     cache : str
         Whether the dataset was found, and why it was not.
+
+    Examples
+    --------
+    See `DatasetBuilder`.
     """
 
     numbers: Mapping[str, float | int | str]
@@ -309,6 +368,15 @@ class DatasetBuilder:
         Name in exchange-calendars, for bars that span less than a year; see `market.sessions.bars_per_year`.
     cache : Path or str, optional
         Folder that keeps datasets; without it every call builds.
+
+    Examples
+    --------
+    >>> from trading_assets.features import FeatureSet
+    >>> from trading_assets.market import SyntheticMarket
+    >>> builder = DatasetBuilder(FeatureSet(timeframes=(), names=("return_1", "rsi_14")))
+    >>> dataset, report = builder.build(SyntheticMarket("price", 1.0, n_bars=2_000).bars)
+    >>> dataset.features.shape
+    (2000, 2)
     """
 
     def __init__(
@@ -332,7 +400,21 @@ class DatasetBuilder:
     def build(
         self, bars: pd.DataFrame, *, symbol: str = "BARS", border: int | None = None
     ) -> tuple[Dataset, DatasetReport]:
-        """The dataset of `bars` up to `border` (all of them without); what comes later is not looked at.
+        """The dataset of `bars` up to `border`; what comes later is not looked at.
+
+        Parameters
+        ----------
+        bars : DataFrame
+            As from `market.read_bars`.
+        symbol : str
+            Under which the cache keeps it.
+        border : int, optional
+            Bars that are taken; all without.
+
+        Returns
+        -------
+        dataset : Dataset
+        report : DatasetReport
 
         Raises
         ------

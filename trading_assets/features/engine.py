@@ -161,6 +161,15 @@ class FeatureState:
     funding : bool
         Whether the bars have a funding rate.
     arrays : dict of str to ndarray
+
+    Examples
+    --------
+    >>> from trading_assets.features import FeatureStream, compute_features
+    >>> from trading_assets.market import SyntheticMarket
+    >>> bars = SyntheticMarket("price", 1.0, n_bars=500).bars
+    >>> state = compute_features(bars[:400], FeatureSet(timeframes=(), names=("return_1",))).state
+    >>> FeatureStream(state=state).push(bars.iloc[400]).shape
+    (1,)
     """
 
     feature_set: FeatureSet
@@ -176,6 +185,21 @@ class FeatureState:
 
     @classmethod
     def load(cls, path: Path | str) -> FeatureState:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : Path or str
+
+        Returns
+        -------
+        FeatureState
+
+        Raises
+        ------
+        ArtifactError
+            When the file is damaged or something else.
+        """
         arrays, about = load_tensors(Path(path))
         try:
             return cls(FeatureSet.model_validate(about["feature_set"]), bool(about["funding"]), arrays)

@@ -52,6 +52,10 @@ class Labels:
         First and last bar that the targets depend on, both included; the end may lie beyond the last bar.
     direction_end : ndarray of shape (n_bars,), int64
         Last bar that `direction` and `forward_return` depend on, at most `label_end`.
+
+    Examples
+    --------
+    See `make_labels`.
     """
 
     forward_return: Floats
@@ -80,6 +84,10 @@ class Events:
         Return of the position (barriers, meta), or the t-value of the trend.
     label_start, label_end : ndarray of shape (n_events,), int64
         In bars, both included.
+
+    Examples
+    --------
+    See `triple_barrier`.
     """
 
     position: Rows
@@ -92,7 +100,31 @@ class Events:
 
 
 def make_labels(bars: Floats, settings: LabelSettings) -> Labels:
-    """Labels of every bar of `bars` (shape (n_bars, 7)) as the settings ask for them."""
+    """Labels of every bar as the settings ask for them.
+
+    Parameters
+    ----------
+    bars : ndarray of shape (n_bars, 7)
+        As from `market.to_matrix`.
+    settings : LabelSettings
+
+    Returns
+    -------
+    Labels
+
+    Raises
+    ------
+    MarketError
+        When the horizon is too short for what is asked.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket, to_matrix
+    >>> bars = to_matrix(SyntheticMarket("price", 1.0, n_bars=500, seed=1).bars)
+    >>> labels = make_labels(bars, LabelSettings(horizon=24))
+    >>> int(labels.label_end[0]), bool(np.isnan(labels.direction[-1]))
+    (25, True)
+    """
     n, horizon = len(bars), settings.horizon
     position = np.arange(n)
     if settings.kind == "direction":
@@ -165,6 +197,7 @@ def triple_barrier(
     Parameters
     ----------
     bars : ndarray of shape (n_bars, 7)
+        As from `market.to_matrix`.
     horizon : int
         Bars, at least 1.
     profit_taking, stop_loss : float
@@ -174,10 +207,22 @@ def triple_barrier(
     side : ndarray of shape (n_bars,), optional
         +1 long, -1 short; long without.
 
+    Returns
+    -------
+    Events
+
     Raises
     ------
     MarketError
         Naming the argument that makes no sense.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket, to_matrix
+    >>> bars = to_matrix(SyntheticMarket("price", 1.0, n_bars=500, seed=1).bars)
+    >>> touched = triple_barrier(bars, horizon=24, profit_taking=2.0, stop_loss=2.0)
+    >>> set(touched.outcome[20:-30].tolist()) <= {-1.0, 0.0, 1.0}
+    True
     """
     if horizon < 1 or not (profit_taking > 0 and stop_loss > 0):
         raise MarketError(
@@ -205,8 +250,32 @@ def meta_labels(
 
     Parameters
     ----------
+    bars : ndarray of shape (n_bars, 7)
+        As from `market.to_matrix`.
     side : ndarray of shape (n_bars,)
         +1, -1, or 0 where the primary model stands aside.
+    horizon : int
+        Bars, at least 1.
+    profit_taking, stop_loss : float
+        See `triple_barrier`.
+
+    Returns
+    -------
+    Events
+
+    Raises
+    ------
+    MarketError
+        When a side is something else, and as `triple_barrier`.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket, to_matrix
+    >>> bars = to_matrix(SyntheticMarket("price", 1.0, n_bars=500, seed=1).bars)
+    >>> side = np.zeros(500)
+    >>> side[[100, 300]] = 1, -1
+    >>> meta_labels(bars, side, horizon=24, profit_taking=2.0, stop_loss=2.0).position.tolist()
+    [100, 300]
     """
     if not np.isin(side, (-1, 0, 1)).all():
         raise MarketError("side must be +1 (long), -1 (short) or 0 (none) at every bar.")
@@ -229,6 +298,32 @@ def trend_scanning(bars: Floats, *, horizons: tuple[int, ...], events: Rows | No
     A line is fitted to ln(close) of bars t+1 .. t+h for every horizon h; the one with the largest |t| of
     its slope counts, the shortest of equal ones. As all were looked at, the label ends with the longest. A
     slope that rounding could have made is none.
+
+    Parameters
+    ----------
+    bars : ndarray of shape (n_bars, 7)
+        As from `market.to_matrix`.
+    horizons : tuple of int
+        Bars, each at least 3.
+    events : ndarray of int, optional
+        Bars to ask about; all without.
+
+    Returns
+    -------
+    Events
+
+    Raises
+    ------
+    MarketError
+        When a horizon is too short, or an event is no bar.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket, to_matrix
+    >>> bars = to_matrix(SyntheticMarket("price", 1.0, n_bars=500, seed=1).bars)
+    >>> trend = trend_scanning(bars, horizons=(6, 12), events=np.array([100]))
+    >>> int(trend.label_end[0])
+    112
     """
     if not horizons or min(horizons) < 3:
         raise MarketError(f"horizons are {horizons}; a trend needs at least 3 bars.")
@@ -239,9 +334,32 @@ def trend_scanning(bars: Floats, *, horizons: tuple[int, ...], events: Rows | No
 
 
 def cusum_events(bars: Floats, threshold: float) -> Rows:
-    """Bars at which moves in one direction have added up to `threshold` (a log return) since the last one.
+    """Bars at which moves in one direction have added up to `threshold` since the last one.
 
     The symmetric CUSUM filter (Lopez de Prado 2018, snippet 2.4).
+
+    Parameters
+    ----------
+    bars : ndarray of shape (n_bars, 7)
+        As from `market.to_matrix`.
+    threshold : float
+        A log return, positive.
+
+    Returns
+    -------
+    ndarray of int of shape (n_events,)
+
+    Raises
+    ------
+    MarketError
+        When the threshold is not positive.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket, to_matrix
+    >>> bars = to_matrix(SyntheticMarket("price", 1.0, n_bars=500, seed=1).bars)
+    >>> bool((np.diff(cusum_events(bars, 0.02)) > 0).all())
+    True
     """
     if not threshold > 0:
         raise MarketError(f"threshold is {threshold}; it must be a positive log return, such as 0.02.")

@@ -27,6 +27,14 @@ class FeatureStream:
     state : FeatureState, optional
         `FeatureTable.state` to go on from; without it the stream starts before the first bar, and learns
         from the first three how long bars are.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> stream = FeatureStream(FeatureSet(timeframes=(), names=("return_1", "rsi_14")))
+    >>> bars = SyntheticMarket("price", 1.0, n_bars=50).bars
+    >>> [stream.push(bar) for bar in bars.itertuples()][-1].shape
+    (2,)
     """
 
     def __init__(self, feature_set: FeatureSet | None = None, state: FeatureState | None = None) -> None:

@@ -44,6 +44,10 @@ class FeatureTable:
         Seconds between bars.
     state : FeatureState
         After the last bar.
+
+    Examples
+    --------
+    See `compute_features`.
     """
 
     columns: tuple[Column, ...]
@@ -114,6 +118,10 @@ def compute_features(bars: pd.DataFrame, feature_set: FeatureSet | None = None) 
     feature_set : FeatureSet, optional
         By default the whole catalogue. Columns whose input is missing or always the same are left out.
 
+    Returns
+    -------
+    FeatureTable
+
     Raises
     ------
     MarketError
@@ -121,6 +129,14 @@ def compute_features(bars: pd.DataFrame, feature_set: FeatureSet | None = None) 
         not in order or hold what no bar can.
     SettingsError
         When the set names what is not in the catalogue, or the bars have no input for any of it.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> bars = SyntheticMarket("price", 1.0, n_bars=500).bars
+    >>> table = compute_features(bars, FeatureSet(timeframes=(), names=("return_1", "rsi_14")))
+    >>> table.frame.shape
+    (500, 2)
     """
     feature_set = FeatureSet() if feature_set is None else feature_set
     require("feature_set", feature_set, FeatureSet)
@@ -158,11 +174,29 @@ def append_features(table: FeatureTable, new_bars: pd.DataFrame) -> FeatureTable
     Costs what the new bars cost: the rows that are there are shared with `table`, which stays as it is. How
     long bars are was settled by the bars of the table (`interval`): a few with gaps are too few.
 
+    Parameters
+    ----------
+    table : FeatureTable
+    new_bars : DataFrame
+        As from `market.read_bars`.
+
+    Returns
+    -------
+    FeatureTable
+
     Raises
     ------
     MarketError
         When `new_bars` do not come after the bars of the table, hold what no bar can, or are more than
         those and of another interval.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> bars = SyntheticMarket("price", 1.0, n_bars=500).bars
+    >>> table = compute_features(bars[:400], FeatureSet(timeframes=(), names=("return_1",)))
+    >>> len(append_features(table, bars[400:]))
+    500
     """
     require("table", table, FeatureTable)
     new_bars = as_bars(new_bars)

@@ -112,6 +112,30 @@ def to_timeframe(bars: pd.DataFrame, timeframe: str) -> tuple[pd.DataFrame, NDAr
 
     A bucket that is not closed at the end is left out. Of the funding that fell due in a larger bar, all but
     what was due at its open is `funding_within` it.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        As from `market.read_bars`.
+    timeframe : str
+        A whole number of minutes, hours, days or weeks: '15m', '4h', '1d', '1w'.
+
+    Returns
+    -------
+    larger : DataFrame
+    closed : ndarray of int of shape (n_bars,)
+
+    Raises
+    ------
+    MarketError
+        When `bars` are none.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> larger, closed = to_timeframe(SyntheticMarket("price", 1.0, n_bars=10).bars, "4h")
+    >>> len(larger), closed.tolist()
+    (2, [0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
     """
     rows = to_rows(bars)
     larger, closed = np.empty_like(rows), np.empty(len(bars), dtype=np.int64)
@@ -150,6 +174,12 @@ def join_timeframe(
     -------
     ndarray of shape (n_bars, n_columns), float32
         Of the last larger bar whose close is not later; NaN before the first.
+
+    Examples
+    --------
+    >>> values = np.array([[1.0], [2.0]], dtype=np.float32)
+    >>> join_timeframe(values, np.array([4, 8]), np.array([3, 4, 7, 9])).ravel().tolist()
+    [nan, 1.0, 1.0, 2.0]
     """
     out = np.empty((values.shape[1], len(at)), dtype=np.float32)
     _join(np.ascontiguousarray(values, dtype=np.float32), closes, at, out)

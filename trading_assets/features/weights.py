@@ -23,7 +23,27 @@ def concurrency(label_start: Rows, label_end: Rows, n_bars: int) -> Rows:
 def average_uniqueness(label_start: Rows, label_end: Rows, n_bars: int) -> Floats:
     """Mean over a label's bars of 1 / the number of labels that share the bar (Lopez de Prado 2018, 4.3).
 
-    In (0, 1]; bars beyond the last one are not counted, NaN where a label has no bar yet.
+    Parameters
+    ----------
+    label_start, label_end : ndarray of int, shape (n_labels,)
+        First and last bar of each label, both included.
+    n_bars : int
+        Bars beyond the last one are not counted.
+
+    Returns
+    -------
+    ndarray of shape (n_labels,)
+        In (0, 1]; NaN where a label has no bar yet.
+
+    Raises
+    ------
+    MarketError
+        When the two differ in length, or a label ends before it starts.
+
+    Examples
+    --------
+    >>> average_uniqueness(np.array([0, 1]), np.array([1, 2]), 3).tolist()
+    [0.75, 0.75]
     """
     shares = 1 / np.maximum(concurrency(label_start, label_end, n_bars), 1)
     total, length = _over_spans(shares, label_start, label_end, n_bars)
@@ -31,7 +51,31 @@ def average_uniqueness(label_start: Rows, label_end: Rows, n_bars: int) -> Float
 
 
 def return_attribution(label_start: Rows, label_end: Rows, returns: Floats) -> Floats:
-    """|Sum over a label's bars of the bar's log return / the labels that share it| (ibid., 4.4)."""
+    """|Sum over a label's bars of the bar's log return / the labels that share it| (ibid., 4.4).
+
+    Parameters
+    ----------
+    label_start, label_end : ndarray of int, shape (n_labels,)
+        First and last bar of each label, both included.
+    returns : ndarray of shape (n_bars,)
+        Log returns.
+
+    Returns
+    -------
+    ndarray of shape (n_labels,)
+        NaN where a label has no bar yet.
+
+    Raises
+    ------
+    MarketError
+        When the two differ in length, or a label ends before it starts.
+
+    Examples
+    --------
+    >>> start, end, returns = np.array([0, 1]), np.array([1, 2]), np.array([0.02, -0.02, 0.03])
+    >>> return_attribution(start, end, returns).round(3).tolist()
+    [0.01, 0.02]
+    """
     shares = returns / np.maximum(concurrency(label_start, label_end, len(returns)), 1)
     total, length = _over_spans(shares, label_start, label_end, len(returns))
     return np.asarray(np.where(length > 0, np.abs(total), np.nan))
@@ -46,6 +90,20 @@ def time_decay(uniqueness: Floats, oldest: float) -> Floats:
         Of the rows that are fitted, in order of time.
     oldest : float
         0 to 1: the oldest row's factor; 1 is no decay.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+
+    Raises
+    ------
+    MarketError
+        When `oldest` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> time_decay(np.array([1.0, 1.0]), oldest=0.5).tolist()
+    [0.75, 1.0]
     """
     if not 0 <= oldest <= 1:
         raise MarketError(f"oldest is {oldest}; it must lie between 0 (forgotten) and 1 (no decay).")

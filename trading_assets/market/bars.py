@@ -24,7 +24,27 @@ _FREQTRADE = re.compile(r"([A-Z0-9]+(?:_[A-Z0-9]+)+-\d+[mhdwM])(-futures)?")
 
 
 def check_symbol(symbol: str) -> str:
-    """Return `symbol`, or raise `MarketError` when it cannot be the key of a partition and name a file."""
+    """The symbol itself, where it can be the key of a partition and name a file.
+
+    Parameters
+    ----------
+    symbol : str
+        1 to 64 of A-Z, 0-9, '.', '_' and '-', with no '.' in front.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    MarketError
+        When it cannot.
+
+    Examples
+    --------
+    >>> check_symbol("BTC-USDT-PERP")
+    'BTC-USDT-PERP'
+    """
     require("symbol", symbol, str)
     if not SYMBOL.fullmatch(symbol):
         raise MarketError(
@@ -50,7 +70,28 @@ def symbol_of(path: Path) -> str | None:
 
 
 def check_bars(bars: pd.DataFrame, source: Path | str) -> None:
-    """Raise `BarsRejected` for the first bar of `bars` that breaks the contract."""
+    """Raise an error for the first bar that breaks the contract.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        As from `read_bars`.
+    source : Path or str
+        Named in the message.
+
+    Raises
+    ------
+    BarsRejected
+        Naming row, column and value.
+    MarketError
+        When a column is missing, a price is text, or times have no zone.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> bars = SyntheticMarket("price", 1.0, n_bars=100).bars
+    >>> check_bars(bars, "made up")
+    """
     bars = as_bars(bars)
     numbers = [*PRICES, "volume", *(name for name in FUNDING if name in bars)]
     for name in numbers:
@@ -158,10 +199,31 @@ def to_rows(bars: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def to_matrix(bars: pd.DataFrame) -> NDArray[np.float64]:
-    """Bars as the array that the simulator reads: `to_rows` turned, shape (n_bars, 7).
+    """Bars as the array that the simulator reads: `to_rows` turned.
 
-    Where funding falls due within bars there is an eighth column: the part of the rate that did, which
-    whoever holds after the order at the open pays.
+    Parameters
+    ----------
+    bars : DataFrame
+        As from `read_bars`.
+
+    Returns
+    -------
+    ndarray of shape (n_bars, 7)
+        Open time in seconds since 1970, open, high, low, close, volume, funding rate (0 without). Where
+        funding falls due within bars there is an eighth column: the part of the rate that did, which whoever
+        holds after the order at the open pays.
+
+    Raises
+    ------
+    MarketError
+        When `bars` are none.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> bars = SyntheticMarket("price", 1.0, n_bars=100).bars
+    >>> to_matrix(bars).shape
+    (100, 7)
     """
     bars = as_bars(bars)
     columns = list(to_rows(bars))
@@ -180,7 +242,29 @@ def bar_seconds(times: NDArray[np.float64]) -> float:
 
 
 def describe_bars(bars: pd.DataFrame) -> dict[str, float | int | str]:
-    """Data quality at a glance: span, interval, gaps, bars without volume or movement."""
+    """Data quality at a glance: span, interval, gaps, bars without volume or movement.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        As from `read_bars`.
+
+    Returns
+    -------
+    dict of str to number or str
+
+    Raises
+    ------
+    MarketError
+        When `bars` are none.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> bars = SyntheticMarket("price", 1.0, n_bars=100).bars
+    >>> describe_bars(bars)["interval (s)"]
+    3600.0
+    """
     bars = as_bars(bars)
     matrix = to_matrix(bars)
     interval = bar_seconds(matrix[:, 0])

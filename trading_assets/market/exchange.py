@@ -60,6 +60,11 @@ class ExchangeSource:
         Seconds before the second attempt; doubled for each one more, give or take a half by chance.
     page_bars : int, optional
         Bars asked for at once; by default, and at most, as many as the exchange gives.
+
+    Examples
+    --------
+    >>> source = ExchangeSource("binance", "1h")
+    >>> next(source.pages("BTCUSDT"))  # doctest: +SKIP
     """
 
     exchange: str = "binance"
@@ -70,6 +75,7 @@ class ExchangeSource:
     page_bars: int | None = None
 
     def symbols(self) -> list[str]:
+        """Keys of all markets of the exchange, sorted."""
         return sorted(self._markets)
 
     def market(self, symbol: str) -> Market:

@@ -35,6 +35,10 @@ class Change:
     revised : int
         Times up to the last old one at which there is now another bar, one more, or none.
     first_revised : Timestamp or None
+
+    Examples
+    --------
+    See `compare`.
     """
 
     appended: int
@@ -49,7 +53,24 @@ class Change:
 
 
 def compare(old: pd.DataFrame, new: pd.DataFrame) -> Change:
-    """Compare two histories of a symbol: by digest first, bar by bar only where that differs."""
+    """Compare two histories of a symbol: by digest first, bar by bar only where that differs.
+
+    Parameters
+    ----------
+    old, new : DataFrame
+        As from `read_bars`.
+
+    Returns
+    -------
+    Change
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> bars = SyntheticMarket("price", 1.0, n_bars=100).bars
+    >>> str(compare(bars[:90], bars))
+    '10 bars appended'
+    """
     may_continue = list(old.columns) == list(new.columns) and len(old) <= len(new)
     if may_continue and digest_table(new.iloc[: len(old)]) == digest_table(old):
         return Change(len(new) - len(old), 0, None)
@@ -90,11 +111,27 @@ def update_file(
     interval : str, optional
         Of the source's bars, for instance '1h'; a file that holds others is refused.
 
+    Returns
+    -------
+    path : Path
+    change : Change
+        From the file as it was.
+
     Raises
     ------
     MarketError
         When another file in the folder holds the symbol, the file there is none of these, or the source
         has bars between `since` and the file's first.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from trading_assets.market import SyntheticMarket, SyntheticSource
+    >>> source = SyntheticSource({"SYN": SyntheticMarket("price", 1.0, n_bars=100)})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path, change = update_file(source, "SYN", folder)
+    >>> path.name, change.appended
+    ('SYN.parquet', 100)
     """
     path = Path(folder) / f"{check_symbol(symbol)}.parquet"
     _refuse_other_files(path, symbol)
@@ -130,12 +167,30 @@ def update_file(
 
 
 def update_funding(source: ExchangeSource, symbol: str, folder: Path | str) -> int:
-    """Bring `{folder}/{symbol}.funding.parquet` up to date; returns how many rates are new.
+    """Bring `{folder}/{symbol}.funding.parquet` up to date.
+
+    Parameters
+    ----------
+    source : ExchangeSource
+    symbol : str
+        Of a perpetual swap, such as BTC-USDT-PERP.
+    folder : Path or str
+
+    Returns
+    -------
+    int
+        How many rates are new.
 
     Raises
     ------
     MarketError
         When the symbol has no funding rates, or another file holds them.
+
+    Examples
+    --------
+    >>> from trading_assets.market import ExchangeSource
+    >>> update_funding(ExchangeSource("binance", "1h"), "BTC-USDT-PERP", "market")  # doctest: +SKIP
+    12
     """
     folder = Path(folder)
     path = folder / f"{check_symbol(symbol)}.funding.parquet"

@@ -42,7 +42,9 @@ from trading_assets.representation import one_line
 
 @dataclass(frozen=True)
 class IngestResult:
-    """Attributes
+    """The bars of a file, and what was found in it.
+
+    Attributes
     ----------
     bars : DataFrame
         `timestamp` (datetime64[ns, UTC], the bar's open), `open`, `high`, `low`, `close`, `volume`
@@ -50,6 +52,10 @@ class IngestResult:
         due after the open, where any of it did.
     report : IngestReport
         Every repair and warning.
+
+    Examples
+    --------
+    See `read_bars`.
     """
 
     bars: pd.DataFrame
@@ -77,6 +83,10 @@ def read_bars(
         What the bars must be, for instance '1h'. By default the commonest distance.
     policy : IngestPolicy, optional
 
+    Returns
+    -------
+    IngestResult
+
     Raises
     ------
     BarsRejected
@@ -86,6 +96,16 @@ def read_bars(
         When there is no such file, symbol or interval.
     SettingsError
         When there is no such calendar.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from trading_assets.market import SyntheticMarket
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     SyntheticMarket("price", 1.0, n_bars=100).write(Path(folder), "SYN")
+    ...     read = read_bars(f"{folder}/SYN.parquet")
+    >>> len(read.bars), read.report.warnings
+    (100, [])
     """
     path, policy = as_path("path", path), IngestPolicy() if policy is None else policy
     require("policy", policy, IngestPolicy)

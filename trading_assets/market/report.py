@@ -38,6 +38,11 @@ class Finding:
         Rows concerned.
     rows : tuple of int
         Their numbers, the first 1,000; the first row of data is 1.
+
+    Examples
+    --------
+    >>> Finding(kind="exact duplicate", reaction="repaired", message="left out", count=2, rows=(5, 9)).rows
+    (5, 9)
     """
 
     kind: str
@@ -64,6 +69,13 @@ class IngestReport:
     interval_seconds : float
     rows_read, rows_kept : int
     findings : list of Finding
+
+    Examples
+    --------
+    >>> report = IngestReport("BTCUSDT.csv")
+    >>> report.warned("gap", "3 bars are missing", rows=[7])
+    >>> report
+    IngestReport(file='BTCUSDT.csv', rows_read=0, rows_kept=0, repairs=0, warnings=1)
     """
 
     file: str
@@ -82,16 +94,20 @@ class IngestReport:
 
     @property
     def repairs(self) -> list[Finding]:
+        """Findings that were repaired."""
         return [finding for finding in self.findings if finding.reaction == "repaired"]
 
     @property
     def warnings(self) -> list[Finding]:
+        """Findings that were warned of."""
         return [finding for finding in self.findings if finding.reaction == "warned"]
 
     def repaired(self, kind: str, message: str, rows: ArrayLike = (), column: str = "") -> None:
+        """Note what was repaired."""
         self._add("repaired", kind, message, rows, column)
 
     def warned(self, kind: str, message: str, rows: ArrayLike = (), column: str = "") -> None:
+        """Note what was warned of."""
         self._add("warned", kind, message, rows, column)
 
     def reject(

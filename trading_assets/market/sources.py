@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 
 class BarSource(Protocol):
-    """Somebody who has bars."""
+    """Somebody who has bars.
+
+    Examples
+    --------
+    See `FolderSource`.
+    """
 
     def symbols(self) -> list[str]:
         """Keys of all symbols there are, sorted."""
@@ -41,7 +46,31 @@ class BarSource(Protocol):
 
 
 def fetch_bars(source: BarSource, symbol: str, since: pd.Timestamp | None = None) -> pd.DataFrame:
-    """All pages of a symbol as one frame; raises `MarketError` where there are no bars."""
+    """All pages of a symbol as one frame.
+
+    Parameters
+    ----------
+    source : BarSource
+    symbol : str
+    since : Timestamp, optional
+        The first bar wanted; all without.
+
+    Returns
+    -------
+    DataFrame
+        As from `read_bars`.
+
+    Raises
+    ------
+    MarketError
+        When there are no bars, or no such symbol.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> len(fetch_bars(SyntheticSource({"SYN": SyntheticMarket("price", 1.0, n_bars=100)}), "SYN"))
+    100
+    """
     pages = [page for page in source.pages(symbol, since) if len(page)]
     if not pages:
         raise MarketError(f"No bars of '{symbol}'" + (f" from {since} on." if since is not None else "."))
@@ -87,7 +116,24 @@ class SymbolFiles:
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder with one file of bars a symbol, named after it (`BTCUSDT.parquet`, `ETHUSDT.csv`)."""
+    """A folder with one file of bars a symbol, named after it (`BTCUSDT.parquet`, `ETHUSDT.csv`).
+
+    Parameters
+    ----------
+    folder : Path or str
+    policy : IngestPolicy, optional
+        How files are read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from trading_assets.market import SyntheticMarket
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     SyntheticMarket("price", 1.0, n_bars=100).write(Path(folder), "SYN")
+    ...     source = FolderSource(folder)
+    ...     source.symbols(), len(fetch_bars(source, "SYN"))
+    (['SYN'], 100)
+    """
 
     folder: Path
     policy: IngestPolicy = field(default_factory=IngestPolicy)
@@ -194,9 +240,11 @@ class FolderSource:
             return {}
 
     def symbols(self) -> list[str]:
+        """Of all files, sorted."""
         return sorted(self.files())
 
     def pages(self, symbol: str, since: pd.Timestamp | None = None) -> Iterator[pd.DataFrame]:
+        """The symbol's bars from `since` on, as one page; see `BarSource.pages`."""
         from trading_assets.market.ingest import read_bars
 
         bars = read_bars(self.file(symbol), symbol=symbol, policy=self.policy).bars
@@ -205,14 +253,25 @@ class FolderSource:
 
 @dataclass(frozen=True)
 class SyntheticSource:
-    """Synthetic markets under the names of symbols."""
+    """Synthetic markets under the names of symbols.
+
+    Parameters
+    ----------
+    markets : mapping of str to SyntheticMarket
+
+    Examples
+    --------
+    See `fetch_bars`.
+    """
 
     markets: Mapping[str, SyntheticMarket]
 
     def symbols(self) -> list[str]:
+        """Of all markets, sorted."""
         return sorted(self.markets)
 
     def pages(self, symbol: str, since: pd.Timestamp | None = None) -> Iterator[pd.DataFrame]:
+        """The symbol's bars from `since` on, as one page; see `BarSource.pages`."""
         if symbol not in self.markets:
             raise MarketError(f"No synthetic market '{symbol}'. There are: {', '.join(self.symbols())}.")
         yield _from(self.markets[symbol].bars, since).copy()

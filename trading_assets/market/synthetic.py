@@ -39,6 +39,12 @@ class SyntheticMarket:
         Scales the log-odds; 0 is a random walk without any edge.
     n_bars : int
     seed : int
+
+    Examples
+    --------
+    >>> market = SyntheticMarket("price", 1.0, n_bars=2_000, seed=1)
+    >>> market.bars.shape, bool(market.bayes_accuracy() > 0.5)
+    ((2000, 6), True)
     """
 
     design: Design = "price"
@@ -85,7 +91,13 @@ class SyntheticMarket:
         return float(np.where(up >= 0.5, again, 1 - again).mean())
 
     def write(self, folder: Path, symbol: str) -> None:
-        """Write the bars to `{symbol}.parquet` and the truth beside them into `truth/`."""
+        """Write the bars to `{symbol}.parquet` and the truth beside them into `truth/`.
+
+        Parameters
+        ----------
+        folder : Path
+        symbol : str
+        """
         for frame, path in (
             (self.bars, folder / f"{symbol}.parquet"),
             (

@@ -33,11 +33,12 @@ class Folds:
     Examples
     --------
     >>> from trading_assets.config import load_settings
-    >>> from trading_assets.features import assemble
+    >>> from trading_assets.features import DatasetBuilder, FeatureSet
     >>> from trading_assets.market import SyntheticMarket
     >>> settings = load_settings("smoke", "SYN")
-    >>> folds = make_folds(assemble(SyntheticMarket("price", 1.0, n_bars=4_200).bars, settings), settings)
-    >>> len(folds.splits) == settings.folds.n_splits
+    >>> builder = DatasetBuilder(FeatureSet(timeframes=(), names=("return_1", "rsi_14")), settings.labels)
+    >>> data, _ = builder.build(SyntheticMarket("price", 1.0, n_bars=5_000).bars)
+    >>> len(make_folds(data, settings).splits) == settings.folds.n_splits
     True
     """
 
