@@ -148,6 +148,13 @@ def test_a_process_without_the_plug_in_refuses_the_bundle_and_says_what_is_missi
         load_bundle(bundle)
 
 
+def test_the_documentation_shows_the_plug_in_that_is_tested_here() -> None:
+    page = (ROOT / "docs" / "forecasters.md").read_text()
+    assert f"```python\n{(ROOT / 'tests' / 'plugins' / 'toy.py').read_text()}```" in page
+    for path in set(re.findall(r"`(tests/[\w/]+\.py)`", page)):
+        assert (ROOT / path).is_file(), path
+
+
 def test_without_the_plug_in_its_section_is_an_unknown_setting() -> None:
     assert settings_class() is Settings
     with pytest.raises(SettingsError, match="Unknown setting 'toy'"):

@@ -1,8 +1,8 @@
 """The network of `execution.ensemble` once more in torch, for export to TorchScript and ONNX.
 
 Built from the bundle's own architecture and weights, one bar at a time, with the state as input and
-output. Each kind of forecaster brings its own part (`ModelAdapter.graph`). Parity with the numpy network is
-measured on every export.
+output. Each kind of forecaster brings its own part (`forecasters.base.ModelAdapter.graph`). Parity with the
+numpy network is measured on every export.
 """
 
 from __future__ import annotations

@@ -195,6 +195,7 @@ class LightGBMSettings(ForecasterSettings):
     >>> LightGBMSettings(n_estimators=100).n_estimators
     100
     """
+
     n_estimators: Count = 150
     learning_rate: Positive = 0.03
     num_leaves: Annotated[int, Field(ge=2, le=255)] = 15

@@ -44,7 +44,7 @@ class ForecasterForm(ABC):
     Parameters
     ----------
     about : mapping
-        What `ModelAdapter.deploy` says of it in JSON.
+        What `forecasters.base.ModelAdapter.deploy` says of it in JSON.
     weights : mapping of str to ndarray
         Its arrays, as `layout` has them.
 
@@ -210,7 +210,7 @@ def register_form(name: str, form: type[ForecasterForm]) -> None:
     Parameters
     ----------
     name : str
-        What `ModelAdapter.deploy` calls it.
+        What `forecasters.base.ModelAdapter.deploy` calls it.
     form : type of ForecasterForm
 
     Raises

@@ -50,7 +50,7 @@ __getattr__ = lazy_exports(
         "importance": ("permutation_importance",),
         "lightgbm": ("LightGBMForecaster", "LightGBMSettings", "shap_importance"),
         "preprocessing": ("PreprocessorManager", "RobustScaler"),
-        "sequence": ("integrated_gradients",),
+        "sequence": ("SequenceForecaster", "integrated_gradients"),
         "training": ("TrainingRecord", "train"),
     },
 )

@@ -77,7 +77,7 @@ class SequenceForecaster(ModelAdapter):
 
     @classmethod
     def encoder_type(cls) -> type[Encoder] | type[GRU]:
-        """`Module.encode` bar by bar in numpy, as it is deployed."""
+        """What `encode` of the module does, bar by bar in numpy, as it is deployed."""
         form = FORMS[cls.form]
         assert issubclass(form, SequenceForm)
         return form.encoder_type
