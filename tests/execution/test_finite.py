@@ -175,7 +175,7 @@ def test_an_agent_of_nan_is_neither_followed_nor_kept_nor_exported(
     weights = {name: value.clone() for name, value in agent.weights.items()}
     weights["action_net.bias"][1] = torch.nan
     broken = TrainedPolicy(weights, agent.scaler, agent.trained_on)
-    table = agent.scaler.transform(market.stage1)
+    table = agent.scaler.transform(market.table)
     with pytest.raises(DivergedError, match="No decision is made"):
         run_policy(broken.actor, table, market, era)
     members = [(agent.actor, table), (broken.actor, table)]
@@ -183,11 +183,11 @@ def test_an_agent_of_nan_is_neither_followed_nor_kept_nor_exported(
         run_ensemble(members, np.array([0.5, 0.5]), market, era)
     with pytest.raises(ArtifactError, match=r"'action_net\.bias' are not finite"):
         broken.write(tmp_path)
-    stage1 = StackedForecasters.read(current("market_embeddings").path)
+    stack = StackedForecasters.read(current("market_embeddings").path)
     with pytest.raises(ArtifactError, match=r"'members\.ppo_agent\.net\.out\.bias' are not finite"):
         write_bundle(
             tmp_path,
-            stage1,
+            stack,
             members_of({"ppo_agent": broken}, {"ppo_agent": 1.0}),
             trained_on=market.terms,
             warm_up_bars=10,
@@ -199,7 +199,7 @@ def test_a_trained_policy_says_what_it_was_trained_on_and_is_refused_elsewhere(
     policies: tuple[Any, dict[str, TrainedPolicy]],
 ) -> None:
     market, trained_policies = policies
-    width = market.stage1.shape[1]
+    width = market.table.shape[1]
     expected = {"levels": [-1.0, 0.0, 1.0], "max_leverage": 1.0, "window": 1, "columns": width}
     assert all(policy.trained_on == expected for policy in trained_policies.values())
     config = EnvConfig(**market.market.config.model_dump() | {"max_leverage": 2.0})

@@ -66,7 +66,7 @@ def models(bars, features, calibrators) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def stage1(models) -> StackedForecasters:
+def stack(models) -> StackedForecasters:
     return StackedForecasters.stack(models)
 
 
@@ -235,10 +235,10 @@ def test_a_calibrator_says_of_a_number_what_it_says_of_an_array(method: str, cal
     assert np.isfinite(apply(p)).all()
 
 
-def test_forecasters_say_what_the_fitted_models_say(stage1, models, features, calibrators):
+def test_forecasters_say_what_the_fitted_models_say(stack, models, features, calibrators):
     """Through trees, encoders, heads and calibrators of the network that ships."""
     X = features.dropna()
-    said = stage1.table(features)
+    said = stack.table(features)
     assert said.drop(index=X.index).isna().all(axis=None)
     said = said.loc[X.index]
     assert list(said.columns) == [f"h{i}" for i in range(8)] + ["p_lightgbm", "p_gru", "p_cnn_lstm"]
@@ -247,15 +247,15 @@ def test_forecasters_say_what_the_fitted_models_say(stage1, models, features, ca
         expected = calibrators[method].transform(raw)
         np.testing.assert_allclose(said[f"p_{kind}"], expected, atol=1e-6 if kind == "lightgbm" else 1e-5)
         assert np.abs(expected - raw).max() > 0.01 and said[f"p_{kind}"].std() > 1e-4
-    stage1.require_parity(stage1.table(features), features, models)
+    stack.require_parity(stack.table(features), features, models)
 
 
 @pytest.mark.parametrize("kind", ["lightgbm", "gru", "cnn_lstm"])
-def test_a_table_that_differs_from_its_models_is_refused_by_the_model_s_name(stage1, models, features, kind):
-    table = stage1.table(features)
+def test_a_table_that_differs_from_its_models_is_refused_by_the_model_s_name(stack, models, features, kind):
+    table = stack.table(features)
     table[f"p_{kind}"] += 1e-3
     with pytest.raises(ArtifactError, match=f"p_{kind} differs from the trained {kind} on 1117 of 1117 bars"):
-        stage1.require_parity(table, features, models)
+        stack.require_parity(table, features, models)
 
 
 def test_a_forecaster_without_a_calibrator_does_not_ship(models):
@@ -278,13 +278,13 @@ def test_a_calibrator_of_several_classes_says_what_its_fit_says():
     assert fitted.to_json()["a"] == pytest.approx(2, abs=0.35)
 
 
-def test_a_table_of_bars_equals_asking_bar_by_bar_bit_for_bit(stage1, features):
-    network, values = stage1.network, complete(features)
+def test_a_table_of_bars_equals_asking_bar_by_bar_bit_for_bit(stack, features):
+    network, values = stack.network, complete(features)
     states = np.zeros((2, network.state_size), dtype=np.float32)
     table = network.table(values, states[0])
-    live = Forecasters(stage1.architecture, stage1.weights)
+    live = Forecasters(stack.architecture, stack.weights)
     out = np.empty(network.width, dtype=np.float32)
-    scaled = stage1.encoder_inputs(features)[-len(values) :]
+    scaled = stack.encoder_inputs(features)[-len(values) :]
     for x, row, z in zip(values, table, scaled, strict=True):
         np.testing.assert_array_equal(live(x, states[1], out), z)
         np.testing.assert_array_equal(out, row)
@@ -292,18 +292,18 @@ def test_a_table_of_bars_equals_asking_bar_by_bar_bit_for_bit(stage1, features):
     np.testing.assert_array_equal(table[:, : features.shape[1]], values)
 
 
-def test_a_table_can_be_continued_from_its_state(stage1, features):
-    network, values = stage1.network, complete(features)
+def test_a_table_can_be_continued_from_its_state(stack, features):
+    network, values = stack.network, complete(features)
     state = np.zeros(network.state_size, dtype=np.float32)
     whole = network.table(values, state.copy())
     parts = [network.table(part, state) for part in np.split(values, [1, 300])]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-def test_stage_1_survives_its_folder_bit_for_bit(stage1, features, tmp_path):
-    stage1.write(tmp_path)
+def test_a_stack_survives_its_folder_bit_for_bit(stack, features, tmp_path):
+    stack.write(tmp_path)
     pd.testing.assert_frame_equal(
-        StackedForecasters.read(tmp_path).table(features), stage1.table(features), check_exact=True
+        StackedForecasters.read(tmp_path).table(features), stack.table(features), check_exact=True
     )
 
 
@@ -357,11 +357,11 @@ def test_a_member_with_an_encoder_sees_its_own_hidden_state_in_place_of_the_shar
     np.testing.assert_array_equal(unchanged, market)
 
 
-def test_any_sequence_forecaster_can_be_the_encoder(models, features, stage1):
+def test_any_sequence_forecaster_can_be_the_encoder(models, features, stack):
     """In the table, in the checks of a bundle and in its exports; the probabilities stay the same."""
     other = StackedForecasters.stack(models, encoder="gru")
     X = features.dropna()
-    table, usual = other.table(features).loc[X.index], stage1.table(features).loc[X.index]
+    table, usual = other.table(features).loc[X.index], stack.table(features).loc[X.index]
     pd.testing.assert_frame_equal(table.filter(like="p_"), usual.filter(like="p_"), check_exact=True)
     gru = models["gru"]
     inputs = torch.from_numpy(gru._inputs(gru.preprocessor_.transform(X)))
@@ -379,7 +379,7 @@ def test_any_sequence_forecaster_can_be_the_encoder(models, features, stage1):
     np.testing.assert_allclose(rows, decide(policy, complete(features)[:50]), rtol=0, atol=1e-5)
 
 
-def test_trees_and_unknown_kinds_cannot_be_the_encoder(models, stage1):
+def test_trees_and_unknown_kinds_cannot_be_the_encoder(models, stack):
     with pytest.raises(ArtifactError, match="The encoder 'svm' is not among lightgbm, gru, cnn_lstm"):
         StackedForecasters.stack(models, encoder="svm")
     with pytest.raises(ArtifactError, match="lightgbm has no hidden state"):
@@ -394,8 +394,8 @@ def test_forecasters_of_different_features_are_not_stacked(models, features, cal
 
 
 @pytest.fixture(scope="module")
-def policy(stage1: StackedForecasters) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    return bundle_of(stage1)
+def policy(stack: StackedForecasters) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    return bundle_of(stack)
 
 
 def bundle_of(stack: StackedForecasters) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

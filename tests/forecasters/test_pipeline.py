@@ -86,6 +86,14 @@ def test_the_model_is_fitted_on_the_first_era_and_scored_on_bars_it_has_not_seen
     assert fitted.numbers["training bars"] == len(era)
 
 
+def test_a_kind_with_nothing_to_search_is_fitted_as_it_is(
+    fit: Fit, stage1_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LightGBMForecaster, "search_space", dict)
+    found = fit(settings=changed(stage1_settings, search={"trials": 2}))
+    assert found.search is None and found.model.settings == stage1_settings.lightgbm
+
+
 def test_out_of_fold_figures_are_those_of_the_folds_alone(
     fitted: FittedForecaster, dataset: Dataset, folds: Folds, stage1_settings: Settings
 ) -> None:

@@ -1,4 +1,4 @@
-"""Trained policies on disk, and everything stage 1 left, as agents take it up."""
+"""Trained policies on disk, and what the forecasters say, as agents take it up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.torch import load_file
 
 from trading_assets.agents.ensemble import Members
-from trading_assets.agents.hybrid import encoder_of, encoder_weights, hybrid_stage1
+from trading_assets.agents.hybrid import encoder_of, encoder_weights, with_embeddings
 from trading_assets.agents.observations import AgentMarket
 from trading_assets.agents.ppo import Weights, actor_weights
 from trading_assets.config.settings import Settings
@@ -70,9 +70,9 @@ def load_policies(folders: Mapping[str, Path], market: AgentMarket) -> dict[str,
 def load_market(dataset: Path, cv_folds: Path, embeddings: Path, settings: Settings) -> AgentMarket:
     """The market of verified artifacts, as agents see it before scaling."""
     data = Dataset.read(dataset)
-    table = read_table(embeddings / "embeddings.parquet")
-    n_forecasters = sum(str(name).startswith("p_") for name in table)
-    stage1 = np.hstack([data.features.to_numpy(), table.to_numpy()])
+    said = read_table(embeddings / "embeddings.parquet")
+    n_forecasters = sum(str(name).startswith("p_") for name in said)
+    table = np.hstack([data.features.to_numpy(), said.to_numpy()])
     eras = Folds.read(cv_folds).eras
     missing = data.warm_up + settings.bundle.warm_up_bars - eras.validation.start
     if missing > 0:
@@ -80,7 +80,7 @@ def load_market(dataset: Path, cv_folds: Path, embeddings: Path, settings: Setti
             f"Not ready: bundle.warm_up_bars is {settings.bundle.warm_up_bars}, which reaches back "
             f"{missing} bars too far from the validation era; lower it or bring more bars."
         )
-    return AgentMarket.make(data.bars, stage1, eras, settings, n_forecasters)
+    return AgentMarket.make(data.bars, table, eras, settings, n_forecasters)
 
 
 def load_members(
@@ -96,9 +96,9 @@ def load_members(
     inputs = stack.encoder_inputs(Dataset.read(dataset).features)
     members = []
     for policy in policies.values():
-        table = market.stage1
+        table = market.table
         if policy.encoder is not None:
             first = era.start - warm_up
-            table = hybrid_stage1(policy.encoder, inputs, table, stack.embedding, first, era.stop)
+            table = with_embeddings(policy.encoder, inputs, table, stack.embedding, first, era.stop)
         members.append((policy.actor, policy.scaler.transform(table)))
     return members

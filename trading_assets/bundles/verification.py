@@ -52,7 +52,7 @@ def check_bundle(
     """Compare a written bundle with torch and Stable-Baselines3 on up to 2,000 validation bars.
 
     In the reference, hidden states come from the torch modules over the whole sequence and actions from
-    the Stable-Baselines3 policies; the forecasters' probabilities are those of the stage-1 table, which
+    the Stable-Baselines3 policies; the forecasters' probabilities are those of the agents' table, which
     was held against LightGBM and torch when it was made. The accounts are random.
 
     Returns
@@ -66,7 +66,7 @@ def check_bundle(
     stop = min(era.stop, era.start + MAX_BARS)
     shown = slice(era.start - warm_up, stop)
     n_features = len(stack.architecture["features"])
-    features = np.ascontiguousarray(market.stage1[shown, :n_features])
+    features = np.ascontiguousarray(market.table[shown, :n_features])
     accounts = _random_accounts(len(features))
     about = stack.encoder
     forecaster = forecaster_class(about["kind"])
@@ -76,7 +76,7 @@ def check_bundle(
     trained = np.zeros((len(features), len(TARGETS)))
     for name, policy in policies.items():
         encoder = encoder_weights(policy.weights) or sub(stack.weights, f"{about['kind']}.encoder")
-        seen = market.stage1[shown].copy()
+        seen = market.table[shown].copy()
         hidden = trained_embedding(encoder, forecaster, about["settings"], inputs)
         seen[:, stack.embedding] = hidden
         observations = np.hstack([policy.scaler.transform(seen), accounts])

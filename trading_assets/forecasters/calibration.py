@@ -77,7 +77,8 @@ def choose_calibrator(
 
     Of methods that only rounding tells apart the one with the fewest parameters is taken: Platt, beta,
     isotonic. The best one is left out (`calibrators.NoCalibrator`) unless it beats the forecasts as they are
-    by more than the standard error of its gain over the folds (Breiman et al. 1984): what it gains by less did not last.
+    by more than the standard error of its gain over the folds (Breiman et al. 1984): what it gains by less
+    did not last.
 
     Parameters
     ----------

@@ -92,7 +92,7 @@ def fit_forecaster(
     X, y, weight = data.features, data.target("direction"), np.nan_to_num(data.frame["weight"].to_numpy())
     given: dict[str, Any] = {"sample_weight": weight, "label_end": data.label_end}
     found = None
-    if settings.search.trials:
+    if settings.search.trials and model.search_space():
         found = search(
             model,
             X,

@@ -1,4 +1,4 @@
-"""Floor 7, stage 2: agents."""
+"""Floor 7: agents."""
 
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
@@ -24,8 +24,8 @@ def ppo_agent(
 
     settings = work.settings
     market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), settings)
-    scaler = RobustScaler.fit(market.stage1[market.eras.agent_train.rows])
-    table = scaler.transform(market.stage1)
+    scaler = RobustScaler.fit(market.table[market.eras.agent_train.rows])
+    table = scaler.transform(market.table)
     weights, history = train_ppo(market, table, settings.ppo, settings.seed)
     TrainedPolicy(weights, scaler, market.terms).write(work.folder)
     kept = next(row for row in history if row["kept"])

@@ -1,4 +1,4 @@
-"""Floor 9, stage 4: how much each trained policy counts."""
+"""Floor 9: how much each trained policy counts."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Floor 8, stage 3: encoder and policy trained end to end."""
+"""Floor 8: encoder and policy trained end to end."""
 
 from trading_assets.config.forecasters import ENCODER
 from trading_assets.defs.declare import step
