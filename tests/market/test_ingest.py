@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -643,3 +644,12 @@ def test_real_funding_rates_are_paid_in_full(tmp_path: Path) -> None:
 )
 def test_a_duration_is_said_in_its_own_units(seconds: float, said: str) -> None:
     assert duration(int(seconds * 1e9)) == said
+
+
+def test_a_price_near_nothing_beside_a_usual_one_is_warned_of_as_a_wick(tmp_path: Path) -> None:
+    bars = sound_bars()
+    bars.loc[40, "low"] = 5e-324
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = read_bars(save(bars, tmp_path, ".parquet"))
+    assert [(finding.kind, finding.rows) for finding in result.report.warnings] == [("spike", (41,))]

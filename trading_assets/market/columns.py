@@ -16,12 +16,15 @@ from trading_assets.market.report import listed
 ALIASES: dict[str, tuple[str, ...]] = {
     "timestamp": (
         # Columns that say open go first: beside them `timestamp` may be the last moment.
-        "timeopen", "open_time", "opentime", "open time", "time_open", "start_at", "start", "begin",
-        "window_start", "ts_event", "candle_date_time_utc", "timestamp", "unix", "datetime",
+        "time_period_start", "period_start", "timeopen", "open_time", "opentime", "open time", "time_open",
+        "start_time", "starttime", "start time", "start_at", "start", "begin", "window_start", "ts_event",
+        "candle_date_time_utc", "timestamp", "unix", "datetime",
         "date_time", "trade_time", "date", "trade_date", "dtyyyymmdd", "day", "time", "gmt time",
         "utc time", "time (utc)", "local time", "bar_time", "unix timestamp", "ts", "mts", "t", "epoch",
         "datum", "zeit", "data", "fecha", "时间", "日期", "交易日期", "交易时间", "日時", "日付",
         "年月日", "__index_level_0__", "",
+        "close_time", "closetime", "close time", "time_close", "timeclose", "time_period_end", "end_time",
+        "endtime", "end time", "time_end", "period_end", "window_end", "end_at", "end",
     ),
     "open": (
         "open", "o", "first", "open_price", "open price", "opening price", "openprice", "eröffnung",
@@ -62,6 +65,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "adj_factor": ("adj_factor", "adjfactor"),
 }  # fmt: skip
 """Names of each column, in lower case, the preferred ones first."""
+
+SAYS_OPEN = frozenset(name for name in ALIASES["timestamp"] if re.search(r"open|start|begin", name))
+SAYS_CLOSE = frozenset(name for name in ALIASES["timestamp"] if re.search(r"close|end", name))
+"""Names of times that say which moment of the bar they are."""
 
 BINANCE = (
     "open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume", "count",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -15,6 +16,12 @@ WALL_CLOCKS = frozenset({"MetaTrader"})
 """Layouts whose epochs count the broker's wall clock as if it were UTC."""
 _DIGITS = r"^(1[89]|2[0-2])\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])[0-5]\d([0-5]\d(\d{3})?)?$"
 """`YYYYMMDDHHMM`, `YYYYMMDDHHMMSS`, or that with milliseconds."""
+_SHORT_YEARS = r"^\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])[0-5]\d$"
+ROUNDED = (
+    "rounded times",
+    "is a time that was rounded to a 32-bit float, up to minutes off",
+    "Write the times again, as 64-bit numbers or as ISO 8601.",
+)
 _SAMPLE = 1_000
 """Rows by which the form of all is chosen."""
 _TICKS = {"year 1, as .NET writes them": 621_355_968 * 10**9, "1601, as Windows does": 116_444_736 * 10**9}
@@ -45,8 +52,8 @@ def calendar_digits(numbers: Any) -> Any:
     return _without_point(numbers) if _mostly(sample, 1800_01_01, 2250_12_31) else None
 
 
-def read_epochs(column: TimeColumn) -> tuple[Times, bool]:
-    """Nanoseconds since 1970 of numbers, told apart by their size, and whether a wall clock shows them.
+def read_epochs(column: TimeColumn) -> tuple[Times, int, bool]:
+    """Nanoseconds since 1970 of numbers, the year they count from, and whether a wall clock shows them.
 
     Epochs are in seconds, milli-, micro- or nanoseconds, row by row by the number of digits. Ticks of 100 ns
     and days since 1900 are known by their size too; so that nothing is taken for what it is not, ticks have
@@ -57,10 +64,13 @@ def read_epochs(column: TimeColumn) -> tuple[Times, bool]:
         bad = ~((epochs >= _SERIALS[0]) & (epochs < _SERIALS[1]))
         if bad.any():
             column.refuse(bad, "not a time", "is no day of a spreadsheet as the other times are")
-        column.report.repaired("spreadsheet days", "times are days since 1900, as spreadsheets count them")
         # Days in float64 are exact to a microsecond.
-        milliseconds = np.round((epochs - _SERIAL_OF_1970) * 86_400_000).astype(np.int64)
-        return milliseconds * UNITS["ms"], True
+        times = np.round((epochs - _SERIAL_OF_1970) * 86_400_000).astype(np.int64) * UNITS["ms"]
+        if (times % MINUTE != 0).any() and (epochs.astype(np.float32) == epochs).all():
+            column.refuse(times % MINUTE != 0, *ROUNDED)
+        message = f"times are days since 1900, as spreadsheets count them: {_from_to(times)}"
+        column.report.repaired("spreadsheet days", message)
+        return times, 1900, True
     bad = ~((epochs >= 1e8) & (epochs < 1e20))
     if bad.any():
         column.refuse(bad, "not a time", "is not a time (an epoch has 9 digits or more)")
@@ -69,9 +79,9 @@ def read_epochs(column: TimeColumn) -> tuple[Times, bool]:
     times = column.nanoseconds(epochs, factor)
     if not _is_float(column.values):  # floats lose the last digits of nanoseconds
         times = np.asarray(_integers(column) * factor, dtype=np.int64)
-    _refuse_rounded(column, epochs, times)
+    _refuse_short_years(column, digits, times)
     if (factor == 1).all() and (times % MINUTE != 0).any() and (ticks := _from_ticks(column)) is not None:
-        return ticks, False
+        return ticks, 1, False
     if (factor < UNITS["s"]).all() and _are_other_ticks(times):
         column.refuse(
             times < _TICKS_OF_TODAY,
@@ -80,7 +90,9 @@ def read_epochs(column: TimeColumn) -> tuple[Times, bool]:
         )
     found = [unit for unit, size in UNITS.items() if (factor == size).any()]
     column.report.repaired(
-        "epoch", f"times are epochs in {' and '.join(found)}", column.rows if len(found) > 1 else ()
+        "epoch",
+        f"times are epochs in {' and '.join(found)}, counted from 1970: {_from_to(times)}",
+        column.rows if len(found) > 1 else (),
     )
     if (times < _NINE_DIGITS).all():
         year = 1970 + int(times.max() // (365.25 * DAY))
@@ -90,7 +102,13 @@ def read_epochs(column: TimeColumn) -> tuple[Times, bool]:
             "origin: write them as ISO 8601",
             column=column.name,
         )
-    return times, column.report.layout in WALL_CLOCKS
+    return times, 1970, column.report.layout in WALL_CLOCKS
+
+
+def _from_to(times: Times) -> str:
+    """For messages: a wrong origin is seen at once by a person."""
+    first, last = (pd.Timestamp(int(time)) for time in (times.min(), times.max()))
+    return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
 
 
 def _from_ticks(column: TimeColumn) -> Times | None:
@@ -114,16 +132,31 @@ def _are_other_ticks(times: Times) -> bool:
     return usual not in _USUAL and usual * 10 in _USUAL
 
 
-def _refuse_rounded(column: TimeColumn, epochs: NDArray[np.float64], times: Times) -> None:
-    """Epochs that went through 32-bit floats are off by up to two minutes, and nothing brings them back."""
-    off = times % MINUTE != 0
-    exact = epochs if _is_float(column.values) else _integers(column)
-    if len(times) > 2 and off.any() and (exact.astype(np.float32).astype(exact.dtype) == exact).all():
+def refuse_rounded(column: TimeColumn, times: Times) -> None:
+    """Epochs that went through 32-bit floats are off by up to two minutes, and nothing brings them back.
+
+    Later they may have become 64-bit numbers, dates or text.
+    """
+    first = times[:_SAMPLE]
+    if len(first) < 3 or (first % MINUTE == 0).all():
+        return
+    for unit in UNITS.values():
+        numbers = first // unit
+        if (numbers * unit == first).all() and (numbers.astype(np.float32).astype(np.int64) == numbers).all():
+            column.refuse(times % MINUTE != 0, *ROUNDED)
+
+
+def _refuse_short_years(column: TimeColumn, digits: NDArray[np.int_], times: Times) -> None:
+    """Ten digits that are all of them YYMMDDHHMM, as Unix epochs are not for more than some seconds."""
+    if len(times) < 10 or not (digits[:_SAMPLE] == 10).all():
+        return
+    first = column.values.slice(0, _SAMPLE)
+    if pc.all(pc.match_substring_regex(_without_point(first), _SHORT_YEARS)).as_py():
         column.refuse(
-            off,
-            "rounded times",
-            "is an epoch that was rounded to a 32-bit float, up to two minutes off",
-            "Write the times again, as 64-bit integers or as ISO 8601.",
+            np.ones(len(times), dtype=bool),
+            "not a time",
+            f"can be YYMMDDHHMM, or a Unix epoch in seconds ({pd.Timestamp(int(times[0]))} UTC)",
+            "Write years with four digits, or write ISO 8601 with a zone.",
         )
 
 

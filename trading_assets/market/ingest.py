@@ -23,6 +23,7 @@ from trading_assets.market.files import read_file
 from trading_assets.market.intervals import in_order, one_interval, refuse_future, without_unfinished_bar
 from trading_assets.market.numbers import read_numbers, read_numbers_or_0
 from trading_assets.market.oddities import warn_of_oddities, warn_of_shifts
+from trading_assets.market.origins import check_origin
 from trading_assets.market.quarantine import quarantine
 from trading_assets.market.raw import RawBars
 from trading_assets.market.report import IngestReport, listed
@@ -149,7 +150,11 @@ def _read(
         if name in raw.columns:
             values[name] = read_numbers_or_0(raw, name, report)
     values |= {name: read_numbers(raw, name, report) for name in FACTORS if name in raw.columns}
+    if policy.decimal is not None and not report.format.startswith("csv"):
+        message = f"market.decimal is '{policy.decimal}', but the file is {report.format}, not text"
+        report.warned("setting not used", message)
     stamps = read_times(raw, policy.time_zone, report, day_first=policy.day_first)
+    check_origin(stamps, policy.calendar, report, raw.header["timestamp"])
     bars = Draft(stamps.utc, stamps.wall, stamps.zone, values, raw.rows, raw.header)
     check_values(bars, policy, report)
     bars, length = open_times(in_order(bars, report), interval, policy, report)

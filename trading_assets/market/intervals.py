@@ -15,6 +15,7 @@ _MONTHS = {1: (28, 33), 3: (89, 94), 12: (364, 367)}
 """Days between the first sessions of one, three and twelve months."""
 _MONDAY = 4 * DAY
 """1970 began on a Thursday."""
+_NEARLY = 0.8
 _EDGE, _STRETCH = 10, 40
 """Bars of another length, at an end of the file or within it, that are no accident of missing bars."""
 
@@ -45,15 +46,20 @@ def in_order(bars: Draft, report: IngestReport) -> Draft:
     return bars.take(~same)
 
 
-def find_interval(bars: Draft, wanted: pd.Timedelta | None, report: IngestReport) -> int:
-    """The commonest distance of bars in nanoseconds, which must be the one that was asked for."""
+def find_interval(
+    bars: Draft, wanted: pd.Timedelta | None, report: IngestReport, *, by_end: bool = False
+) -> int:
+    """The commonest distance of bars in nanoseconds, which must be the one that was asked for.
+
+    Of times that are ends the longest that is nearly as common: the last bars of sessions may be short.
+    """
     if len(bars) < 2:
         return int(wanted.value) if wanted is not None else DAY
     steps = np.diff(bars.times)
     found = int(steps[0])
     if 2 * np.count_nonzero(steps == found) <= len(steps):
         distances, counts = np.unique(steps, return_counts=True)
-        found = int(distances[counts.argmax()])
+        found = int(distances[counts >= (_NEARLY if by_end else 1) * counts.max()][-1 if by_end else 0])
     if wanted is not None and found != wanted.value:
         report.reject(
             "interval",
@@ -85,13 +91,20 @@ def one_interval(bars: Draft, interval: int, report: IngestReport) -> Draft:
         return _with_the_last_row_settled(bars, report)
     if inside.any():
         before = int(inside.argmax()) - 1
+        short = inside[1:-1] & (np.diff(bars.times)[1:] > interval)
+        remedy = "Keep bars of one interval in the file."
+        if np.count_nonzero(short) > 1 and np.count_nonzero(short) >= np.count_nonzero(inside) - 1:
+            remedy = (
+                "If times are the bars' ends and the last bar of a session is short, set market.stamp to "
+                "'close'; else keep bars of one interval in the file."
+            )
         bars.refuse_times(
             inside,
             report,
             "interval",
             f"begins before the bar of {duration(interval)} in row {bars.rows[before]} has ended "
             f"({time_text(bars.times[before])})",
-            "Keep bars of one interval in the file.",
+            remedy,
         )
     _refuse_another_interval(bars, interval, report)
     odd = np.flatnonzero((bars.times - bars.times[0]) % interval != 0)
@@ -187,7 +200,13 @@ def _refuse_another_interval(bars: Draft, interval: int, report: IngestReport) -
 def refuse_future(bars: Draft, now: int, report: IngestReport) -> None:
     late = bars.times > now
     if late.any():
-        bars.refuse_times(late, report, "future time", "lies in the future", "Correct the time or its zone.")
+        bars.refuse_times(
+            late,
+            report,
+            "future time",
+            "lies in the future",
+            "Correct the time, its zone, or the year from which numbers count.",
+        )
 
 
 def without_unfinished_bar(bars: Draft, interval: int, now: int, report: IngestReport) -> Draft:

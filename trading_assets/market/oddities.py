@@ -71,7 +71,9 @@ def _warn_of_wicks(bars: Draft, usual: Floats, report: IngestReport) -> None:
     # No wick is longer than its bar, and ln(1 + x) <= x: few bars are left to be measured.
     wide = np.flatnonzero(bars.values["high"] > bars.values["low"] * (1 + WICK_SIGMAS * usual))
     o, high, low, c = (bars.values[name][wide] for name in PRICES)
-    for name, wick in (("high", np.log(high / np.maximum(o, c))), ("low", np.log(np.minimum(o, c) / low))):
+    with np.errstate(over="ignore"):  # a wick may be infinitely long
+        wicks = {"high": np.log(high / np.maximum(o, c)), "low": np.log(np.minimum(o, c) / low)}
+    for name, wick in wicks.items():
         found = wide[wick > WICK_SIGMAS * usual[wide]]
         if len(found):
             report.warned("spike", f"wicks of more than {WICK_SIGMAS:g} deviations", bars.rows[found], name)

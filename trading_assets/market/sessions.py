@@ -149,6 +149,12 @@ def _open_time(at: Times, opens: Times, closes: Times) -> Nanoseconds:
     return np.asarray(np.where(index == 0, 0, before[last] + inside), dtype=np.int64)
 
 
+def closed_weekdays(calendar: str, times: Times) -> set[int]:
+    """Days of the week without a session between the first and the last of the times; Monday is 0."""
+    sessions = _sessions(calendar, np.array([times.min(), times.max()])).sessions
+    return set(range(7)) - set(sessions.weekday)
+
+
 def calendar_zone(calendar: str | None) -> str | None:
     """The zone of a calendar's exchange, for instance America/New_York."""
     return None if calendar is None else str(_calendar(calendar).tz)
@@ -167,6 +173,11 @@ def usual_close(times: Times, calendar: str) -> Times | None:
     if not at_close[:-1].all():
         return None
     return _utc(local.tz_localize(None).normalize())
+
+
+def at_opens(times: Times, calendar: str) -> bool:
+    """Whether all times, but perhaps the last one, are opens of sessions."""
+    return bool(np.isin(times[:-1], _utc(_sessions(calendar, times).opens)).all())
 
 
 def first_and_last(times: Times, calendar: str) -> tuple[Times, Times, Times, Times]:

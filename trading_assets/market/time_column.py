@@ -35,11 +35,14 @@ class Stamps:
         What a clock in the written zone showed, as nanoseconds since 1970; `utc` where no zone was written.
     zone : str
         Where the times say their zone themselves, which one; else empty.
+    origin : int or None
+        The year from which times that are numbers are counted; None where they are none.
     """
 
     utc: Times
     wall: Times
     zone: str = ""
+    origin: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,11 @@ class TimeColumn:
         if numbers.dtype.kind == "f" and (numbers != np.floor(numbers)).any():
             return np.asarray(np.round(size), dtype=np.int64)
         return np.asarray(numbers.astype(np.int64) * factor, dtype=np.int64)
+
+    def day_first_not_used(self, why: str) -> None:
+        if self.day_first is not None:
+            message = f"market.day_first is {str(self.day_first).lower()}, but {why}"
+            self.report.warned("setting not used", message, column=self.name)
 
     def only(self, chosen: Mask) -> TimeColumn:
         return replace(self, values=self.values.filter(pa.array(chosen)), rows=self.rows[chosen])

@@ -11,10 +11,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trading_assets.market.epochs import WALL_CLOCKS, calendar_digits, read_epochs
+from trading_assets.market.epochs import WALL_CLOCKS, calendar_digits, read_epochs, refuse_rounded
 from trading_assets.market.raw import RawBars
 from trading_assets.market.report import IngestReport
-from trading_assets.market.time_column import DAY, ISO_8601, UNITS, YEARS, Mask, Stamps, TimeColumn, Times
+from trading_assets.market.time_column import (
+    DAY,
+    ISO_8601,
+    MINUTE,
+    UNITS,
+    YEARS,
+    Mask,
+    Stamps,
+    TimeColumn,
+    Times,
+)
 
 _EPOCH = r"^(\d{9,20}(\.0+)?|\d{5}(\.\d+)?)$"
 """A Unix epoch, or the days that a spreadsheet counts."""
@@ -90,22 +100,29 @@ def read_times(
         values = pc.binary_join_element_wise(_trimmed(values), _clocks(raw.columns["clock"]), " ")
     elif pa.types.is_string(values.type):
         values = _trimmed(values)
-    kind = values.type
     column = TimeColumn(values, raw.header["timestamp"], raw.rows, report, zone, raw.zone, day_first)
     if values.null_count:
         missing = raw.rows[values.is_null().to_numpy()]
         remedy = "Write the time or remove the row."
         report.reject("no time", "the time is missing", remedy, rows=missing, column=column.name)
+    stamps = _read(column)
+    refuse_rounded(column, stamps.utc)
+    return stamps
+
+
+def _read(column: TimeColumn) -> Stamps:
+    values, kind, report = column.values, column.values.type, column.report
     if pa.types.is_string(kind):
         return _from_text(column)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _from_numbers(column)
+    column.day_first_not_used("times are no text")
     if pa.types.is_date(kind):
         days = values.cast(pa.date32(), safe=False).cast(pa.int32()).to_numpy()
         return _as_they_are(column.nanoseconds(days, DAY))
     if pa.types.is_timestamp(kind):
         return _from_timestamps(column)
-    report.reject("not a time", f"holds {kind}", ISO_8601, rows=raw.rows, column=column.name)
+    report.reject("not a time", f"holds {kind}", ISO_8601, rows=column.rows, column=column.name)
 
 
 def _as_they_are(times: Times) -> Stamps:
@@ -130,9 +147,10 @@ def _clocks(column: Any) -> Any:
 def _from_numbers(column: TimeColumn) -> Stamps:
     if (digits := calendar_digits(column.values)) is not None:
         return _localised(_wall_times(column, digits), column)
-    times, wall_clock = read_epochs(column)
+    column.day_first_not_used("times are numbers")
+    times, origin, wall_clock = read_epochs(column)
     if not wall_clock:
-        return Stamps(times, times, "UTC")
+        return Stamps(times, times, "UTC", origin)
     if column.report.layout in WALL_CLOCKS and column.zone is None and (times % DAY != 0).any():
         column.report.reject(
             "no zone",
@@ -141,7 +159,7 @@ def _from_numbers(column: TimeColumn) -> Stamps:
             "Set market.time_zone to the broker's zone, often Europe/Athens, or to UTC.",
             column=column.name,
         )
-    return _localised(times, column)
+    return replace(_localised(times, column), origin=origin)
 
 
 def _from_timestamps(column: TimeColumn) -> Stamps:
@@ -218,7 +236,7 @@ def _wall_times(column: TimeColumn, text: Any) -> Times:
         column.refuse(strange, "not a time", f"is not a time like the others, for instance '{like}'")
     clock, possible = _time_of_day(parts)
     readings = []
-    for way in _ways(form, column.day_first):
+    for way in _ways(form):
         days, valid = _days(parts, way)
         readings.append((way, days * DAY + clock, valid & possible))
     fitting = [(way, times) for way, times, valid in readings if valid.all()]
@@ -227,14 +245,29 @@ def _wall_times(column: TimeColumn, text: Any) -> Times:
             ((~valid, way) for way, _, valid in readings), key=lambda reading: np.count_nonzero(reading[0])
         )
         column.refuse(bad, "not a time", _why_impossible(parts.slice(int(bad.argmax()), 1), way))
-    return _the_one_in_order(column, fitting)
+    return _the_one_in_order(column, _as_set(column, fitting))
 
 
-def _ways(form: str, day_first: bool | None) -> list[_Way]:
-    """The orders in which a form may have day, month and year, those that the user rules out left out."""
-    ways = next((ways for names, ways in _ORDERS.items() if f"(?P<{names}>" in form), [_Way()])
-    chosen = [way for way in ways if len(ways) == 1 or day_first in {None, way.day_first}]
-    return chosen or ways
+def _ways(form: str) -> list[_Way]:
+    """The orders in which a form may have day, month and year."""
+    return next((ways for names, ways in _ORDERS.items() if f"(?P<{names}>" in form), [_Way()])
+
+
+def _as_set(column: TimeColumn, fitting: list[tuple[_Way, Times]]) -> list[tuple[_Way, Times]]:
+    """The readings that are in keeping with `market.day_first`."""
+    agreeing = [(way, times) for way, times in fitting if column.day_first in {None, way.day_first}]
+    if agreeing:
+        return agreeing
+    names = " or ".join(way.name for way, _ in fitting)
+    if all(way.day_first is None for way, _ in fitting):
+        column.day_first_not_used(f"dates are {names or 'written in an order of their own'}")
+        return fitting
+    column.refuse(
+        np.ones(len(column.values), dtype=bool),
+        "not a time",
+        f"does not fit market.day_first ({str(column.day_first).lower()}): dates can only be {names}",
+        "Correct the setting or the dates.",
+    )
 
 
 def _the_one_in_order(column: TimeColumn, fitting: list[tuple[_Way, Times]]) -> Times:
@@ -246,12 +279,12 @@ def _the_one_in_order(column: TimeColumn, fitting: list[tuple[_Way, Times]]) -> 
     if not differ.any():
         return times
     ordered = [(way, times) for way, times in fitting if _days_follow(times)]
-    if len(ordered) != 1:
+    if len(ordered) != 1 or any(_months_follow(times) for _, times in fitting):
         names = " or ".join(way.name for way, _ in fitting)
         column.refuse(
             differ,
             "ambiguous date",
-            f"can be {names}, and no row of the file decides it",
+            f"can be {names}, and neither a row nor their order decides it",
             "Set market.day_first to true or false, or write dates as YYYY-MM-DD.",
         )
     [(way, times)] = ordered
@@ -269,6 +302,13 @@ def _days_follow(times: Times) -> bool:
     if len(days) < 2 or not ((steps >= 0).all() or (steps <= 0).all()):
         return False
     return bool(np.median(np.abs(days)) <= 4)
+
+
+def _months_follow(times: Times) -> bool:
+    """Whether these are first days of successive months, or else of January the other way round."""
+    months = times.astype("datetime64[ns]").astype("datetime64[M]")
+    first = months.astype("datetime64[ns]").astype(np.int64) == times
+    return bool(first.all() and (np.abs(np.diff(months.astype(np.int64))) == 1).all())
 
 
 def _integers(parts: Any, name: str) -> Times:
@@ -354,9 +394,9 @@ def _only_the_last_has_a_clock(wall: Times, intraday: Mask) -> bool:
 
 
 def _ends_of_days(wall: Times) -> bool:
-    """Whether all times, but perhaps the last one, are the last moments of days, for instance 23:59:59."""
+    """Whether all times, but perhaps the last one, are in the last minute of days, for instance 23:59:59."""
     settled = np.sort(wall)[:-1] if len(wall) > 2 else wall
-    return len(settled) > 0 and bool((settled % DAY >= DAY - UNITS["s"]).all())
+    return len(settled) > 0 and bool((settled % DAY >= DAY - MINUTE).all())
 
 
 def _to_utc(wall: Times, column: TimeColumn) -> Times:
