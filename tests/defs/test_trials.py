@@ -349,16 +349,18 @@ def test_the_calibrator_s_folder_holds_the_whole_calibrated_model(own_trained: P
     assert scores == current(f"{kind}_forecaster").summary.tables["cross-validation"]
 
 
-def test_the_gru_reaches_embeddings_and_bundle(trained: Path) -> None:
+@pytest.mark.parametrize("kind", FORECASTERS)
+def test_every_forecaster_reaches_embeddings_and_bundle(kind: str, trained: Path) -> None:
     table = read_table(current("market_embeddings").path / "embeddings.parquet")
-    assert list(table.columns[-3:]) == ["p_lightgbm", "p_gru", "p_cnn_lstm"]
+    assert list(table.columns[-3:]) == [f"p_{name}" for name in FORECASTERS]
     data = Dataset.read(current("dataset").path)
     first = int(data.features.notna().all(axis=1).to_numpy().argmax())
-    said = load_forecaster(current("gru_calibrator").path).predict_proba(data.features.iloc[first:])
-    np.testing.assert_allclose(table["p_gru"].to_numpy()[first:], said[:, 1], atol=1e-5)
+    said = load_forecaster(current(f"{kind}_calibrator").path).predict_proba(data.features.iloc[first:])
+    np.testing.assert_allclose(table[f"p_{kind}"].to_numpy()[first:], said[:, 1], atol=1e-5)
     bundle = json.loads((current("policy_bundle").path / "architecture.json").read_text())
-    calibrator = json.loads((current("gru_calibrator").path / "calibrator.json").read_text())
-    assert bundle["gru"]["calibrator"] == calibrator
+    calibrator = json.loads((current(f"{kind}_calibrator").path / "calibrator.json").read_text())
+    about = next(about for about in bundle["forecasters"] if about["kind"] == kind)
+    assert about["calibrator"] == calibrator
 
 
 # --- interrupted
