@@ -25,7 +25,7 @@ from trading_assets.forecasters import FORECASTERS, choose_calibrator, forecaste
 from trading_assets.forecasters.calibration import with_mirror_image
 from trading_assets.forecasters.calibration_error import calibration_scores
 from trading_assets.forecasters.crossfit import answered, cross_fit, predict_block, score
-from trading_assets.forecasters.trading import choose_threshold, net_returns
+from trading_assets.forecasters.trading import choose_threshold, follow_forecast, forecast_market
 from trading_assets.market.ingest import read_bars
 from trading_assets.validation.eras import border
 from trading_assets.validation.folds import Folds, make_folds
@@ -52,13 +52,14 @@ def evaluate(job: tuple[Path, str, int]) -> dict[str, float | int | str]:
     p, answers, fold, weight = (answered(frame)[name].to_numpy() for name in ("p", "y", "fold", "weight"))
     calibrator, _ = choose_calibrator(**with_mirror_image(p, answers, fold, weight))
     calibrated_p = calibrator.transform(frame["p"])
-    chosen = choose_threshold(data, frame["row"].to_numpy(), calibrated_p, settings.costs)
+    market = forecast_market(data, settings)
+    chosen = choose_threshold(market, frame["row"].to_numpy(), calibrated_p)
     era = folds.eras.forecaster_train
     model.fit(X, y, rows=np.arange(era.start, era.stop), **given)
     rows = np.arange(folds.eras.validation.start, folds.eras.validation.stop)
     before = predict_block(model, X, rows)[:, 1]
     after = calibrator.transform(before)
-    net = net_returns(data, rows, after, chosen.threshold if chosen else 0.5, settings.costs)
+    net = follow_forecast(market, rows, after, chosen.threshold if chosen else 0.5).returns
     known = np.isfinite(y[rows])
     raw, calibrated = (calibration_scores(y[rows][known], q[known]) for q in (before, after))
     return {

@@ -1,13 +1,12 @@
-"""Splits, thresholds and overfitting statistics beside their peers, in one process, one after the other.
+"""Splits and overfitting statistics beside their peers, in one process, one after the other.
 
     taskset -c 0 python -m benchmarks.validation [--repeats 7]
 
-Usual peers: skfolio's CombinatorialPurgedCV, a numpy backtest a threshold, a CSCV that slices and
-concatenates the blocks of every choice. Careful peer: a CSCV by two matrix products. Figures are medians, but
-the serial CSCV is timed once. Combinatorial splits are compared as a cross-validation uses them, one at a
-time, and as `list(split)`, where both have to write the same 36 MB of row numbers and wait for fresh memory.
-skfolio counts rows (purged_size, embargo_size), we compare label spans: of a constant horizon here, so that
-both give the same rows.
+Usual peers: skfolio's CombinatorialPurgedCV, a CSCV that slices and concatenates the blocks of every choice.
+Careful peer: a CSCV by two matrix products. Figures are medians, but the serial CSCV is timed once.
+Combinatorial splits are compared as a cross-validation uses them, one at a time, and as `list(split)`, where
+both have to write the same 36 MB of row numbers and wait for fresh memory. skfolio counts rows (purged_size,
+embargo_size), we compare label spans: of a constant horizon here, so that both give the same rows.
 """
 
 import argparse
@@ -29,11 +28,9 @@ from trading_assets.validation.splits import (
     PurgedSplitter,
     PurgedTimeSeriesSplit,
 )
-from trading_assets.validation.thresholds import optimal_threshold
 
 HORIZON, EMBARGO = 24, 10
 """Bars."""
-COST = 15e-4
 
 
 def use_each(splits: Iterable[object]) -> None:
@@ -68,17 +65,6 @@ def all_leaks(n_sets: int = 20, n_rows: int = 400) -> int:
         ):
             found += leaks(splitter, start, end)
     return found
-
-
-def backtests(p: np.ndarray, returns: np.ndarray, n_thresholds: int = 200) -> np.ndarray:
-    """Sharpe ratio of each threshold, one vectorised backtest after the other."""
-    thresholds = np.linspace(0, np.abs(p - 0.5).max(), n_thresholds, endpoint=False)
-    values = np.empty(n_thresholds)
-    for k, threshold in enumerate(thresholds):
-        position = (p > 0.5 + threshold).astype(float) - (p < 0.5 - threshold)
-        net = position * returns - COST * np.abs(np.diff(position, prepend=0.0))
-        values[k] = net.mean() / net.std(ddof=1)
-    return values
 
 
 def serial_pbo(returns: np.ndarray, n_blocks: int = 16) -> float:
@@ -144,17 +130,6 @@ def main() -> None:
         row(label, show(ours), f"{show(peer)}, skfolio", peer / ours, ">= 50")
 
     row("leaks by brute force, all kinds, random spans", str(all_leaks()), "-", None, "0")
-
-    n = 200_000
-    logit = rng.normal(0, 0.4, n)
-    p, returns = 1 / (1 + np.exp(-logit)), rng.normal(0, 0.01, n) + 0.002 * logit
-    costs = {"fee_bps": 10, "slippage_bps": 5}
-    found = optimal_threshold(p, returns, **costs)
-    np.testing.assert_allclose(found.values, backtests(p, returns), rtol=1e-9)
-    ours, peer = medians(
-        repeats, lambda: optimal_threshold(p, returns, **costs), lambda: backtests(p, returns)
-    )
-    row("200 thresholds, 200,000 bars", show(ours), f"{show(peer)}, numpy loop", peer / ours, ">= 25")
 
     table = rng.normal(0, 0.01, size=(2_000, 50))
     assert probability_of_backtest_overfitting(table).pbo == serial_pbo(table) == careful_pbo(table)

@@ -272,6 +272,8 @@ def _no_last_line_break(m: Maker) -> Case:
 def _bar_within_another(m: Maker) -> Case:
     late = m.bars["timestamp"][m.row - 1] + pd.Timedelta(m.freq) / 4
     bars = m.with_value("timestamp", late)  # type: ignore[arg-type]
+    if m.freq == "1D":  # what has a time of day among dates is named itself, not the bar after it
+        return m.saved(bars, "rejected", "session under way", m.row, words=("has a time of day",))
     words = ("begins before the bar",)
     return m.saved(bars, "rejected", "interval", m.row + 1, words=words)
 

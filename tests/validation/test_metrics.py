@@ -8,9 +8,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.signal import lfilter
 from scipy.stats import ttest_1samp
+from statsmodels.formula.api import ols
 
 from trading_assets.config.settings import EnvConfig
+from trading_assets.simulation.backtesting import backtest
 from trading_assets.simulation.baselines import buy_and_hold
 from trading_assets.simulation.market import Market
 from trading_assets.validation.metrics import (
@@ -22,6 +25,7 @@ from trading_assets.validation.metrics import (
     conditional_value_at_risk,
     downside_risk,
     evaluate,
+    holding_lags,
     max_drawdown,
     omega_ratio,
     sharpe_ratio,
@@ -354,22 +358,91 @@ def test_max_drawdown_equals_the_worst_pair_of_peak_and_later_trough(returns):
     assert max_drawdown(returns) == pytest.approx(worst, abs=1e-12)
 
 
-def ols_intercept_t(returns, market) -> float:
-    """Intercept over its standard error, from numpy.linalg.lstsq and the textbook formula."""
-    n, mean = len(returns), market.mean()
-    design = np.column_stack([np.ones(n), market])
-    (alpha, _), (squares,), _, _ = np.linalg.lstsq(design, returns, rcond=None)
-    sxx = ((market - mean) ** 2).sum()
-    return float(alpha / np.sqrt(squares / (n - 2) * (1 / n + mean**2 / sxx)))
+def newey_west_t(returns, market, lags: int) -> float:
+    """Intercept over its standard error by sums over pairs of periods (Newey and West 1987)."""
+    design = np.column_stack([np.ones(len(returns)), market])
+    inverse = np.linalg.inv(design.T @ design)
+    coefficients = inverse @ design.T @ returns
+    scores = design * (returns - design @ coefficients)[:, None]
+    middle = np.zeros((2, 2))
+    for i, own in enumerate(scores):
+        for j in range(max(i - lags, 0), min(i + lags + 1, len(scores))):
+            middle += (1 - abs(i - j) / (lags + 1)) * np.outer(own, scores[j])
+    variance = inverse @ middle @ inverse * len(returns) / (len(returns) - 2)
+    return float(coefficients[0] / np.sqrt(variance[0, 0]))
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_alpha_t_statistic_is_that_of_the_intercept_in_ordinary_least_squares(seed: int):
+@pytest.mark.parametrize("lags", [0, 1, 23])
+@pytest.mark.parametrize("seed", range(3))
+def test_alpha_t_statistic_is_that_of_newey_and_west_and_of_statsmodels(seed: int, lags: int):
     rng = np.random.default_rng(seed)
     market = rng.normal(0.001, 0.02, size=300)
-    returns = 0.001 + rng.normal() * market + rng.normal(0, 0.01, size=300)
-    expected = ols_intercept_t(returns, market)
-    assert alpha_t_statistic(returns, market) == pytest.approx(expected, rel=1e-9)
+    returns = 0.001 + rng.normal() * market + rng.normal(0, 0.01, size=300) * (1 + 20 * np.abs(market))
+    found = alpha_t_statistic(returns, market, lags=lags)
+    assert found == pytest.approx(newey_west_t(returns, market, lags), rel=1e-9)
+    table = pd.DataFrame({"returns": returns, "market": market})
+    options = {"maxlags": lags, "use_correction": True}
+    fit = ols("returns ~ market", table).fit(cov_type="HAC", cov_kwds=options)
+    assert found == pytest.approx(fit.tvalues["Intercept"], rel=1e-9)
+
+
+def autoregressive(rng: np.random.Generator, n: int, memory: float) -> np.ndarray:
+    """Of mean 0, each value `memory` times the one before and something new."""
+    return lfilter([1.0], [1.0, -memory], rng.normal(0, 0.01, n + 200))[200:]
+
+
+@pytest.mark.parametrize("with_market", [False, True])
+def test_returns_that_depend_on_each_other_are_taken_for_an_edge_only_without_lags(with_market: bool):
+    """At 2 standard errors one worthless strategy in twenty passes; taken for independent, one in three."""
+    rng, passed = np.random.default_rng(0), {0: 0, 20: 0}
+    for _ in range(500):
+        returns, market = autoregressive(rng, 1_500, 0.6), rng.normal(0, 0.01, 1_500)
+        for lags in passed:
+            t = (
+                alpha_t_statistic(returns, market, lags=lags)
+                if with_market
+                else t_statistic(returns, lags=lags)
+            )
+            passed[lags] += abs(t) > 2
+    assert passed[0] / 500 > 0.25
+    assert 0.03 < passed[20] / 500 < 0.09
+
+
+@pytest.mark.parametrize(
+    ("exposure", "horizon", "lags"),
+    [
+        ([0, 1, 1, 1, 0, -1, -1, -1, -1, 0] * 10, 1, 4),  # 3 and 4 bars, rounded up
+        ([0.4, 0.5, 0.6, -0.1] * 25, 1, 2),  # 3 and 1: changing sides ends a position, changing size does not
+        ([0, 1] * 50, 1, 1),
+        ([0, 1] * 50, 6, 5),  # a label over 6 bars shares 5 of them with the next one
+        ([1] * 100, 1, 10),  # at most a tenth
+        ([0] * 100, 3, 2),
+        ([1, 1, 1], 24, 0),
+    ],
+)
+def test_lags_are_the_mean_length_of_a_position_the_horizon_or_a_tenth(exposure, horizon, lags):
+    assert holding_lags(exposure, horizon) == lags
+
+
+def test_both_t_statistics_of_a_strategy_allow_for_the_length_of_its_positions(bars):
+    market = Market.make(bars[:1_000])
+    result = backtest(np.sign(np.sin(np.arange(market.n_decisions) / 9)), market)
+    lags = holding_lags(result.exposure, 40)
+    assert holding_lags(result.exposure) == 28 and lags == 39  # half a wave of 18 pi bars
+    figures = result.metrics(8_766, label_horizon=40)
+    assert figures["t"] == t_statistic(result.returns, lags=39)
+    assert figures["alpha t"] == alpha_t_statistic(result.returns, result.market_returns, lags=39)
+    assert figures["alpha t"] != result.metrics(8_766)["alpha t"]
+
+
+@pytest.mark.parametrize("lags", [-1, 1.5, "3"])
+def test_lags_are_a_whole_number_of_periods(lags):
+    with pytest.raises(ValueError, match="lags is"):
+        alpha_t_statistic(MONTHLY, POSITIVE, lags=lags)
+    with pytest.raises(ValueError, match="lags is"):
+        t_statistic(MONTHLY, lags=lags)
+    with pytest.raises(ValueError, match="label_horizon is 0"):
+        holding_lags([1, 0], 0)
 
 
 @given(scale=st.floats(-3, 3))

@@ -19,6 +19,7 @@ from math import floor, log, pi, sin, sqrt
 import numpy as np
 from numba import literal_unroll
 
+from trading_assets.compilation import compiled, inner
 from trading_assets.features.series import (
     CLOSE,
     FUNDING,
@@ -40,9 +41,7 @@ from trading_assets.features.series import (
     VOLUME,
     Array,
     Z,
-    compiled,
     derive,
-    inner,
 )
 
 ANCHOR = 512

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from trading_assets.compilation import compiled
 from trading_assets.config.settings import LabelSettings
 from trading_assets.errors import MarketError
 from trading_assets.features.catalogue import timeframe_seconds
@@ -374,7 +374,7 @@ def _positions(events: Rows | None, n_bars: int) -> Rows:
     return position
 
 
-@numba.njit(cache=True)
+@compiled(error_model="python")
 def _first_touch(
     bars: Floats, position: Rows, side: Floats, target: Floats, horizon: int, take: float, stop: float
 ) -> tuple[Floats, Floats, Rows]:
@@ -410,7 +410,7 @@ def _first_touch(
     return outcome, value, end
 
 
-@numba.njit(cache=True)
+@compiled(error_model="python")
 def _strongest_trend(y: Floats, position: Rows, lengths: Rows) -> Floats:
     """t-value of the slope that is furthest from 0; NaN where the longest window is not there yet."""
     best = np.full(len(position), np.nan)
@@ -440,7 +440,7 @@ def _strongest_trend(y: Floats, position: Rows, lengths: Rows) -> Floats:
     return best
 
 
-@numba.njit(cache=True)
+@compiled(error_model="python")
 def _cusum(returns: Floats, threshold: float) -> list[int]:
     up, down = 0.0, 0.0
     found = [0 for _ in range(0)]

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import log, sqrt
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
+from trading_assets.compilation import inner
 
 Array = Any
 """ndarray of float64 or float32, as numba sees it."""
-
-compiled = numba.njit(cache=True, error_model="numpy")
-_WITHOUT_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def inner(function: F) -> F:
-    """Compile what only compiled functions call; without a way in from Python it takes less time."""
-    made: F = numba.njit(cache=True, error_model="numpy", **_WITHOUT_WRAPPERS)(function)
-    return made
-
 
 (
     INDEX, TIME, OPEN, HIGH, LOW, CLOSE, VOLUME, FUNDING,

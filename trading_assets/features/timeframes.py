@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.compilation import compiled, inner
 from trading_assets.features.catalogue import timeframe_seconds
-from trading_assets.features.series import Array, compiled, inner
+from trading_assets.features.series import Array
 from trading_assets.market.bars import bar_seconds, to_rows
 
 Floats = NDArray[np.float64]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -12,11 +11,6 @@ from trading_assets.forecasters.inputs import as_numbers
 
 Floats = NDArray[np.float64]
 Strategy = Literal["uniform", "quantile"]
-BLOCK, LANES = 256, 4
-PART = 2.0**-44
-"""Distances of single rows are summed as whole numbers of these: an error of 6e-14 at most."""
-ROW = 2**54
-"""Worth of a row in the same sum: more than the distances of a whole block, whose sum fits 64 bits."""
 
 
 class ReliabilityCurve(NamedTuple):
@@ -78,13 +72,8 @@ def expected_calibration_error(
     """
     if norm not in {"l1", "l2", "max"}:
         raise ValueError(f"norm must be one of 'l1', 'l2', 'max'. Got {norm!r} instead.")
-    if strategy == "uniform" and sample_weight is None:
-        l1, l2, largest, _ = _sweep(y, p, n_bins)
-        return {"l1": l1, "l2": l2, "max": largest}[norm]
     weight, said, happened = _sums(*require_rows(y, p, sample_weight), n_bins, strategy)
-    filled = weight > 0
-    share = weight[filled] / weight.sum()
-    distance = np.abs(said - happened)[filled] / weight[filled]
+    share, distance = _distances(weight, said, happened)
     if norm == "max":
         return float(distance.max())
     return float(share @ distance if norm == "l1" else np.sqrt(share @ distance**2))
@@ -99,16 +88,19 @@ def maximum_calibration_error(
 
 def brier_score(y: ArrayLike, p: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """Mean squared distance of probabilities to outcomes (Brier 1950); arguments as above."""
-    if sample_weight is None:
-        return _sweep(y, p, 1)[-1]
     y, p, weight = require_rows(y, p, sample_weight)
     return float(np.average((p - y) ** 2, weights=weight))
 
 
 def calibration_scores(y: ArrayLike, p: ArrayLike, *, n_bins: int = 15) -> dict[str, float]:
-    """Expected (l1) and maximum calibration error over uniform bins, and the Brier score, in one pass."""
-    expected, _, largest, brier = _sweep(y, p, n_bins)
-    return {"ECE": expected, "MCE": largest, "Brier": brier}
+    """Expected (l1) and maximum calibration error over uniform bins, and the Brier score."""
+    y, p, weight = require_rows(y, p)
+    share, distance = _distances(*_sums(y, p, weight, n_bins, "uniform"))
+    return {
+        "ECE": float(share @ distance),
+        "MCE": float(distance.max()),
+        "Brier": float(np.average((p - y) ** 2, weights=weight)),
+    }
 
 
 def brier_decomposition(y: ArrayLike, p: ArrayLike, *, n_bins: int = 15) -> BrierDecomposition:
@@ -217,9 +209,16 @@ def _sums(
     return weights, said, happened
 
 
+def _distances(weight: Floats, said: Floats, happened: Floats) -> tuple[Floats, Floats]:
+    """Of the bins that have rows, share of the weight and distance of what is said to what happened."""
+    filled = weight > 0
+    return weight[filled] / weight.sum(), np.abs(said - happened)[filled] / weight[filled]
+
+
 def _bins(p: Floats, weight: Floats, n_bins: int, strategy: Strategy) -> NDArray[np.int64]:
     """The bin of every row."""
-    _require_bins(n_bins)
+    if n_bins < 1:
+        raise ValueError(f"n_bins is {n_bins}; expected at least 1, and 15 serves most.")
     if strategy == "uniform":
         return np.minimum((p * n_bins).astype(np.int64), n_bins - 1)
     if strategy != "quantile":
@@ -228,60 +227,3 @@ def _bins(p: Floats, weight: Floats, n_bins: int, strategy: Strategy) -> NDArray
     below = np.cumsum(weight[order])
     last = np.searchsorted(below, below[-1] * np.arange(1, n_bins) / n_bins)
     return np.searchsorted(p[order][last], p).astype(np.int64)
-
-
-def _require_bins(n_bins: int) -> None:
-    if n_bins < 1:
-        raise ValueError(f"n_bins is {n_bins}; expected at least 1, and 15 serves most.")
-
-
-def _sweep(y: ArrayLike, p: ArrayLike, n_bins: int) -> tuple[float, float, float, float]:
-    """Over uniform bins the l1, l2 and largest error, and the Brier score."""
-    _require_bins(n_bins)
-    y, p = np.ascontiguousarray(as_numbers("y", y)), np.ascontiguousarray(as_numbers("p", p))
-    if p.ndim == 1 and y.shape == p.shape and len(p):
-        l1, l2, largest, brier = _sweep_blocks(y, p, n_bins)
-        if largest >= 0:
-            return l1, l2, largest, brier
-    require_rows(y, p)  # says what is wrong
-    raise AssertionError("unreachable")
-
-
-# The distances and bins of a block are computed first, in vector instructions (the sum of squares only if it
-# may be reassociated), and then added up. There each row waits until the sum it adds to is back from memory;
-# so one number holds rows and distances, and neighbours go to different lanes: 80 us for 100,000, not 190.
-@numba.njit(cache=True, error_model="numpy", fastmath={"reassoc"})
-def _sweep_blocks(y: Floats, p: Floats, n_bins: int) -> tuple[float, float, float, float]:
-    n, last = len(p), np.uint64(n_bins - 1)
-    packed, slot = np.zeros(n_bins * LANES, dtype=np.int64), np.empty(BLOCK, dtype=np.uint64)
-    row = np.empty(BLOCK, dtype=np.int64)
-    count, gap = np.zeros(n_bins, dtype=np.int64), np.zeros(n_bins)
-    squares, sound = 0.0, True
-    for start in range(0, n, BLOCK):
-        said, happened = p[start : start + BLOCK], y[start : start + BLOCK]
-        for i in range(len(said)):
-            a, b = said[i], happened[i]
-            sound &= (a >= 0.0) & (a <= 1.0) & ((b == 0.0) | (b == 1.0))
-            squares += (a - b) * (a - b)
-            row[i] = ROW + np.int64((a - b) / PART)
-            slot[i] = min(np.uint64(a * n_bins), last) * np.uint64(LANES) + np.uint64(i % LANES)
-        if not sound:
-            return -1.0, -1.0, -1.0, -1.0
-        for i in range(len(said)):
-            packed[slot[i]] += row[i]
-        for k in range(n_bins):
-            whole = 0
-            for lane in range(k * LANES, (k + 1) * LANES):
-                whole += packed[lane]
-                packed[lane] = 0
-            rows = (whole + ROW // 2) // ROW
-            count[k] += rows
-            gap[k] += (whole - rows * ROW) * PART
-    l1 = l2 = largest = 0.0
-    for k in range(n_bins):
-        if count[k]:
-            distance = abs(gap[k]) / count[k]
-            l1 += abs(gap[k]) / n
-            l2 += abs(gap[k]) * distance / n
-            largest = max(largest, distance)
-    return l1, np.sqrt(l2), largest, squares / n

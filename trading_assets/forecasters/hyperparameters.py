@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,6 @@ from trading_assets.progress import report
 from trading_assets.registry.ledger import Trials
 
 Space = Mapping[str, BaseDistribution]
-Sharpe = Callable[[pd.DataFrame], float]
-"""From out-of-fold rows to the Sharpe ratio per bar of trading them."""
 
 OWNER = "owner"
 """Attribute of a trial: which process tries it; see `studies.owner`."""
@@ -47,8 +45,7 @@ class SearchResult:
     parameters : dict
         The best set found, of the settings that were searched.
     trials : list of dict
-        Of every set that is finished: number, state, median loss, loss of each fold, Sharpe ratio per bar,
-        parameters.
+        Of every set that is finished: number, state, median loss, loss of each fold, parameters.
     importance : dict of str to float
         Share of each parameter in what the losses differ by; empty where too few were tried.
     """
@@ -77,7 +74,6 @@ class _Search:
     name: str
     n_trials: int
     trials: Trials | None
-    sharpe: Sharpe | None
 
     def study(self) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -142,8 +138,8 @@ class _Search:
 
     def attempt(self, study: optuna.Study, trial: optuna.Trial) -> None:
         """Try one set."""
-        counted = self.trials.trial("search", trial.params) if self.trials is not None else nullcontext(None)
-        with counted as entry:
+        counted = self.trials.trial("search", trial.params) if self.trials is not None else nullcontext()
+        with counted:
             parts = []
             try:
                 for number, split in enumerate(self.splits):
@@ -156,11 +152,6 @@ class _Search:
             except BaseException:
                 study.tell(trial, state=TrialState.FAIL)
                 raise
-            if self.sharpe is not None and parts:
-                sharpe = self.sharpe(pd.concat(parts))
-                trial.set_user_attr("sharpe", sharpe)
-                if entry is not None:
-                    entry.finish(sharpe)
             pruned = len(parts) < len(self.splits)
             value = None if pruned else float(np.median([loss(part) for part in parts]))
             study.tell(trial, value, state=TrialState.PRUNED if pruned else TrialState.COMPLETE)
@@ -187,7 +178,6 @@ def search(
     label_end: Rows | None = None,
     n_workers: int = 1,
     trials: Trials | None = None,
-    sharpe: Sharpe | None = None,
 ) -> SearchResult:
     """Find the settings with the lowest median loss over purged folds (log loss, or squared error).
 
@@ -213,8 +203,6 @@ def search(
         Processes. With more than one the order of trials, and so what is found, is not reproducible.
     trials : Trials, optional
         Where each set is counted when it starts.
-    sharpe : callable, optional
-        Gives the Sharpe ratio that is noted with a trial.
 
     Raises
     ------
@@ -239,7 +227,7 @@ def search(
     with TemporaryDirectory() as folder:
         kept = str(storage or Path(folder) / "search.journal")
         given = (model, X, y, splits, sample_weight, label_end)
-        return _run(_Search(*given, space, kept, name, n_trials, trials, sharpe), n_workers)
+        return _run(_Search(*given, space, kept, name, n_trials, trials), n_workers)
 
 
 def _run(work: _Search, n_workers: int) -> SearchResult:
@@ -281,7 +269,6 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         "state": trial.state.name.lower(),
         "median loss": trial.value if trial.state == TrialState.COMPLETE else None,
         "fold losses": [trial.intermediate_values[i] for i in sorted(trial.intermediate_values)],
-        "sharpe per bar": trial.user_attrs.get("sharpe"),
         **trial.params,
     }
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightgbm as lgb
-import numba
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.compilation import compiled
 from trading_assets.config.settings import LightGBMSettings
 from trading_assets.errors import ArtifactError, SchemaError
 from trading_assets.execution.networks import prefixed
@@ -196,7 +196,7 @@ def _packed(trees: dict[str, NDArray[Any]]) -> tuple[Any, Any, Any, Any]:
     return nodes, threshold[order], trees["value"][order], place[trees["roots"]]
 
 
-@numba.njit(cache=True)
+@compiled(error_model="python")
 def _score(
     row: F32,
     scaling: Floats,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from trading_assets.forecasters.crossfit import OutOfFold, answered, cross_fit, 
 from trading_assets.forecasters.diagnostics import check_control, check_forecast, check_slope
 from trading_assets.forecasters.hyperparameters import SearchResult, search
 from trading_assets.forecasters.importance import Importance, importances
-from trading_assets.forecasters.trading import best_sharpe, choose_threshold, write_threshold
+from trading_assets.forecasters.trading import choose_threshold, forecast_market, write_threshold
 from trading_assets.forecasters.training_data import Floats
 from trading_assets.registry.artifacts import Check
 from trading_assets.registry.digests import digest_arrays, digest_json
@@ -38,7 +37,11 @@ from trading_assets.validation.folds import Folds
 
 @dataclass(frozen=True)
 class FittedForecaster:
-    """A forecaster trained on the whole first era and how it did on bars it had not seen."""
+    """A forecaster trained on the whole first era and how well it forecast bars it had not seen.
+
+    Nothing here depends on costs, so that another fee trains no network again: what trading on a forecast
+    earns is counted where its threshold is chosen, see `CalibratedForecaster`.
+    """
 
     model: ModelAdapter
     out_of_fold: OutOfFold
@@ -46,7 +49,6 @@ class FittedForecaster:
     importance: Mapping[str, Importance]
     numbers: dict[str, float | int | str]
     checks: dict[str, Check]
-    sharpe: float
 
     def write(self, folder: Path) -> None:
         self.model.save(folder)
@@ -103,7 +105,6 @@ def fit_forecaster(
             storage=studies,
             name=_study_name(model, data, folds),
             trials=trials,
-            sharpe=partial(best_sharpe, data=data, costs=settings.costs),
             **given,
         )
         model = model.clone().set_params(**found.parameters)
@@ -141,7 +142,6 @@ def fit_forecaster(
         importance=importances(final, out_of_fold, X),
         numbers=numbers,
         checks=checks,
-        sharpe=best_sharpe(out_of_fold.frame, data, settings.costs),
     )
 
 
@@ -158,8 +158,12 @@ class CalibratedForecaster:
 
     Attributes
     ----------
+    threshold : float
+        From which the forecast is traded; 1/2, which nothing exceeds, where none is worth it.
     validation : tuple of ndarray
         Outcomes, and the probabilities before and after calibration.
+    sharpe : float
+        Per bar, of the out-of-fold forecasts at that threshold, net of all costs; NaN where there is none.
     """
 
     model: ModelAdapter
@@ -201,7 +205,7 @@ def calibrate_forecaster(
     calibrated = np.empty_like(p)
     for number, calibrator in model.fold_calibrators_.items():
         calibrated[fold == number] = calibrator.transform(p[fold == number])
-    chosen = choose_threshold(data, frame["row"].to_numpy(), calibrated, settings.costs)
+    chosen = choose_threshold(forecast_market(data, settings), frame["row"].to_numpy(), calibrated)
     threshold = chosen.threshold if chosen else 0.5
     rows = np.arange(eras.validation.start, eras.validation.stop)
     rows = rows[np.isfinite(data.target("direction")[rows])]

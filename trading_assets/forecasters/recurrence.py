@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from trading_assets.compilation import compiled
+
 F32 = NDArray[np.float32]
 # Reassociating sums is what lets the compiler use whole vectors; the result is the same on one machine.
-jit = numba.njit(cache=True, fastmath=True, error_model="numpy")
+jit = compiled(fastmath=True)
 
 
 def run_gru(gru: nn.GRU, x: torch.Tensor) -> torch.Tensor:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from trading_assets.compilation import compiled
 
 Floats = NDArray[np.float64]
 
 
-@numba.njit(cache=True)
+@compiled(error_model="python")
 def sigmoid_of(x: float) -> float:
     """Of a number; one and many are computed alike, so that a stream and a batch agree to the last bit."""
     return 0.5 + 0.5 * math.tanh(0.5 * x)
 
 
-@numba.njit(cache=True)
+@compiled(error_model="python")
 def sigmoids_of(x: Floats) -> Floats:
     """Of an array of shape (n,)."""
     out = np.empty(len(x))

@@ -1,4 +1,4 @@
-"""What following a forecast would have earned: long or short where it is sure enough, flat in between."""
+"""What following a forecast would have earned, by the simulator that agents are trained and judged with."""
 
 from __future__ import annotations
 
@@ -6,71 +6,81 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from trading_assets.config.settings import CostSettings
+from trading_assets.config.settings import EnvConfig, Settings
 from trading_assets.features.dataset import Dataset
-from trading_assets.features.labels import forward_return
 from trading_assets.forecasters.training_data import Floats, Rows
-from trading_assets.validation.returns import until_ruin
-from trading_assets.validation.thresholds import OptimalThreshold, optimal_threshold
+from trading_assets.simulation.backtesting import BacktestResult, backtest
+from trading_assets.simulation.market import Market
+from trading_assets.validation.metrics import sharpe_ratio
+from trading_assets.validation.positions import forecast_positions
+from trading_assets.validation.thresholds import OptimalThreshold, threshold_grid
 
 N_THRESHOLDS = 20
 _THRESHOLD = "threshold.json"
 
 
-def next_returns(data: Dataset, rows: Rows, costs: CostSettings) -> Floats:
-    """What a long decided at the close of each bar earns until it can be changed, open to open.
+def forecast_market(data: Dataset, settings: Settings) -> Market:
+    """The market on which forecasts are followed: all costs and margin calls of the settings, no risk rules.
 
-    After the funding that falls due in that time where `costs.funding` says so, as the simulator charges it;
-    a short earns the opposite.
+    Risk rules belong to an account: what they do to a policy would hide what a forecast is worth.
     """
-    earned = forward_return(data.bars, 1)
-    if costs.funding and "funding_rate" in data.frame:
-        earned[:-2] -= _funding(data.frame)
-    return earned[rows]
+    environment = settings.environment
+    config = EnvConfig(
+        costs=settings.costs,
+        maintenance_margin=environment.maintenance_margin,
+        liquidation_bps=environment.liquidation_bps,
+    )
+    return Market.make(data.bars, config=config)
 
 
-def _funding(frame: pd.DataFrame) -> Floats:
-    """Due on a notional of 1 from the open after each bar, but the last two, to the open after that."""
-    opens, closes, rate = (frame[name].to_numpy() for name in ("open", "close", "funding_rate"))
-    within = frame["funding_within"].to_numpy() if "funding_within" in frame else np.zeros(len(frame))
-    held, left = slice(1, -1), slice(2, None)
-    # Due within a bar, at a price taken to be midway, or at the open at which the position can be changed.
-    due = within[held] * (opens + closes)[held] / 2 + (rate - within)[left] * opens[left]
-    return np.asarray(due / opens[held])
+def follow_forecast(market: Market, rows: Rows, p: Floats, threshold: float) -> BacktestResult:
+    """Long where the forecast is above 1/2 + threshold, short below 1/2 - threshold, otherwise flat.
 
-
-def choose_threshold(data: Dataset, rows: Rows, p: Floats, costs: CostSettings) -> OptimalThreshold | None:
-    """The threshold with the best Sharpe ratio net of costs; None where no forecast differs from 1/2.
+    A position is decided at the close of a forecast bar and filled at the open of the next one. Nothing after
+    the last of them is looked at: that one is no decision, the account is valued at its close.
 
     Parameters
     ----------
-    data : Dataset
+    market : Market
     rows : ndarray of int of shape (n,)
-        Bars that were forecast, in a row: also those whose label is missing are held through.
+        Bars that were forecast, in order, at least two; those between them that were not are flat.
     p : ndarray of shape (n,)
         Probability of up.
-    costs : CostSettings
+    threshold : float
     """
-    earned = next_returns(data, rows, costs)
-    known = np.isfinite(earned)
-    if not (p[known] != 0.5).any():
+    first, last = int(rows[0]), int(rows[-1])
+    forecast = np.full(last - first + 1, 0.5)
+    forecast[rows - first] = p
+    return backtest(forecast_positions(forecast[:-1], threshold), market.between(first, last + 1))
+
+
+def choose_threshold(market: Market, rows: Rows, p: Floats) -> OptimalThreshold | None:
+    """The threshold with the best Sharpe ratio a bar, net of all costs of the market.
+
+    Parameters
+    ----------
+    market, rows, p
+        As in `follow_forecast`.
+
+    Returns
+    -------
+    OptimalThreshold or None
+        None where nothing is earned or lost at any threshold.
+    """
+    thresholds = threshold_grid(p[:-1], N_THRESHOLDS)
+    results = [follow_forecast(market, rows, p, threshold) for threshold in thresholds]
+    sharpes = np.array([sharpe_ratio(result.returns, periods_per_year=1) for result in results])
+    values = np.where(np.isfinite(sharpes), sharpes, np.nan)
+    if np.isnan(values).all():
         return None
-    return optimal_threshold(
-        p[known],
-        earned[known],
-        fee_bps=costs.fee_bps,
-        slippage_bps=costs.slippage_bps,
-        n_thresholds=N_THRESHOLDS,
+    return OptimalThreshold.best_of(
+        thresholds,
+        values,
+        orders=np.array([np.count_nonzero(result.traded) for result in results]),
+        ruined=np.array([result.ruined for result in results]),
+        noise=1 + np.abs(values),
     )
-
-
-def best_sharpe(frame: pd.DataFrame, data: Dataset, costs: CostSettings) -> float:
-    """Sharpe ratio per bar of out-of-fold rows at the threshold that suits them best."""
-    rows, p = frame["row"].to_numpy(), frame["p"].to_numpy()
-    chosen = choose_threshold(data, rows, p, costs)
-    return float("nan") if chosen is None else chosen.value
 
 
 def write_threshold(folder: Path, threshold: float) -> None:
@@ -80,16 +90,3 @@ def write_threshold(folder: Path, threshold: float) -> None:
 
 def read_threshold(folder: Path) -> float:
     return float(json.loads((folder / _THRESHOLD).read_bytes())["threshold"])
-
-
-def positions(p: Floats, threshold: float) -> Floats:
-    """1 above 1/2 + threshold, -1 below 1/2 - threshold, otherwise 0."""
-    return np.where(p > 0.5 + threshold, 1.0, np.where(p < 0.5 - threshold, -1.0, 0.0))
-
-
-def net_returns(data: Dataset, rows: Rows, p: Floats, threshold: float, costs: CostSettings) -> Floats:
-    """Of every bar, from flat on, until all is lost; bars whose next open is not known are left out."""
-    earned, held = next_returns(data, rows, costs), positions(p, threshold)
-    paid = np.abs(np.diff(held, prepend=0.0)) * (costs.fee_bps + costs.slippage_bps) / 1e4
-    net = held * earned - paid
-    return until_ruin(net[np.isfinite(net)])

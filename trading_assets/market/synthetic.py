@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numba
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.compilation import compiled
 from trading_assets.registry.files import replacing
 
 Design = Literal["price", "memory", "mixed"]
@@ -109,7 +109,7 @@ class SyntheticMarket:
                 frame.to_parquet(draft, index=False)
 
 
-@numba.njit(cache=True)
+@compiled(error_model="python")
 def _next_bar(
     rng: Any, state: Floats, bar: Floats, w_price: float, w_memory: float, strength: float
 ) -> float:
@@ -142,13 +142,13 @@ def _next_bar(
     return float(1 / (1 + np.exp(strength * _pull(state, w_price, w_memory))))
 
 
-@numba.njit(cache=True)
+@compiled(error_model="python")
 def _pull(state: Floats, w_price: float, w_memory: float) -> float:
     """Minus the log-odds of an up move, at strength 1."""
     return float(w_price * np.tanh(1.5 * state[_X]) + w_memory * np.tanh(1.5 * state[_M]))
 
 
-@numba.njit(cache=True)
+@compiled(error_model="python")
 def _simulate(
     rng: Any, n: int, w_price: float, w_memory: float, strength: float
 ) -> tuple[Floats, Floats, Floats]:
@@ -164,7 +164,7 @@ def _simulate(
     return bars, probability, states
 
 
-@numba.njit(cache=True)
+@compiled(error_model="python")
 def _chances(
     rng: Any, states: Floats, horizon: int, n_paths: int, w_price: float, w_memory: float, s: float
 ) -> Floats:

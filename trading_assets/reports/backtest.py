@@ -68,7 +68,7 @@ def run_baselines(market: AgentMarket, width: float) -> dict[str, BacktestResult
 
 
 def compare_on_test(
-    results: dict[str, BacktestResult], periods_per_year: float, tried: TrialCount
+    results: dict[str, BacktestResult], periods_per_year: float, tried: TrialCount, *, label_horizon: int = 1
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """One row a strategy (its name, its metrics, its verdict), and how much of the first may be luck.
 
@@ -76,7 +76,7 @@ def compare_on_test(
     """
     rows = []
     for name, result in results.items():
-        metrics = result.metrics(periods_per_year)
+        metrics = result.metrics(periods_per_year, label_horizon=label_horizon)
         rows.append({"strategy": name, **metrics, "verdict": verdict(metrics)})
     first = next(iter(results.values()))
     orders = int(np.count_nonzero(first.traded))

@@ -6,11 +6,11 @@ import math
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.arguments import as_numbers, require
+from trading_assets.compilation import compiled
 from trading_assets.risk import rules
 from trading_assets.risk.advisor import RiskAssessment
 from trading_assets.risk.rules import REJECT, RULES
@@ -199,7 +199,7 @@ def names_of(reasons: int) -> tuple[str, ...]:
     return tuple(name for i, name in enumerate(REASONS) if reasons >> i & 1)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _decide(
     account: Array,
     window: Array,
@@ -253,7 +253,7 @@ def _decide(
     return action, allowed, reasons, penalty
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _decide_many(
     accounts: Array,
     windows: Array,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.compilation import compiled
+
 Array = NDArray[Any]
-jit = numba.njit(cache=True, error_model="numpy")
 
 COUNT, AT, PRICE, SUM, SQUARES = range(5)
 _RING = 5
@@ -26,13 +26,13 @@ N_UNITS = len(UNIT_NAMES)
 VOLATILITY, VAR, CVAR = 0, 1, 3
 
 
-@jit
+@compiled
 def window_size(n_returns: int, tail: float) -> int:
     """Length of the packed array."""
     return _RING + n_returns + 2 * (int((n_returns - 1) * tail) + 2)
 
 
-@jit
+@compiled
 def push_price(window: Array, n_returns: int, price: float, tail: float, unit: Array) -> None:
     """Take the price of a new bar into the window and write the risk of one unit into `unit` (5,).
 
@@ -63,7 +63,7 @@ def push_price(window: Array, n_returns: int, price: float, tail: float, unit: A
     unit[CVAR], unit[CVAR + 1] = max(worst / (last + 1), 0.0), max(best / (last + 1), 0.0)
 
 
-@jit
+@compiled
 def _push_return(window: Array, n_returns: int, new: float) -> None:
     n, at = int(window[COUNT]), _RING + int(window[AT])
     old, full = window[at], n == n_returns
@@ -87,7 +87,7 @@ def _push_return(window: Array, n_returns: int, new: float) -> None:
             window[SQUARES] += window[k] * window[k]
 
 
-@jit
+@compiled
 def _update_tail(
     window: Array, first: int, width: int, sign: float, new: float, old: float, n: int, full: bool
 ) -> None:
@@ -115,7 +115,7 @@ def _update_tail(
     window[i] = new
 
 
-@jit
+@compiled
 def _next_smallest(window: Array, first: int, last: int, sign: float) -> float:
     """Of `sign` times the returns in the ring, the smallest besides those from `first` to `last - 1`."""
     greatest = window[last - 1]
@@ -132,7 +132,7 @@ def _next_smallest(window: Array, first: int, last: int, sign: float) -> float:
     return greatest if surplus > 0 else found
 
 
-@jit
+@compiled
 def unit_risk(prices: Array, n_returns: int, tail: float, out: Array) -> None:
     """Risk of one unit as known at the close of every bar, shape (n_bars, 5)."""
     window = np.zeros(window_size(n_returns, tail))

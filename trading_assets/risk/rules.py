@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.compilation import compiled
 from trading_assets.config.limits import RiskLimits
 from trading_assets.risk.market_window import CVAR, VAR, VOLATILITY
 
 Array = NDArray[Any]
-jit = numba.njit(cache=True, error_model="numpy")
 
 RULES = (
     "position",
@@ -90,7 +89,7 @@ def watches_market(limits: RiskLimits) -> bool:
     return any((limits.value_at_risk, limits.conditional_value_at_risk, limits.volatility))
 
 
-@jit
+@compiled
 def open_account(account: Array, equity: float, time: float) -> None:
     """An account that has done nothing yet."""
     account[:] = 0.0
@@ -98,7 +97,7 @@ def open_account(account: Array, equity: float, time: float) -> None:
     account[OPENED], account[TIME] = 1.0, time
 
 
-@jit
+@compiled
 def observe(
     account: Array,
     limits: Array,
@@ -172,13 +171,13 @@ def observe(
     return penalty
 
 
-@jit
+@compiled
 def _scaled(exposure: float, risk: float) -> float:
     """Risk of an exposure; one without equity behind it is infinite, none at all has no risk."""
     return exposure * risk if 0.0 < exposure < np.inf else exposure
 
 
-@jit
+@compiled
 def _fall(start: float, equity: float) -> float:
     """As a fraction of the start; all of it where nothing was there and nothing is."""
     if start > 0.0:
@@ -186,7 +185,7 @@ def _fall(start: float, equity: float) -> float:
     return 0.0 if equity > 0.0 else 1.0
 
 
-@jit
+@compiled
 def _take_activity(account: Array, turnover: float, orders: float) -> None:
     size = (len(account) - _RINGS) // 2
     at = _RINGS + int(account[_AT])
@@ -200,7 +199,7 @@ def _take_activity(account: Array, turnover: float, orders: float) -> None:
             account[_TRADED] += account[k]
 
 
-@jit
+@compiled
 def _cool_down(account: Array) -> None:
     for rule in range(N_RULES):
         if account[_COOLING + rule] > 0.0:
@@ -210,7 +209,7 @@ def _cool_down(account: Array) -> None:
                 _restart(account, rule)
 
 
-@jit
+@compiled
 def _restart(account: Array, rule: int) -> None:
     """After its cool-down a rule measures from here, or it would act for ever."""
     size = (len(account) - _RINGS) // 2
@@ -228,7 +227,7 @@ def _restart(account: Array, rule: int) -> None:
         account[_RINGS + size :] = account[_ORDERED] = 0.0
 
 
-@jit
+@compiled
 def enforce(
     account: Array,
     limits: Array,
@@ -285,7 +284,7 @@ def enforce(
     return (CLIP if reasons else APPROVE), allowed, reasons
 
 
-@jit
+@compiled
 def _cooling(account: Array, first: int, stop: int) -> int:
     """A bit for every rule from `first` to `stop - 1` that cools down."""
     found = 0
@@ -297,7 +296,7 @@ def _cooling(account: Array, first: int, stop: int) -> int:
     return found
 
 
-@jit
+@compiled
 def _exposure_cap(
     limits: Array, unit: Array, price: float, equity: float, exposure: float
 ) -> tuple[float, int]:
@@ -324,14 +323,14 @@ def _exposure_cap(
     return lowest, exceeded
 
 
-@jit
+@compiled
 def _ratio(limit: float, risk: float) -> float:
     if np.isnan(risk):
         return 0.0
     return limit / risk if risk > 0.0 else np.inf
 
 
-@jit
+@compiled
 def _room(account: Array, limits: Array, reduction: float) -> tuple[float, int]:
     """By how much exposure may grow in the next bar, and a bit for every rule that says so.
 

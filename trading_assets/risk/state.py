@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.arguments import as_number, as_numbers
+from trading_assets.compilation import compiled
 from trading_assets.config.limits import RiskLimits
 from trading_assets.errors import ArtifactError
 from trading_assets.registry.files import replace_file
@@ -20,7 +20,6 @@ from trading_assets.risk.market_window import N_UNITS, push_price, window_size
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
-jit = numba.njit(cache=True, error_model="numpy")
 
 
 class AccountState(NamedTuple):
@@ -169,7 +168,7 @@ def _digest(packed: Floats) -> str:
     return hashlib.sha256(packed.tobytes()).hexdigest()
 
 
-@numba.njit(cache=True, error_model="numpy", inline="always")
+@compiled(inline="always")
 def assess(
     account: Array,
     window: Array,
@@ -198,7 +197,7 @@ def assess(
     )
 
 
-@jit
+@compiled
 def assess_many(
     accounts: Array,
     windows: Array,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from trading_assets.arguments import as_number, as_numbers, require
 from trading_assets.errors import ArgumentError
 from trading_assets.risk.rules import N_RULES, RULES, watches
-from trading_assets.simulation.kernel import ACCOUNT_NAMES, COSTS, PATH
+from trading_assets.simulation.kernel import ACCOUNT_NAMES, COSTS, PATH, RUIN
 from trading_assets.simulation.market import Market
 from trading_assets.simulation.simulator import Simulator
 from trading_assets.simulation.spaces import (
@@ -85,6 +85,11 @@ class BacktestResult:
         return self.equity[1:] / self.equity[:-1] - 1
 
     @property
+    def ruined(self) -> bool:
+        """Whether the account was closed for good, at 1 % of its start."""
+        return bool(self.equity[-1] <= RUIN)
+
+    @property
     def exposure(self) -> Floats:
         """Fraction of equity held at the close, signed."""
         return self.path[:, _EXPOSURE]
@@ -125,7 +130,7 @@ class BacktestResult:
         """The highest use of every risk limit."""
         return dict(zip(RULES, self.use.max(axis=0, initial=0.0).tolist(), strict=True))
 
-    def metrics(self, periods_per_year: float) -> dict[str, float]:
+    def metrics(self, periods_per_year: float, *, label_horizon: int = 1) -> dict[str, float]:
         """See `validation.metrics.evaluate`."""
         return evaluate(
             self.equity,
@@ -134,6 +139,7 @@ class BacktestResult:
             self.traded,
             self.market_returns,
             periods_per_year=periods_per_year,
+            label_horizon=label_horizon,
         )
 
     @cached_property

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from trading_assets.arguments import as_number, as_numbers, require
 from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.simulation.market import Market
+from trading_assets.validation.positions import forecast_positions
 from trading_assets.validation.ties import TIE, first_best
 
 Floats = NDArray[np.float64]
@@ -92,11 +93,9 @@ def band_targets(probability: Floats, width: float) -> Floats:
     >>> band_targets([0.5, 0.7, 0.55, 0.2], 0.1).tolist()
     [0.0, 1.0, 1.0, -1.0]
     """
-    probability = as_numbers("probability", probability)
-    width = as_number("width", width)
-    signal = np.where(probability > 0.5 + width, 1.0, np.where(probability < 0.5 - width, -1.0, np.nan))
-    last = np.maximum.accumulate(np.where(np.isnan(signal), -1, np.arange(len(signal))))
-    return np.where(last >= 0, signal[np.maximum(last, 0)], 0.0)
+    signal = forecast_positions(as_numbers("probability", probability), as_number("width", width))
+    last = np.maximum.accumulate(np.where(signal == 0, 0, np.arange(len(signal))))
+    return signal[last]
 
 
 def no_trade_band(probability: Floats, width: float, market: Market) -> BacktestResult:

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.compilation import compiled
 from trading_assets.config.settings import EnvConfig
 from trading_assets.risk import rules as risk
 
 Array = NDArray[Any]
-jit = numba.njit(cache=True, error_model="numpy")
 
 ACCOUNT_NAMES = ("position", "unrealised_pnl", "drawdown", "time_in_trade")
 """What a policy sees of its account: the target held (-1 to 1); the return since entry and the drawdown
@@ -97,7 +96,7 @@ def pack_rules(config: EnvConfig, interval: float) -> NDArray[np.float64]:
     )
 
 
-@jit
+@compiled
 def open_accounts(
     bars: Array, rules: Array, state: Array, memory: Array, clock: Array, rows: Array, n_bars: int, last: int
 ) -> None:
@@ -110,7 +109,7 @@ def open_accounts(
         risk.open_account(memory[i], 1.0, bars[clock[i], _TIME] + rules[INTERVAL])
 
 
-@jit
+@compiled
 def choose(levels: Array, actions: Array, targets: Array) -> bool:
     """Write what every action stands for into `targets` (1, n_accounts); False where one is none.
 
@@ -131,7 +130,7 @@ def choose(levels: Array, actions: Array, targets: Array) -> bool:
     return known
 
 
-@jit
+@compiled
 def step(
     actions: Array,
     rewards: Array,
@@ -159,7 +158,7 @@ def step(
     return n_ended
 
 
-@jit
+@compiled
 def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
     bars: Array,
     conditions: Array,
@@ -317,7 +316,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
     return n_ended
 
 
-@jit
+@compiled
 def allow(
     levels: Array,
     bars: Array,
@@ -349,13 +348,13 @@ def allow(
         masks[i, nearest] = True
 
 
-@jit
+@compiled
 def _borrowed(cash: float, units: float, price: float) -> float:
     """The notional of a short, and the cash beyond one's own of a long."""
     return max(-units * price, 0.0) + max(-cash, 0.0)
 
 
-@jit
+@compiled
 def _enforce(
     memory: Array,
     limits: Array,
@@ -378,14 +377,14 @@ def _enforce(
     return allowed / leverage, abs(units) * price / equity > abs(allowed) * (1.0 + 1e-9)
 
 
-@jit
+@compiled
 def _impact(strength: float, notional: float, liquidity: float) -> float:
     """By the square-root law; nobody is a larger share of a bar's volume than all of it."""
     share = min(notional / liquidity, 1.0) if liquidity > 0.0 else 1.0
     return strength * np.sqrt(share) * notional  # type: ignore[no-any-return]
 
 
-@jit
+@compiled
 def _margin_price(cash: float, units: float, margin: float, opening: float) -> float:
     """Where equity over notional meets the margin, or the open where it is past that."""
     if units > 0.0:
@@ -393,7 +392,7 @@ def _margin_price(cash: float, units: float, margin: float, opening: float) -> f
     return max(-cash / (units * (1.0 + margin)), opening)
 
 
-@jit
+@compiled
 def _differential_sharpe(earned: float, mean: float, square: float) -> float:
     """What a return adds to the Sharpe ratio, from the moving averages of returns and their squares.
 
@@ -407,7 +406,7 @@ def _differential_sharpe(earned: float, mean: float, square: float) -> float:
     return float(min(max(added, -10.0), 10.0))
 
 
-@jit
+@compiled
 def observe(table: Array, clock: Array, state: Array, out: Array) -> None:
     """Write what every account sees: the last numbers of the table up to its bar's row, then `ACCOUNT_NAMES`.
 

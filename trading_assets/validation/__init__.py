@@ -23,6 +23,7 @@ __getattr__ = lazy_exports(
             "conditional_value_at_risk",
             "downside_risk",
             "evaluate",
+            "holding_lags",
             "max_drawdown",
             "omega_ratio",
             "sharpe_ratio",
@@ -33,8 +34,8 @@ __getattr__ = lazy_exports(
         ),
         "returns": ("equity_curve", "equity_until_ruin", "series", "until_ruin"),
         "ties": ("first_best", "tied_for_best"),
-        "positions": ("TradingFigures", "TradingMetrics"),
-        "thresholds": ("OptimalThreshold", "optimal_threshold"),
+        "positions": ("TradingFigures", "TradingMetrics", "forecast_positions"),
+        "thresholds": ("OptimalThreshold", "optimal_threshold", "threshold_grid"),
         "overfitting": (
             "BacktestOverfitting",
             "bootstrap_interval",

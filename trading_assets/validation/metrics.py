@@ -13,12 +13,13 @@ One rule for all figures of a series of returns:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trading_assets.validation._arguments import check_number, check_periods_per_year
+from trading_assets.validation._arguments import check_number, check_periods_per_year, check_whole_number
 from trading_assets.validation.returns import (
     check_finite,
     equity_curve,
@@ -359,13 +360,15 @@ def max_drawdown(returns: ArrayLike) -> float:
     return float((equity / np.maximum.accumulate(equity) - 1).min())
 
 
-def t_statistic(returns: ArrayLike) -> float:
-    """Mean over its standard error, from returns that do not depend on each other.
+def t_statistic(returns: ArrayLike, *, lags: int = 0) -> float:
+    """Mean over its standard error.
 
     Parameters
     ----------
     returns : array-like of shape (n_periods,)
         Fractions; NaN where a return is not known.
+    lags : int
+        Periods over which returns depend on each other, see `alpha_t_statistic`.
 
     Returns
     -------
@@ -375,25 +378,53 @@ def t_statistic(returns: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        When returns are no series of finite numbers.
+        When returns are no series of finite numbers, or `lags` is negative or no whole number.
 
     Examples
     --------
     >>> round(t_statistic([0.01, -0.01, 0.02]), 2)
     0.76
     """
+    check_whole_number("lags", lags, 0)
     known = _known(series("returns", returns))
     if len(known) < 2:
         return float("nan")
-    return float(known.mean() / known.std(ddof=1) * np.sqrt(len(known))) if _varies(known) else 0.0
+    return _intercept_t(known, np.empty((len(known), 0)), lags) if _varies(known) else 0.0
 
 
-def alpha_t_statistic(returns: ArrayLike, market: ArrayLike) -> float:
-    """t-statistic of the intercept when `returns` are regressed on the market's (ordinary least squares).
+def alpha_t_statistic(returns: ArrayLike, market: ArrayLike, *, lags: int = 0) -> float:
+    """t-statistic of the intercept when `returns` are regressed on the market's.
 
     Always being long explains itself by the market and scores about minus its costs; so does any constant
-    exposure. 0 where one of the two does not vary; NaN where fewer than 3 periods are known of both.
+    exposure. Standard errors are consistent where the size of what is unexplained varies and where it depends
+    on that of up to `lags` periods before (Newey and West 1987, Bartlett's weights, n / (n - 2)).
+
+    Parameters
+    ----------
+    returns, market : array-like of shape (n_periods,)
+    lags : int
+        0 where a period's return does not depend on those before. Positions held for k periods make it so
+        over about k; see `holding_lags`.
+
+    Returns
+    -------
+    float
+        0 where one of the two does not vary; NaN where fewer than 3 periods are known of both.
+
+    Raises
+    ------
+    ValueError
+        When the two are no series of the same length, or `lags` is negative or no whole number.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> market = rng.normal(0, 0.01, 400)
+    >>> returns = 0.5 * market + 0.002 + rng.normal(0, 0.01, 400)
+    >>> alpha_t_statistic(0.5 * market, market), round(alpha_t_statistic(returns, market, lags=5), 1)
+    (0.0, 3.8)
     """
+    check_whole_number("lags", lags, 0)
     own, other = series("returns", returns), series("market", market)
     if own.shape != other.shape:
         raise ValueError(f"market has shape {other.shape}, the returns {own.shape}; expected one of each.")
@@ -404,15 +435,47 @@ def alpha_t_statistic(returns: ArrayLike, market: ArrayLike) -> float:
         return float("nan")
     if not (_varies(own) and _varies(other)):
         return 0.0
-    deviation = other - other.mean()
-    squares = deviation @ deviation
-    slope = deviation @ own / squares
-    residual = own - own.mean() - slope * deviation
-    variance = residual @ residual / (n - 2)
-    if variance <= 1e-18 * own.var():
-        return 0.0
-    intercept = own.mean() - slope * other.mean()
-    return float(intercept / np.sqrt(variance * (1 / n + other.mean() ** 2 / squares)))
+    return _intercept_t(own, other[:, None], lags)
+
+
+def _intercept_t(y: Floats, x: Floats, lags: int) -> float:
+    """t of the intercept of `y` on the columns of `x`; 0 where they explain it all."""
+    from statsmodels.regression.linear_model import OLS
+
+    design = np.column_stack([np.ones(len(y)), x])
+    options = {"maxlags": min(lags, len(y) - 1), "use_correction": True}
+    fit = OLS(y, design).fit(cov_type="HAC", cov_kwds=options)
+    unexplained = fit.resid @ fit.resid > 1e-18 * (y @ y)
+    return float(fit.params[0] / fit.bse[0]) if unexplained and fit.bse[0] > 0 else 0.0
+
+
+def holding_lags(exposure: ArrayLike, label_horizon: int = 1) -> int:
+    """Periods over which the returns of a strategy depend on each other, for `alpha_t_statistic`.
+
+    The mean length of its positions, at least the horizon of the label it follows less one, and at most a
+    tenth of all periods.
+
+    Parameters
+    ----------
+    exposure : array-like of shape (n_periods,)
+        Held in each period, signed.
+    label_horizon : int
+        Periods that the forecast looks ahead.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> holding_lags([0, 1, 1, 1, 0, -1, -1, -1] * 10), holding_lags([0, 1] * 50, label_horizon=6)
+    (3, 5)
+    """
+    check_whole_number("label_horizon", label_horizon, 1)
+    side = np.sign(series("exposure", exposure))
+    begun = np.count_nonzero((side != 0) & (np.diff(side, prepend=0.0) != 0))
+    length = math.ceil(np.count_nonzero(side) / begun) if begun else 0
+    return min(max(length, label_horizon - 1), len(side) // 10)
 
 
 def evaluate(
@@ -423,6 +486,7 @@ def evaluate(
     market: ArrayLike,
     *,
     periods_per_year: float,
+    label_horizon: int = 1,
 ) -> dict[str, float]:
     """The figures of one strategy; an account whose equity is 0 or less is over, and counts nothing after.
 
@@ -439,11 +503,29 @@ def evaluate(
     market : array-like of shape (n_bars,)
         Returns of the market, close to close.
     periods_per_year : float
+    label_horizon : int
+        Bars that what is followed looks ahead: with the length of the positions it decides over how many bars
+        returns are taken to depend on each other in the two t-statistics, see `holding_lags`.
+
+    Returns
+    -------
+    dict of str to float
+        `net return` and `gross return`, compounded; `Sharpe`, annualised, 0 where nothing was earned or lost;
+        `max drawdown`; `exposure`, its mean size; `orders`; `costs paid`, in starting capitals; `t` of the
+        returns and `alpha t`, see `alpha_t_statistic`.
 
     Raises
     ------
     ValueError
         When one of them is no series of finite numbers, or of another length.
+
+    Examples
+    --------
+    >>> figures = evaluate(
+    ...     [1, 1.1, 1.21], [0.5, 0.5], [0.01, 0], [0.5, 0], [0.2, 0.2], periods_per_year=252
+    ... )
+    >>> round(figures["net return"], 2), figures["orders"], figures["costs paid"]
+    (0.21, 1.0, 0.01)
     """
     value = _finite_series("equity", equity)
     held, paid, notional, benchmark = (
@@ -464,6 +546,7 @@ def evaluate(
     held, paid, notional = (np.where(alive, values, 0.0) for values in (held, paid, notional))
     returns = np.where(alive, value[1:] / before - 1, 0.0)
     gross = returns + paid / before
+    lags = holding_lags(held, label_horizon)
     return {
         "net return": float(value[-1] / value[0] - 1),
         "gross return": float(equity_curve(gross)[-1] - 1),
@@ -472,13 +555,29 @@ def evaluate(
         "exposure": float(np.abs(held).mean()),
         "orders": float(np.count_nonzero(notional)),
         "costs paid": float(paid.sum() / value[0]),
-        "t": t_statistic(returns),
-        "alpha t": alpha_t_statistic(returns, benchmark),
+        "t": t_statistic(returns, lags=lags),
+        "alpha t": alpha_t_statistic(returns, benchmark, lags=lags),
     }
 
 
 def verdict(metrics: Mapping[str, float]) -> str:
-    """`edge after costs` only if the net return is positive and the market does not explain it."""
+    """`edge after costs` only if the net return is positive and the market does not explain it.
+
+    Parameters
+    ----------
+    metrics : mapping of str to float
+        Of `evaluate`.
+
+    Returns
+    -------
+    str
+        `EDGE` where the net return is above 0 and the t-statistic of alpha above `EDGE_T`, or `NO_EDGE`.
+
+    Examples
+    --------
+    >>> verdict({"net return": 0.2, "alpha t": 1.4})
+    'no edge after costs'
+    """
     has_edge = metrics["net return"] > 0 and metrics["alpha t"] > EDGE_T
     return EDGE if has_edge else NO_EDGE
 

@@ -1,4 +1,8 @@
-"""What a series of positions earned on a series of returns, net of costs."""
+"""Positions that follow a forecast, and what positions earned on a series of returns.
+
+Costs are a share of what is traded here. Those that depend on size, time or the market (impact, interest,
+funding, margin calls) are in `simulation.backtest`, by which the whole pipeline counts.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,30 @@ from trading_assets.validation.metrics import calmar_ratio, max_drawdown, sharpe
 from trading_assets.validation.returns import check_finite, equity_curve, until_ruin
 
 Floats = NDArray[np.float64]
+
+
+def forecast_positions(probabilities: ArrayLike, threshold: float) -> Floats:
+    """How forecasts are followed here: long above 1/2 + threshold, short below 1/2 - threshold, else flat.
+
+    Parameters
+    ----------
+    probabilities : array-like of shape (n_bars,)
+        Of a rise.
+    threshold : float
+        How far from 1/2 a probability must be, itself excluded.
+
+    Returns
+    -------
+    ndarray of shape (n_bars,)
+        1, -1 or 0.
+
+    Examples
+    --------
+    >>> forecast_positions([0.7, 0.6, 0.5, 0.2], 0.1).tolist()
+    [1.0, 0.0, 0.0, -1.0]
+    """
+    p = as_numbers("probabilities", probabilities)
+    return (p > 0.5 + threshold).astype(float) - (p < 0.5 - threshold)
 
 
 @dataclass(frozen=True)
@@ -69,7 +97,7 @@ class TradingFigures:
 
 @dataclass(frozen=True)
 class TradingMetrics:
-    """Figures of positions net of costs: position[t] earns returns[t], and a change of it pays.
+    """Figures of positions net of proportional costs: position[t] earns returns[t], and a change of it pays.
 
     The first position is entered from flat; the last one is not closed. A bar whose net return is -1 or below
     ends the account: it loses all, the bars after it are flat, and no ratio is above 0.

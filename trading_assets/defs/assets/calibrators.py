@@ -10,16 +10,19 @@ from trading_assets.defs.steps import Work
 from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
 from trading_assets.registry.digests import digest_files
 
+FOLLOWED = ("costs", "environment.maintenance_margin", "environment.liquidation_bps", "labels.horizon")
+"""Settings that decide what following a forecast earns, and what is made of it."""
+
 
 def _declare(kind: str) -> dg.AssetsDefinition:
     @step(
         name=f"{kind}_calibrator",
         group="e_calibration",
         category="models",
-        method=4,
+        method=5,
         kinds={"scikitlearn"},
         inputs=("dataset", "cv_folds", f"{kind}_forecaster"),
-        settings=("calibration", "costs"),
+        settings=("calibration", *FOLLOWED),
     )
     def build(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef, **inputs: ArtifactRef) -> Built:
         """The forecaster with its calibrators: isotonic, Platt or beta, the best by Brier score out of fold.

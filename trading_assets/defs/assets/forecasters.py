@@ -63,7 +63,6 @@ def _declare(kind: str, line: ForecasterKind) -> dg.AssetsDefinition:
         return Built(
             identity=digest_files(work.folder, ["model.json", OUT_OF_FOLD]),
             details={"training": record},
-            sharpe=fitted.sharpe,
             summary=Summary(
                 numbers=fitted.numbers,
                 tables=tables,

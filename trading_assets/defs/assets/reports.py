@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from trading_assets.defs.assets.calibrators import CALIBRATORS
+from trading_assets.defs.assets.calibrators import CALIBRATORS, FOLLOWED
 from trading_assets.defs.declare import step
 from trading_assets.defs.steps import Work
 from trading_assets.forecasters.diagnostics import SHARPE, check_sharpe
@@ -21,10 +21,10 @@ GROUP = "j_deploy"
 @step(
     group=GROUP,
     category="reports",
-    method=2,
+    method=3,
     kinds={"matplotlib"},
     inputs=("dataset", "cv_folds", *CALIBRATORS),
-    settings=("costs",),
+    settings=FOLLOWED,
     reads_trials=True,
     checks=(SHARPE,),
 )
@@ -38,7 +38,7 @@ def forecast_report(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef, **i
 
     folders = {kind: inputs[name].open() for name, kind in CALIBRATORS.items()}
     data, eras = Dataset.read(dataset.open()), Folds.read(cv_folds.open()).eras
-    compared = compare_forecasters(folders, data, eras.validation, work.settings.costs, work.tried)
+    compared = compare_forecasters(folders, data, eras.validation, work.settings, work.tried)
     (work.folder / "forecasters.json").write_text(json.dumps(compared.rows, indent=1))
     times = data.frame["timestamp"].iloc[compared.bars]
     sharpes = [row["net Sharpe"] for row in compared.rows]
@@ -67,9 +67,9 @@ def forecast_report(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef, **i
 @step(
     group=GROUP,
     category="reports",
-    method=5,
+    method=6,
     kinds={"matplotlib"},
-    settings=("environment", "costs", "risk"),
+    settings=("environment", "costs", "risk", "labels.horizon"),
     reads_trials=True,
     checks=(SHARPE,),
 )
@@ -102,7 +102,8 @@ def backtest_report(
     result, decisions = replay_bundle(policy_bundle.open(), market)
     width = json.loads((policy_ensemble.open() / "band.json").read_bytes())["width"]
     results = {"policy": result, **run_baselines(market, width)}
-    rows, luck = compare_on_test(results, data.periods_per_year, work.tried)
+    horizon = work.settings.labels.horizon
+    rows, luck = compare_on_test(results, data.periods_per_year, work.tried, label_horizon=horizon)
     era = market.eras.test
     times = data.frame["timestamp"].iloc[era.start + 1 : era.stop]
     write_table(decisions, work.folder / "decisions.parquet")

@@ -1,0 +1,151 @@
+"""The one home of compiled code: every numba kernel of the package goes through `compiled` or `inner`.
+
+numba finds a function in its cache by the date of that function's own file, and does not see that a function
+which it calls, from another file, has changed. Here the cache is a folder named after a digest of every
+module that holds compiled code, with the versions of numba, LLVM and Python and the processor: after a change
+of any of them everything is compiled anew, and nothing is ever stale.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import llvmlite
+import numba
+from llvmlite import binding
+
+F = TypeVar("F", bound=Callable[..., Any])
+PACKAGE = Path(__file__).parent
+UNUSED_DAYS = 30
+"""After which the compiled code of other versions is deleted."""
+_NAME = "trading_assets.compilation"
+_CONFIG: Any = numba.config
+_WITHOUT_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+@overload
+def compiled(function: F) -> F: ...
+@overload
+def compiled(function: None = None, **options: Any) -> Callable[[F], F]: ...
+def compiled(function: F | None = None, **options: Any) -> F | Callable[[F], F]:
+    """Compile a function, or find what was compiled earlier.
+
+    Parameters
+    ----------
+    function : callable
+        A module's own, with no closure over other compiled functions, or no later process would find it.
+    options
+        Of `numba.njit`; division by zero gives inf or NaN unless `error_model` is 'python'.
+
+    Examples
+    --------
+    >>> @compiled
+    ... def double(x):
+    ...     return 2 * x
+    >>> double(1.5)
+    3.0
+    """
+    if function is None:
+        return lambda one: _compile(one, options)
+    return _compile(function, options)
+
+
+def inner(function: F) -> F:
+    """Compile what only compiled functions call; without a way in from Python it takes less time."""
+    return _compile(function, _WITHOUT_WRAPPERS)
+
+
+@cache
+def source_digest() -> str:
+    """Digest of the code of every module that compiles something; comments and docstrings do not count."""
+    digest = hashlib.sha256()
+    for path in _modules():
+        tree = ast.parse(path.read_bytes())  # a tenth of a second for all: only recipes need it
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                node.body = [part for part in node.body if not _is_text(part)] or [ast.Pass()]
+        digest.update(f"{path.relative_to(PACKAGE).as_posix()}\n{ast.dump(tree)}\n".encode())
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where this version's compiled code is: below NUMBA_CACHE_DIR where set, else in the user's cache."""
+    return _root() / _version()
+
+
+def _compile(function: F, options: dict[str, Any]) -> F:
+    if function.__module__ == "__main__" or not Path(function.__code__.co_filename).is_file():
+        return numba.njit(**{"error_model": "numpy", **options})(function)  # type: ignore[no-any-return]
+    # numba looks at its own setting only when a function is decorated.
+    before, _CONFIG.CACHE_DIR = _CONFIG.CACHE_DIR, str(_prepared())
+    try:
+        made: F = numba.njit(**{"cache": True, "error_model": "numpy", **options})(function)
+    finally:
+        _CONFIG.CACHE_DIR = before
+    return made
+
+
+def _modules() -> Iterator[Path]:
+    """Files of the package that import this one, and this one."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path == Path(__file__) or _NAME.encode() in path.read_bytes():
+            yield path
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+@cache
+def _version() -> str:
+    features = binding.get_host_cpu_features().flatten()
+    machine = [numba.__version__, llvmlite.__version__, sys.version, platform.machine(), features]
+    machine += [binding.get_host_cpu_name(), str(_CONFIG.CPU_NAME), str(_CONFIG.CPU_FEATURES)]
+    digest = hashlib.sha256("\n".join(machine).encode())
+    for path in _modules():
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _root() -> Path:
+    """The first folder of these that can be written to."""
+    chosen = _CONFIG.CACHE_DIR
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    shared = Path(tempfile.gettempdir()) / f"trading_assets-{os.getuid()}"
+    for folder in (Path(chosen) if chosen else home / "trading_assets", shared):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder / "compiled"
+    return Path(tempfile.mkdtemp(prefix="trading_assets-")) / "compiled"
+
+
+@cache
+def _prepared() -> Path:
+    """This version's folder, noted as used; those of others that were not used for long are deleted."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    oldest = time.time() - UNUSED_DAYS * 86_400
+    for other in folder.parent.iterdir():
+        if other.stat().st_mtime < oldest:
+            shutil.rmtree(other, ignore_errors=True)
+    return folder
