@@ -16,7 +16,9 @@ import pytest
 
 import trading_assets
 from tests.pipeline import SYMBOL
+from trading_assets.config.forecasters import FORECASTERS
 from trading_assets.execution import load_bundle
+from trading_assets.execution.forecasters import FORMS
 from trading_assets.features import DatasetBuilder, compute_features
 from trading_assets.market import SyntheticMarket
 from trading_assets.risk import AccountState
@@ -157,6 +159,8 @@ def examples(page: Path) -> list[str]:
 @pytest.fixture
 def given(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """The files that the examples open, and the names that they leave to the reader."""
+    monkeypatch.setattr("trading_assets.config.forecasters.FORECASTERS", FORECASTERS.copy())
+    monkeypatch.setattr("trading_assets.execution.forecasters.FORMS", FORMS.copy())
     bars = SyntheticMarket("price", 1.0, n_bars=6_024, seed=9).bars
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").symlink_to(trained)

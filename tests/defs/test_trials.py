@@ -22,7 +22,7 @@ from trading_assets.defs.materialize import watch
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.staleness import asset_states, to_run
 from trading_assets.features.dataset import Dataset
-from trading_assets.forecasters import FORECASTERS, alarms, load_forecaster
+from trading_assets.forecasters import FORECASTERS, diagnostics, load_forecaster
 from trading_assets.forecasters.trading import (
     N_THRESHOLDS,
     follow_forecast,
@@ -305,30 +305,30 @@ def test_checks_have_the_verdict_of_the_figures_beside_them(trained: Path) -> No
         numbers, told = current(f"{kind}_forecaster").summary.numbers, checks_of(f"{kind}_forecaster")
         auc = [numbers["out-of-fold AUC"], numbers["next-era AUC"]]
         skill = [numbers["out-of-fold Brier skill"], numbers["next-era Brier skill"]]
-        assert told[alarms.AUC].passed == (max(auc) <= 0.60), kind
-        assert told[alarms.SKILL].passed == (max(skill) <= 0.03), kind
-        assert told[alarms.GAP].passed == (auc[0] - auc[1] <= 0.05), kind
+        assert told[diagnostics.AUC].passed == (max(auc) <= 0.60), kind
+        assert told[diagnostics.SKILL].passed == (max(skill) <= 0.03), kind
+        assert told[diagnostics.GAP].passed == (auc[0] - auc[1] <= 0.05), kind
     # The synthetic market is far too easy: what would be a leak on a real one is told.
-    assert not checks_of("lightgbm_forecaster")[alarms.AUC].passed
+    assert not checks_of("lightgbm_forecaster")[diagnostics.AUC].passed
     best = max(row["net Sharpe"] for row in current("forecast_report").summary.tables["validation era"])
-    assert checks_of("forecast_report")[alarms.SHARPE].passed == (best <= 2)
+    assert checks_of("forecast_report")[diagnostics.SHARPE].passed == (best <= 2)
     sharpe = current("backtest_report").summary.numbers["Sharpe"]
-    assert checks_of("backtest_report")[alarms.SHARPE].passed == (sharpe <= 2)
+    assert checks_of("backtest_report")[diagnostics.SHARPE].passed == (sharpe <= 2)
     assert sharpe > 2, "far too easy too"
 
 
 def test_only_lightgbm_is_asked_for_the_positive_control(trained: Path) -> None:
-    asked = [name for name, asset in PIPELINE.items() if alarms.CONTROL in asset.checks]
+    asked = [name for name, asset in PIPELINE.items() if diagnostics.CONTROL in asset.checks]
     assert asked == ["lightgbm_forecaster"]
     auc = current("lightgbm_forecaster").summary.numbers["control: high-variance AUC"]
-    assert checks_of("lightgbm_forecaster")[alarms.CONTROL].passed == (auc >= 0.6)
+    assert checks_of("lightgbm_forecaster")[diagnostics.CONTROL].passed == (auc >= 0.6)
     assert auc > 0.6
     assert "control: high-variance AUC" not in current("gru_forecaster").summary.numbers
 
 
 def test_a_failed_check_stops_nothing(trained: Path) -> None:
     """Alarms went off above, and everything below them was built."""
-    assert not checks_of("lightgbm_forecaster")[alarms.AUC].passed
+    assert not checks_of("lightgbm_forecaster")[diagnostics.AUC].passed
     assert current("backtest_report").path.is_dir()
 
 
@@ -372,16 +372,18 @@ def test_the_calibrator_s_folder_holds_the_whole_calibrated_model(own_trained: P
     assert scores == current(f"{kind}_forecaster").summary.tables["cross-validation"]
 
 
-def test_the_gru_reaches_embeddings_and_bundle(trained: Path) -> None:
+@pytest.mark.parametrize("kind", FORECASTERS)
+def test_every_forecaster_reaches_embeddings_and_bundle(kind: str, trained: Path) -> None:
     table = read_table(current("market_embeddings").path / "embeddings.parquet")
-    assert list(table.columns[-3:]) == ["p_lightgbm", "p_gru", "p_cnn_lstm"]
+    assert list(table.columns[-3:]) == [f"p_{name}" for name in FORECASTERS]
     data = Dataset.read(current("dataset").path)
     first = int(data.features.notna().all(axis=1).to_numpy().argmax())
-    said = load_forecaster(current("gru_calibrator").path).predict_proba(data.features.iloc[first:])
-    np.testing.assert_allclose(table["p_gru"].to_numpy()[first:], said[:, 1], atol=1e-5)
+    said = load_forecaster(current(f"{kind}_calibrator").path).predict_proba(data.features.iloc[first:])
+    np.testing.assert_allclose(table[f"p_{kind}"].to_numpy()[first:], said[:, 1], atol=1e-5)
     bundle = json.loads((current("policy_bundle").path / "architecture.json").read_text())
-    calibrator = json.loads((current("gru_calibrator").path / "calibrator.json").read_text())
-    assert bundle["gru"]["calibrator"] == calibrator
+    calibrator = json.loads((current(f"{kind}_calibrator").path / "calibrator.json").read_text())
+    about = next(about for about in bundle["forecasters"] if about["kind"] == kind)
+    assert about["calibrator"] == calibrator
 
 
 # --- interrupted

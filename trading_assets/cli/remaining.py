@@ -9,12 +9,8 @@ TYPICAL: Mapping[str, float] = {
     "labels": 0.7,
     "dataset": 1.5,
     "cv_folds": 0.2,
-    "lightgbm_forecaster": 8.0,
-    "gru_forecaster": 8.0,
-    "cnn_lstm_forecaster": 10.0,
-    "lightgbm_calibrator": 0.4,
-    "gru_calibrator": 0.4,
-    "cnn_lstm_calibrator": 0.4,
+    "forecaster": 9.0,
+    "calibrator": 0.4,
     "market_embeddings": 0.8,
     "ppo_agent": 12.0,
     "ppo_hybrid": 8.0,
@@ -23,7 +19,10 @@ TYPICAL: Mapping[str, float] = {
     "forecast_report": 1.2,
     "backtest_report": 2.6,
 }
-"""Rough seconds of each asset in the demo. Only their proportions count until an asset was measured."""
+"""Rough seconds of each asset in the demo, of forecasters and calibrators of any kind by their last word.
+
+Only their proportions count, until an asset itself was measured.
+"""
 _PACE_FROM = 0.1
 """Share of an asset from which on its own pace tells best what is left of it."""
 
@@ -50,12 +49,11 @@ def seconds_left(
     built = {key: seconds for key, seconds in measured.items() if seconds > 0}
     if not built:
         return None
-    usual = fmean(TYPICAL.values())
-    scale = sum(built.values()) / sum(TYPICAL.get(asset, usual) for _, asset in built)
+    scale = sum(built.values()) / sum(_typical(asset) for _, asset in built)
 
     def expected(asset: str) -> float:
         known = [seconds for (_, name), seconds in built.items() if name == asset]
-        return fmean(known) if known else TYPICAL.get(asset, usual) * scale
+        return fmean(known) if known else _typical(asset) * scale
 
     left = []
     for symbol, assets in selections.items():
@@ -64,6 +62,10 @@ def seconds_left(
         rest = elapsed / share - elapsed if share >= _PACE_FROM else max(expected(now) - elapsed, 0.0)
         left.append(sum(map(expected, waiting)) + (rest if now else 0.0))
     return max([*left, sum(left) / at_once])
+
+
+def _typical(asset: str) -> float:
+    return TYPICAL.get(asset) or TYPICAL.get(asset.rpartition("_")[2]) or fmean(TYPICAL.values())
 
 
 def clock(seconds: float) -> str:

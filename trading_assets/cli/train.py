@@ -39,7 +39,7 @@ HEAVY = [
     "trading_assets.agents.storage",
     "trading_assets.bundles.verification",
     "trading_assets.bundles.graph",
-    "trading_assets.forecasters.stage1_training",
+    "trading_assets.forecasters.pipeline",
     "trading_assets.reports.backtest",
     "trading_assets.reports.pictures",
     "onnxruntime",

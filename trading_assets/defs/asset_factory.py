@@ -15,7 +15,7 @@ import dagster as dg
 from trading_assets.defs.materialize import materialize
 from trading_assets.defs.partitions import symbols
 from trading_assets.defs.pipeline import PIPELINE, PipelineAsset
-from trading_assets.forecasters.alarms import DESCRIPTIONS
+from trading_assets.forecasters.diagnostics import DESCRIPTIONS
 from trading_assets.registry.artifacts import BuildResult, Category
 
 
@@ -52,7 +52,7 @@ def symbol_asset(
     fits : bool, optional
         Whether it counts as a trial; by default where the category is `models`.
     checks : tuple of str
-        Names of the checks in its summary; see `forecasters.alarms`.
+        Names of the checks in its summary; see `forecasters.diagnostics`.
     name, description : str, optional
         By default the function's.
     inputs : tuple of str, optional

@@ -5,4 +5,11 @@ Needs numpy and safetensors (onnxruntime or torch for the runtimes of those name
 
 from trading_assets.lazy import lazy_exports
 
-__getattr__ = lazy_exports(__name__, {"loader": ("load_bundle",), "policy": ("Policy",)})
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "forecasters": ("ForecasterForm", "register_form"),
+        "loader": ("load_bundle",),
+        "policy": ("Policy",),
+    },
+)

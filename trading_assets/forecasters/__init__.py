@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trading_assets.config.forecasters import FORECASTERS as FORECASTERS
+from trading_assets.config.forecasters import forecaster_kinds
+from trading_assets.config.forecasters import register_forecaster as register_forecaster
 from trading_assets.errors import ArtifactError, SettingsError
 from trading_assets.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from trading_assets.forecasters.base import ModelAdapter
 
-FORECASTERS = {
-    "lightgbm": "LightGBMForecaster",
-    "gru": "GRUForecaster",
-    "cnn_lstm": "CNNLSTMForecaster",
-}
-"""Every kind of forecaster, by the name of its settings and its steps; one more is a module and a line."""
 OUT_OF_FOLD = "out_of_fold.parquet"
 """File of a forecaster's out-of-fold predictions, on which its calibrator is fitted."""
 
@@ -26,13 +24,15 @@ __getattr__ = lazy_exports(
     {
         "base": ("ModelAdapter",),
         "calibration": (
+            "choose_calibrator",
+            "cross_fit_calibrators",
+        ),
+        "calibrators": (
             "BetaCalibrator",
             "IsotonicCalibrator",
             "PlattCalibrator",
             "TemperatureCalibrator",
             "calibrator_from_json",
-            "choose_calibrator",
-            "cross_fit_calibrators",
         ),
         "calibration_error": (
             "brier_decomposition",
@@ -47,19 +47,39 @@ __getattr__ = lazy_exports(
         "gru": ("GRUForecaster", "GRUSettings"),
         "hyperparameters": ("SearchResult", "define_search_space", "search"),
         "inputs": ("NotFittedError",),
-        "importance": ("integrated_gradients", "permutation_importance", "shap_importance"),
-        "lightgbm": ("LightGBMForecaster", "LightGBMSettings"),
+        "importance": ("permutation_importance",),
+        "lightgbm": ("LightGBMForecaster", "LightGBMSettings", "shap_importance"),
         "preprocessing": ("PreprocessorManager", "RobustScaler"),
+        "sequence": ("SequenceForecaster", "integrated_gradients"),
         "training": ("TrainingRecord", "train"),
     },
 )
 
 
 def forecaster_class(kind: str) -> type[ModelAdapter]:
-    """The class of a kind of forecaster."""
-    if kind not in FORECASTERS:
-        raise SettingsError(f"No forecaster '{kind}'. Known: {', '.join(FORECASTERS)}.")
-    found: type[ModelAdapter] = __getattr__(FORECASTERS[kind])  # type: ignore[assignment]
+    """The class of a kind of forecaster.
+
+    Raises
+    ------
+    SettingsError
+        When there is no such kind, or the class that its line names is not of this kind.
+    """
+    kinds = forecaster_kinds()
+    if kind not in kinds:
+        raise SettingsError(f"No forecaster '{kind}'. Known: {', '.join(kinds)}.")
+    line = kinds[kind]
+    module, _, name = line.implementation.partition(":")
+    try:
+        found: type[ModelAdapter] = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(
+            f"The class of the forecaster '{kind}' is not at {line.implementation} ({error})."
+        ) from error
+    if found.kind != kind or found.Settings is not line.settings:
+        raise SettingsError(
+            f"{line.implementation} is of kind '{found.kind}' with {found.Settings.__name__}; its line says "
+            f"'{kind}' with {line.settings.__name__}. Make them agree."
+        )
     return found
 
 

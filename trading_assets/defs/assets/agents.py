@@ -24,8 +24,8 @@ def ppo_agent(
 
     settings = context.settings
     market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), settings)
-    scaler = RobustScaler.fit(market.stage1[market.eras.agent_train.rows])
-    table = scaler.transform(market.stage1)
+    scaler = RobustScaler.fit(market.table[market.eras.agent_train.rows])
+    table = scaler.transform(market.table)
     weights, history = train_ppo(market, table, settings.ppo, settings.seed)
     TrainedPolicy(weights, scaler, market.terms).write(context.folder)
     best = next(row for row in history if row["kept"])

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from trading_assets.config.forecasters import forecaster_kinds
 from trading_assets.defs.asset_factory import symbol_asset
 from trading_assets.defs.pipeline import BuildContext
-from trading_assets.forecasters import FORECASTERS
 from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Summary
 from trading_assets.registry.digests import digest_files
 
@@ -32,7 +32,7 @@ def _declare(kind: str) -> dg.AssetsDefinition:
         With them goes the threshold from which its forecast is worth trading.
         """
         from trading_assets.forecasters import load_forecaster
-        from trading_assets.forecasters.stage1_training import calibrate_forecaster
+        from trading_assets.forecasters.pipeline import calibrate_forecaster
         from trading_assets.reports import pictures
 
         folder = inputs[f"{kind}_forecaster"].open()
@@ -55,5 +55,7 @@ def _declare(kind: str) -> dg.AssetsDefinition:
     return build
 
 
-calibrators: Mapping[str, dg.AssetsDefinition] = {kind: _declare(kind) for kind in FORECASTERS}
+calibrators: Mapping[str, dg.AssetsDefinition] = {kind: _declare(kind) for kind in forecaster_kinds()}
 """By the kind of forecaster."""
+CALIBRATORS: Mapping[str, str] = {f"{kind}_calibrator": kind for kind in calibrators}
+"""The kind of forecaster by the name of the step."""

@@ -8,10 +8,10 @@ from typing import Any
 import dagster as dg
 
 from trading_assets.defs.asset_factory import symbol_asset
-from trading_assets.defs.assets.calibrators import FOLLOWED
+from trading_assets.defs.assets.calibrators import CALIBRATORS, FOLLOWED
 from trading_assets.defs.pipeline import BuildContext
 from trading_assets.errors import ArtifactError
-from trading_assets.forecasters.alarms import SHARPE, check_sharpe
+from trading_assets.forecasters.diagnostics import SHARPE, check_sharpe
 from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Recipe, Summary
 from trading_assets.registry.digests import digest_files
 from trading_assets.registry.files import write_json
@@ -26,17 +26,13 @@ GROUP = "j_deploy"
     category="reports",
     method=3,
     kinds={"matplotlib"},
+    inputs=("dataset", "cv_folds", *CALIBRATORS),
     settings=FOLLOWED,
     reads_trials=True,
     checks=(SHARPE,),
 )
 def forecast_report(
-    context: BuildContext,
-    dataset: ArtifactRef,
-    cv_folds: ArtifactRef,
-    lightgbm_calibrator: ArtifactRef,
-    gru_calibrator: ArtifactRef,
-    cnn_lstm_calibrator: ArtifactRef,
+    context: BuildContext, dataset: ArtifactRef, cv_folds: ArtifactRef, **inputs: ArtifactRef
 ) -> BuildResult:
     """The calibrated forecasters on the validation era: what they knew, and what trading on it earned."""
     from trading_assets.features.dataset import Dataset
@@ -45,10 +41,7 @@ def forecast_report(
     from trading_assets.validation.folds import Folds
     from trading_assets.validation.ties import TIE, first_best
 
-    folders = {
-        ref.kind.removesuffix("_calibrator"): ref.open()
-        for ref in (lightgbm_calibrator, gru_calibrator, cnn_lstm_calibrator)
-    }
+    folders = {kind: inputs[name].open() for name, kind in CALIBRATORS.items()}
     data, eras = Dataset.read(dataset.open()), Folds.read(cv_folds.open()).eras
     compared = compare_forecasters(folders, data, eras.validation, context.settings, context.tried)
     write_json(context.folder / "forecasters.json", compared.rows)
