@@ -14,7 +14,7 @@ import numpy as np
 from betacal import BetaCalibration
 
 from benchmarks.timing import header, medians, row, show
-from trading_assets.forecasters.calibration import BetaCalibrator
+from trading_assets.forecasters.calibrators import BetaCalibrator
 
 
 def main() -> None:

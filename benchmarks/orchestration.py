@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from trading_assets.config.paths import artifacts_dir
-from trading_assets.defs.assets import STEPS
+from trading_assets.defs.assets import PIPELINE
 
 SYMBOLS = ("SYN-A", "SYN-B", "SYN-C")
 N_BARS = 4_032
@@ -71,12 +71,12 @@ def tree_cpu(*commands: list[str]) -> float:
 
 def run_inside() -> float:
     """CPU seconds of the symbols' runs, in this process, as a worker of the command line makes them."""
-    from trading_assets.cli.train import TrainRequest, run_steps
+    from trading_assets.cli.train import TrainRequest, run_assets
 
     used = 0.0
     for symbol in SYMBOLS:
         before = time.process_time()
-        run_steps(TrainRequest(symbols=[symbol], profile="smoke"), symbol, list(STEPS))
+        run_assets(TrainRequest(symbols=[symbol], profile="smoke"), symbol, list(PIPELINE))
         used += time.process_time() - before
     return used
 
@@ -100,8 +100,8 @@ def main() -> None:
         for name, run in variants.items():
             fresh_folder()
             rows[name].append((run(), built_cpu()))
-    steps = len(STEPS) * len(SYMBOLS)
-    print(f"{len(SYMBOLS)} symbols x {len(STEPS)} steps, medians of {repeats}")
+    steps = len(PIPELINE) * len(SYMBOLS)
+    print(f"{len(SYMBOLS)} symbols x {len(PIPELINE)} steps, medians of {repeats}")
     print("| variant | CPU s | of it the steps' own | added a step |\n| --- | --- | --- | --- |")
     for name, measured in rows.items():
         total = statistics.median(cpu for cpu, _ in measured)

@@ -99,7 +99,7 @@ def trained_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def trained(trained_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`trained_dir`, in force for this test."""
+    """`trained_dir`, as the data folder of this test."""
     pipeline.use(trained_dir, monkeypatch)
     return trained_dir
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from trading_assets.cli.home import open_instance
-from trading_assets.cli.train import TrainRequest, run_steps
-from trading_assets.defs.assets import STEPS
+from trading_assets.cli.train import TrainRequest, run_assets
+from trading_assets.defs.assets import PIPELINE
 from trading_assets.defs.resources import Workspace
 from trading_assets.market.synthetic import SyntheticMarket
 from trading_assets.registry.artifacts import ArtifactRef
@@ -36,10 +36,10 @@ def train(symbol: str = SYMBOL, names: list[str] | None = None, **overrides: obj
     instance = open_instance()
     instance.add_dynamic_partitions("symbols", [symbol])
     request = TrainRequest(symbols=[symbol], profile="smoke", overrides=overrides)
-    return run_steps(request, symbol, names or list(STEPS))
+    return run_assets(request, symbol, names or list(PIPELINE))
 
 
 def current(name: str, symbol: str = SYMBOL) -> ArtifactRef:
-    ref = Workspace().store.current(STEPS[name].category, name, symbol)
+    ref = Workspace().store.current(PIPELINE[name].category, name, symbol)
     assert ref is not None
     return ref

@@ -17,6 +17,8 @@ import pytest
 import trading_assets
 from trading_assets.config import Settings
 from trading_assets.config.explain import describe
+from trading_assets.config.forecasters import FORECASTERS
+from trading_assets.execution.forecasters import FORMS
 from trading_assets.market import SyntheticMarket
 
 PACKAGE = Path(trading_assets.__file__).parent
@@ -180,6 +182,8 @@ def test_an_example_runs_as_it_stands(name: str, here: Path, monkeypatch: pytest
     for many, few in FEWER.items():
         code = code.replace(many, few)
     monkeypatch.chdir(here)
+    monkeypatch.setattr("trading_assets.config.forecasters.FORECASTERS", FORECASTERS.copy())
+    monkeypatch.setattr("trading_assets.execution.forecasters.FORMS", FORMS.copy())
     exec(compile(code, name, "exec"), {"__name__": name})
 
 

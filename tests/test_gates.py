@@ -112,7 +112,7 @@ def run_wiring(
     bars, table, eras = wiring(shuffled, seed)
     costs = CostSettings(fee_bps=cost_bps, slippage_bps=0.0)
     config = EnvConfig(costs=costs, reward_scale=0.008)
-    market = AgentMarket(Market.make(bars, config=config), table, eras)
+    market = AgentMarket(Market.make(bars, config=config), table, eras, 1)
     ppo = PPOSettings(
         total_steps=8_192,
         n_envs=64,
@@ -161,7 +161,7 @@ def train_on_synthetic(strength: float, seed: int) -> tuple[SyntheticMarket, Age
         embargo=24,
     )
     chosen = Settings(costs=CostSettings(fee_bps=1.0, slippage_bps=0.5))
-    agent_market = AgentMarket.make(bars, features, eras, chosen)
+    agent_market = AgentMarket.make(bars, features, eras, chosen, 1)
     seen = RobustScaler.fit(features[eras.agent_train.rows]).transform(features)
     weights, _ = train_ppo(agent_market, seen, chosen.ppo, seed)
     result = run_policy(ActorNet(actor_weights(weights)), seen, agent_market, eras.test)

@@ -21,7 +21,7 @@ from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.calibration import choose_calibrator, cross_fit_calibrators
 from trading_assets.forecasters.crossfit import cross_fit
 from trading_assets.forecasters.preprocessing import RobustScaler
-from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.forecasters.stacking import StackedForecasters
 from trading_assets.market.bars import check_bars
 from trading_assets.market.synthetic import SyntheticMarket
 from trading_assets.reports.backtest import replay_bundle
@@ -49,7 +49,7 @@ def make_dataset(bars: pd.DataFrame, chosen: Settings = SETTINGS) -> Dataset:
     return assemble(bars, table.frame, labels, warm_up=table.warm_up, border=len(bars))
 
 
-def train_stage1(data: Dataset, folds: Folds) -> tuple[dict[str, ModelAdapter], Stage1]:
+def train_forecasters(data: Dataset, folds: Folds) -> tuple[dict[str, ModelAdapter], StackedForecasters]:
     """Forecasters with their calibrators, fitted on the first era alone."""
     X, y, weight = data.features, data.target("direction"), data.frame["weight"].to_numpy()
     era = folds.eras.forecaster_train
@@ -63,12 +63,12 @@ def train_stage1(data: Dataset, folds: Folds) -> tuple[dict[str, ModelAdapter], 
         model.calibrator_, _ = choose_calibrator(p, answers, fold, "best", weights)
         model.fold_calibrators_ = cross_fit_calibrators(p, answers, fold, model.calibrator_.method, weights)
         models[kind] = model
-    return models, Stage1.join(models)
+    return models, StackedForecasters.stack(models)
 
 
-def make_market(data: Dataset, folds: Folds, stage1: Stage1) -> AgentMarket:
-    table = np.hstack([data.features.to_numpy(), stage1.table(data.features).to_numpy()])
-    return AgentMarket.make(data.bars, table, folds.eras, SETTINGS)
+def make_market(data: Dataset, folds: Folds, stack: StackedForecasters) -> AgentMarket:
+    table = np.hstack([data.features.to_numpy(), stack.table(data.features).to_numpy()])
+    return AgentMarket.make(data.bars, table, folds.eras, SETTINGS, len(FORECASTERS))
 
 
 class Trained:
@@ -77,11 +77,11 @@ class Trained:
     def __init__(self, bars: pd.DataFrame) -> None:
         self.data = make_dataset(bars)
         self.folds = make_folds(self.data, SETTINGS)
-        self.models, self.stage1 = train_stage1(self.data, self.folds)
-        self.market = make_market(self.data, self.folds, self.stage1)
+        self.models, self.stack = train_forecasters(self.data, self.folds)
+        self.market = make_market(self.data, self.folds, self.stack)
         era = self.folds.eras.agent_train
-        self.scaler = RobustScaler.fit(self.market.stage1[era.rows])
-        self.seen = self.scaler.transform(self.market.stage1)
+        self.scaler = RobustScaler.fit(self.market.table[era.rows])
+        self.seen = self.scaler.transform(self.market.table)
         weights, _ = train_ppo(self.market, self.seen, SETTINGS.ppo, 0)
         self.weights = weights
         self.actor = ActorNet(actor_weights(weights))
@@ -137,13 +137,13 @@ def test_models_and_calibrators_fitted_by_t_do_not_know_the_future(
     """t is the last bar that a label of the first era depends on."""
     t = int(trained.data.label_end[trained.folds.eras.forecaster_train.stop - 1])
     other = Trained(altered(history, t, seed))
-    assert other.stage1.architecture == trained.stage1.architecture
-    assert all(np.array_equal(v, other.stage1.weights[k]) for k, v in trained.stage1.weights.items())
+    assert other.stack.architecture == trained.stack.architecture
+    assert all(np.array_equal(v, other.stack.weights[k]) for k, v in trained.stack.weights.items())
     for kind, model in trained.models.items():
         calibrators = model.fold_calibrators_, other.models[kind].fold_calibrators_
         assert len(calibrators[0]) == SETTINGS.folds.n_splits
         assert all(calibrators[0][k].to_json() == calibrators[1][k].to_json() for k in calibrators[0])
-    before, after = trained.market.stage1, other.market.stage1
+    before, after = trained.market.table, other.market.table
     assert np.array_equal(before[: t + 1], after[: t + 1], equal_nan=True)
     # Every forecaster and the hidden state see the other future, and only that.
     columns = [before.shape[1] - 1 - i for i in range(len(FORECASTERS) + 1)]
@@ -178,10 +178,10 @@ def test_an_agent_trained_by_t_differs_only_through_what_validation_chose(
     """With a single evaluation nothing is left to choose: the weights are equal bit for bit."""
     t = trained.folds.eras.validation.start - 1
     changed = altered(history, t, 4)
-    market = make_market(make_dataset(changed), trained.folds, trained.stage1)
+    market = make_market(make_dataset(changed), trained.folds, trained.stack)
     once = SETTINGS.ppo.model_copy(update={"evaluations": 1, "total_steps": 1_024})
     weights, _ = train_ppo(trained.market, trained.seen, once, 0)
-    again, _ = train_ppo(market, trained.scaler.transform(market.stage1), once, 0)
+    again, _ = train_ppo(market, trained.scaler.transform(market.table), once, 0)
     assert all(np.array_equal(value, again[name]) for name, value in weights.items())
 
 
@@ -196,8 +196,8 @@ def test_observations_and_trades_up_to_t_do_not_know_the_future(
 ) -> None:
     era = trained.folds.eras.test
     t = era.start + int(share * (len(era) - 3))
-    market = make_market(make_dataset(altered(history, t, seed)), trained.folds, trained.stage1)
-    seen = trained.scaler.transform(market.stage1)
+    market = make_market(make_dataset(altered(history, t, seed)), trained.folds, trained.stack)
+    seen = trained.scaler.transform(market.table)
     before = run_policy(trained.actor, trained.seen, trained.market, era)
     after = run_policy(trained.actor, seen, market, era)
     n = t - era.start + 1
@@ -221,9 +221,9 @@ def test_decisions_of_a_bundle_up_to_t_do_not_know_the_future(
     t = era.start + int(share * (len(era) - 3))
     data = Dataset.read(folders[0])
     other = make_dataset(altered(data.frame[list(BARS)], t, 1), chosen)
-    stage1 = market.stage1.copy()
-    stage1[:, : len(data.feature_names)] = other.features.to_numpy()
-    changed = AgentMarket.make(other.bars, stage1, market.eras, chosen)
+    table = market.table.copy()
+    table[:, : len(data.feature_names)] = other.features.to_numpy()
+    changed = AgentMarket.make(other.bars, table, market.eras, chosen, len(FORECASTERS))
     before, _ = replay_bundle(bundle, market)
     after, _ = replay_bundle(bundle, changed)
     n = t - era.start + 1

@@ -165,7 +165,7 @@ def test_everything_else_that_holds_arrays(
         make_labels(bars, LabelSettings()),
         triple_barrier(bars, horizon=24, profit_taking=1.0, stop_loss=1.0, events=cusum_events(bars, 0.05)),
         cross_fit(LightGBMForecaster, X, y, splits),
-        AgentMarket.make(bars, table.frame.to_numpy(), folds.eras, settings),
+        AgentMarket.make(bars, table.frame.to_numpy(), folds.eras, settings, 1),
         TradingEnv(Market.make(bars)),
         make_env(Market.make(bars), 3),
     ]

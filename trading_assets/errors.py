@@ -18,6 +18,10 @@ class SettingsError(TradingAssetsError, ValueError):
     """A setting is unknown, out of range, or of the wrong type."""
 
 
+class UndeclaredError(TradingAssetsError):
+    """An asset reads what it does not declare; a change of it would not be noticed."""
+
+
 class MarketError(TradingAssetsError):
     """A symbol or its bars cannot be used."""
 

@@ -15,7 +15,7 @@ from trading_assets.agents.storage import TrainedPolicy, load_market, load_membe
 from trading_assets.config import Settings, load_settings
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
-from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.forecasters.stacking import StackedForecasters
 
 pytestmark = pytest.mark.usefixtures("trained")
 
@@ -33,10 +33,10 @@ def market(trained: Any, chosen: Settings) -> Any:
 @pytest.fixture
 def model(market: Any, chosen: Settings) -> Any:
     """A hybrid as it is before training."""
-    stage1 = Stage1.read(current("market_embeddings").path)
+    stack = StackedForecasters.read(current("market_embeddings").path)
     parent = TrainedPolicy.read(current("ppo_agent").path)
     features = Dataset.read(current("dataset").path).features
-    index = np.arange(len(market.stage1), dtype=np.float32)[:, None]
+    index = np.arange(len(market.table), dtype=np.float32)[:, None]
     made = make_ppo(
         training_env(market, index, chosen.ppo),
         chosen.ppo,
@@ -45,10 +45,10 @@ def model(market: Any, chosen: Settings) -> Any:
         features_extractor_class=EraEncoder,
         features_extractor_kwargs={
             "module": CNNLSTMForecaster.load(current("cnn_lstm_forecaster").path).module_,
-            "inputs": stage1.encoder_inputs(features),
-            "stage1": market.stage1,
+            "inputs": stack.encoder_inputs(features),
+            "table": market.table,
             "scaler": parent.scaler,
-            "embedding": stage1.embedding,
+            "embedding": stack.embedding,
             "era": market.eras.agent_train,
         },
         ortho_init=False,
@@ -72,10 +72,10 @@ def test_the_gradient_path_and_the_table_give_the_same_log_probabilities(model: 
 def test_the_chunked_encoding_is_close_to_the_exact_state(model: Any, market: Any) -> None:
     era = market.eras.agent_train
     encoder = model.policy.features_extractor
-    stage1 = Stage1.read(current("market_embeddings").path)
-    exact = TrainedPolicy.read(current("ppo_agent").path).scaler.transform(market.stage1[era.rows])
+    stack = StackedForecasters.read(current("market_embeddings").path)
+    exact = TrainedPolicy.read(current("ppo_agent").path).scaler.transform(market.table[era.rows])
     chunked = encoder.encode_era().detach().numpy()
-    assert np.array_equal(chunked[:, : stage1.embedding.start], exact[:, : stage1.embedding.start])
+    assert np.array_equal(chunked[:, : stack.embedding.start], exact[:, : stack.embedding.start])
     assert np.abs(chunked - exact).max() < 2e-2
 
 

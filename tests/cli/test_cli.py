@@ -18,7 +18,7 @@ from trading_assets.cli.home import open_instance
 from trading_assets.cli.main import main
 from trading_assets.config.paths import ledger_file
 from trading_assets.definitions import build_defs
-from trading_assets.defs.assets import STEPS
+from trading_assets.defs.assets import PIPELINE
 from trading_assets.defs.locks import locked
 from trading_assets.registry.ledger import TrialLedger
 
@@ -188,7 +188,7 @@ def test_a_second_run_launches_nothing_and_shows_the_results(
     assert open_instance().get_runs_count() == runs
 
 
-def test_status_and_models_speak_of_every_floor(
+def test_status_and_models_show_every_group_of_assets(
     trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
@@ -196,8 +196,8 @@ def test_status_and_models_speak_of_every_floor(
     assert "stale" not in capsys.readouterr().out
     assert main(["models", "list"]) == 0
     out = capsys.readouterr().out
-    for name, step in STEPS.items():
-        assert (name in out) == (step.category != "tables")
+    for name, asset in PIPELINE.items():
+        assert (name in out) == (asset.category != "tables")
 
 
 def test_status_names_the_files_that_are_not_taken(
@@ -290,7 +290,7 @@ def test_trials_are_told_by_symbol_and_target_and_failed_ones_too(
     assert f"{SYMBOL}, direction over 1 bars: {tried} tried" in out and tried > 100
     assert "SYN-OTHER, direction over 2 bars: 1 tried" in out
     told = {line.split()[0] for line in out.splitlines() if line.strip()}
-    assert told & set(STEPS) == {name for name, step in STEPS.items() if step.fits}
+    assert told & set(PIPELINE) == {name for name, asset in PIPELINE.items() if asset.fits}
     assert main(["trials", "SYN-OTHER"]) == 0
     out = capsys.readouterr().out
     (row,) = [line.split() for line in out.splitlines() if "gru_forecaster" in line]
@@ -323,7 +323,7 @@ def run_cli(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_one_floor_is_trained_with_what_it_needs(data_dir: Path) -> None:
+def test_one_asset_is_trained_with_what_it_needs(data_dir: Path) -> None:
     pipeline.write_bars(data_dir)
     done = run_cli("train", "lightgbm", "--symbols", SYMBOL)
     assert done.returncode == 0, done.stderr
@@ -344,7 +344,7 @@ def test_stale_only_leaves_what_did_not_change(own_trained: Path) -> None:
     done = run_cli("train", "all", "--symbols", SYMBOL, "--stale-only")
     assert done.returncode == 0, done.stderr
     ran = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(f"{SYMBOL}  ")]
-    assert [name for name in ran if name in STEPS] == ["bars", "features", "labels", "dataset"]
+    assert [name for name in ran if name in PIPELINE] == ["bars", "features", "labels", "dataset"]
 
 
 def test_no_cache_builds_again_and_reproduces(own_trained: Path) -> None:

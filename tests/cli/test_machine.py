@@ -218,7 +218,7 @@ def test_a_full_disk_in_the_middle_of_a_step_fails_its_symbol_in_one_line_and_le
     monkeypatch.setattr("trading_assets.registry.store.write_manifest", full)
     pipeline.write_bars(own_trained, n_bars=pipeline.N_BARS + 1)
     told: list[str] = []
-    from trading_assets.defs.materialise import watch
+    from trading_assets.defs.materialize import watch
 
     with watch(lambda _, event, __, text: told.append(text) if event == "failed" else None):
         assert not pipeline.train(names=["bars"])

@@ -10,7 +10,7 @@ import pytest
 from tests import pipeline
 from tests.pipeline import SYMBOL, current
 from trading_assets.cli.home import open_instance
-from trading_assets.defs.assets import STEPS
+from trading_assets.defs.assets import PIPELINE
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +34,7 @@ def test_dg_finds_nothing_wrong_with_the_project(data_dir: Path) -> None:
 def test_dg_lists_every_asset(data_dir: Path) -> None:
     open_instance().dispose()
     listed = json.loads(dg("list", "defs", "--json"))
-    assert {asset["asset_key"] for asset in listed["assets"]} == {*STEPS, "leaderboard"}
+    assert {asset["asset_key"] for asset in listed["assets"]} == {*PIPELINE, "leaderboard"}
 
 
 def test_dg_launches_a_group_for_a_symbol(data_dir: Path) -> None:

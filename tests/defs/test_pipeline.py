@@ -15,32 +15,31 @@ from tests.pipeline import SYMBOL, current
 from trading_assets.cli.home import open_instance
 from trading_assets.config import load_settings
 from trading_assets.definitions import build_defs
-from trading_assets.defs.assets import STEPS
+from trading_assets.defs.assets import PIPELINE
 from trading_assets.defs.jobs import REFRESH
-from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace
+from trading_assets.defs.staleness import asset_states, to_run
 from trading_assets.forecasters import FORECASTERS
 
 STAGE1 = [f"{kind}_{part}" for part in ("forecaster", "calibrator") for kind in FORECASTERS]
-FORECASTER_FLOORS = {*REFRESH, "cv_folds", *(name for name in STAGE1 if name.endswith("forecaster"))}
 
 
 def stale(**overrides: object) -> list[str]:
     settings = load_settings("smoke", SYMBOL, overrides)
     workspace = Workspace()
-    return to_run(plan(workspace.store, workspace.source, settings, SYMBOL))
+    return to_run(asset_states(workspace.store, workspace.source, settings, SYMBOL))
 
 
 @pytest.mark.slow
-def test_training_twice_gives_identical_identities_on_every_floor(
+def test_training_twice_gives_identical_identities_of_every_asset(
     trained_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.use(trained_dir, monkeypatch)
-    first = {name: current(name).identity for name in STEPS}
+    first = {name: current(name).identity for name in PIPELINE}
     pipeline.use(tmp_path, monkeypatch)
     pipeline.write_bars(tmp_path)
     assert pipeline.train()
-    assert {name: current(name).identity for name in STEPS} == first
+    assert {name: current(name).identity for name in PIPELINE} == first
 
 
 def test_nothing_is_stale_after_training(trained: Path) -> None:
@@ -48,11 +47,11 @@ def test_nothing_is_stale_after_training(trained: Path) -> None:
 
 
 def test_a_cached_run_builds_nothing_and_records_the_same_data_versions(own_trained: Path) -> None:
-    before = {name: current(name).version for name in STEPS}
+    before = {name: current(name).version for name in PIPELINE}
     assert pipeline.train()
-    assert {name: current(name).version for name in STEPS} == before
+    assert {name: current(name).version for name in PIPELINE} == before
     instance = open_instance()
-    for name in STEPS:
+    for name in PIPELINE:
         records = instance.fetch_materializations(dg.AssetKey(name), limit=2).records
         assert len(records) == 2
         newest, first = (record.asset_materialization for record in records)
@@ -62,8 +61,8 @@ def test_a_cached_run_builds_nothing_and_records_the_same_data_versions(own_trai
         assert newest.tags["dagster/data_version"] == current(name).data_version
 
 
-def test_the_steps_are_those_of_the_flow() -> None:
-    assert list(STEPS) == [
+def test_the_assets_are_those_of_the_flow() -> None:
+    assert list(PIPELINE) == [
         *REFRESH,
         "cv_folds",
         *STAGE1,
@@ -79,18 +78,19 @@ def test_the_steps_are_those_of_the_flow() -> None:
 
 def test_another_fee_leaves_the_forecasters_fresh(trained: Path) -> None:
     """From the calibrators on everything knows costs: they choose the threshold of trading."""
-    assert set(stale(costs={"fee_bps": 7})) == set(STEPS) - FORECASTER_FLOORS
+    forecasters = {f"{kind}_forecaster" for kind in FORECASTERS}
+    assert set(stale(costs={"fee_bps": 7})) == set(PIPELINE) - {*REFRESH, "cv_folds", *forecasters}
 
 
 @pytest.mark.parametrize("kind", FORECASTERS)
 def test_another_setting_of_one_forecaster_leaves_the_others_fresh(trained: Path, kind: str) -> None:
     names = stale(**{kind: {"early_stopping": 3}})
     others = {name for name in STAGE1 if not name.startswith(kind)}
-    assert set(names) == set(STEPS) - {*REFRESH, "cv_folds", *others}
+    assert set(names) == set(PIPELINE) - {*REFRESH, "cv_folds", *others}
 
 
 def test_another_seed_leaves_the_tables_fresh(trained: Path) -> None:
-    assert stale(seed=9) == [name for name in STEPS if name not in {*REFRESH, "cv_folds"}]
+    assert stale(seed=9) == [name for name in PIPELINE if name not in {*REFRESH, "cv_folds"}]
 
 
 def test_going_back_to_earlier_settings_finds_the_earlier_models(own_trained: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_completed_step_makes_everything_below_the_dataset_stale(own_trained: 
     pipeline.write_bars(own_trained, n_bars=pipeline.N_BARS + 168)
     assert pipeline.train(names=list(REFRESH))
     assert current("dataset").version == "1.0.1"
-    assert stale() == [name for name in STEPS if name not in REFRESH]
+    assert stale() == [name for name in PIPELINE if name not in REFRESH]
 
 
 def test_the_bars_of_one_symbol_do_not_touch_another(own_trained: Path) -> None:
@@ -139,7 +139,7 @@ def test_the_bars_of_one_symbol_do_not_touch_another(own_trained: Path) -> None:
 
 def test_every_asset_shows_numbers_and_a_picture(trained: Path) -> None:
     instance = open_instance()
-    for name in STEPS:
+    for name in PIPELINE:
         event = instance.get_latest_materialization_event(dg.AssetKey(name))
         assert event and event.asset_materialization
         metadata = event.asset_materialization.metadata
@@ -149,15 +149,15 @@ def test_every_asset_shows_numbers_and_a_picture(trained: Path) -> None:
 
 
 def test_artifacts_record_the_versions_they_are_made_from(trained: Path) -> None:
-    for name, step in STEPS.items():
+    for name, asset in PIPELINE.items():
         made_from = current(name).metadata["inputs"]
         assert {parent: made["version"] for parent, made in made_from.items()} == {
-            parent: current(parent).version for parent in step.inputs
+            parent: current(parent).version for parent in asset.inputs
         }
 
 
 def test_stored_artifacts_verify(trained: Path) -> None:
-    for name in STEPS:
+    for name in PIPELINE:
         assert current(name).open().is_dir()
 
 
@@ -188,7 +188,7 @@ def test_a_missing_parent_is_named(data_dir: Path) -> None:
     instance = open_instance()
     run = instance.get_run_records(limit=1)[0].dagster_run
     failure = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)[0]
-    assert f"bars of {SYMBOL} is not there yet" in str(failure.dagster_event)
+    assert f"bars of {SYMBOL} does not exist yet" in str(failure.dagster_event)
 
 
 def test_too_few_bars_say_how_many_are_missing(data_dir: Path) -> None:
@@ -212,22 +212,22 @@ def test_definitions_load_without_the_training_stack() -> None:
 
 
 def test_groups_are_in_the_order_of_the_flow() -> None:
-    groups = [step.group for step in STEPS.values()]
+    groups = [asset.group for asset in PIPELINE.values()]
     assert groups == sorted(groups)
-    position = {name: i for i, name in enumerate(STEPS)}
-    assert all(position[p] < position[n] for n, step in STEPS.items() for p in step.inputs)
+    position = {name: i for i, name in enumerate(PIPELINE)}
+    assert all(position[p] < position[n] for n, asset in PIPELINE.items() for p in asset.inputs)
 
 
 def test_groups_are_selected_without_quotes() -> None:
     graph = build_defs().resolve_asset_graph()
     found: set[str] = set()
-    for group in {step.group for step in STEPS.values()}:
+    for group in {asset.group for asset in PIPELINE.values()}:
         keys = {
             key.to_user_string() for key in dg.AssetSelection.from_string(f"group:{group}").resolve(graph)
         }
-        assert keys - {"leaderboard"} == {name for name, step in STEPS.items() if step.group == group}
+        assert keys - {"leaderboard"} == {name for name, asset in PIPELINE.items() if asset.group == group}
         found |= keys
-    assert found == {*STEPS, "leaderboard"}
+    assert found == {*PIPELINE, "leaderboard"}
 
 
 def test_a_run_without_a_partition_is_told_the_symbols_to_choose_from(data_dir: Path) -> None:
@@ -252,13 +252,13 @@ TOLERANCE = {
 }
 
 
-def test_a_floor_whose_results_change_raises_its_method(trained: Path) -> None:
-    """Raise `method` in the step, then write the new figures into golden.json."""
+def test_an_asset_whose_results_change_raises_its_method(trained: Path) -> None:
+    """Raise `method` in its declaration, then write the new figures into golden.json."""
     golden = json.loads(GOLDEN.read_text())
-    assert set(golden) == set(STEPS)
+    assert set(golden) == set(PIPELINE)
     for name, pinned in golden.items():
         numbers = current(name).summary.numbers
-        assert STEPS[name].method == pinned["method"], name
+        assert PIPELINE[name].method == pinned["method"], name
         for key, value in pinned["numbers"].items():
             assert numbers[key] == pytest.approx(value, abs=TOLERANCE.get(key, 0.05)), (name, key)
 

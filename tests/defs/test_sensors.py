@@ -15,10 +15,10 @@ from trading_assets.cli.home import open_instance
 from trading_assets.definitions import build_defs
 from trading_assets.defs import memory, sensors
 from trading_assets.defs.jobs import REFRESH, RETRAIN
-from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.schedules import weekly_schedule
 from trading_assets.defs.sensors import new_bars_sensor, retrain_sensor
+from trading_assets.defs.staleness import asset_states, to_run
 from trading_assets.market import sources
 from trading_assets.market.synthetic import SyntheticMarket
 
@@ -187,7 +187,7 @@ def test_another_label_horizon_retrains_on_new_labels(
     monkeypatch.setenv("TRADING_ASSETS_PROFILE", str(profile))
     assert keys(tick(retrain_sensor, cursor)) == [SYMBOL]
     workspace = Workspace()
-    stale = set(to_run(plan(workspace.store, None, workspace.settings(SYMBOL), SYMBOL)))
+    stale = set(to_run(asset_states(workspace.store, None, workspace.settings(SYMBOL), SYMBOL)))
     assert {"labels", "dataset", "cv_folds"} <= stale <= set(RETRAIN)
 
 

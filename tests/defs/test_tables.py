@@ -13,11 +13,11 @@ import pytest
 from tests import pipeline
 from tests.pipeline import SYMBOL, current
 from trading_assets.cli.home import open_instance
-from trading_assets.cli.train import TrainRequest, run_steps
+from trading_assets.cli.train import TrainRequest, run_assets
 from trading_assets.config import load_settings
 from trading_assets.defs.jobs import REFRESH
-from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace
+from trading_assets.defs.staleness import asset_states, to_run
 from trading_assets.features.table import compute_features
 from trading_assets.market.history import compare
 from trading_assets.registry.tables import digest_table, read_table
@@ -29,7 +29,7 @@ HIDDEN = ("features.parquet", "state.safetensors", "features.json")
 
 @pytest.fixture(scope="module")
 def started_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with the first two floors of 1,008 bars. Do not write to it."""
+    """A data folder with the tables of 1,008 bars. Do not write to it."""
     folder = tmp_path_factory.mktemp("started")
     with pytest.MonkeyPatch.context() as patch:
         pipeline.use(folder, patch)
@@ -88,7 +88,7 @@ def write_funding(folder: Path, n_bars: int = N_BARS, factor: float = 1.0) -> No
 
 def stale() -> list[str]:
     workspace = Workspace()
-    steps = to_run(plan(workspace.store, workspace.source, load_settings("smoke", SYMBOL), SYMBOL))
+    steps = to_run(asset_states(workspace.store, workspace.source, load_settings("smoke", SYMBOL), SYMBOL))
     return [name for name in steps if name in REFRESH]
 
 
@@ -124,7 +124,7 @@ def test_the_reason_names_what_changed(started: Path) -> None:
 
 def test_a_rebuild_says_that_it_was_asked_for(started: Path) -> None:
     request = TrainRequest(symbols=[SYMBOL], profile="smoke", overrides={})
-    assert run_steps(request, SYMBOL, list(REFRESH), rebuild=True)
+    assert run_assets(request, SYMBOL, list(REFRESH), rebuild=True)
     for name in REFRESH:
         assert (shown(name)["why"], shown(name)["outcome"]) == ("asked to build again", "unchanged")
 
@@ -334,7 +334,7 @@ def test_a_rebuild_of_continued_features_reproduces_them(started: Path) -> None:
     continued = current("features")
     assert "continued" in notes("features")
     request = TrainRequest(symbols=[SYMBOL], profile="smoke", overrides={})
-    assert run_steps(request, SYMBOL, TABLES, rebuild=True)
+    assert run_assets(request, SYMBOL, TABLES, rebuild=True)
     assert shown("features")["outcome"] == "unchanged"
     assert current("features").identity == continued.identity == computed_in_full(started)
 
@@ -355,7 +355,7 @@ def test_a_rebuild_computes_in_full_and_finds_out_what_a_continuation_carried_on
     assert "continued" in notes("features")
     assert current("features").identity != computed_in_full(started)
     request = TrainRequest(symbols=[SYMBOL], profile="smoke", overrides={})
-    assert run_steps(request, SYMBOL, ["features"], rebuild=True)
+    assert run_assets(request, SYMBOL, ["features"], rebuild=True)
     assert shown("features")["outcome"] == "not reproduced"
     assert current("features").identity == computed_in_full(started)
     assert notes("features").startswith("computed in full")
@@ -388,7 +388,7 @@ def test_features_are_computed_in_full_where_the_version_before_is_damaged(start
 
 
 @pytest.mark.parametrize("n_bars", [1, 2, 20, 100, 600])
-def test_too_few_bars_for_a_dataset_are_said_by_the_dataset_and_by_no_floor_above(
+def test_too_few_bars_for_a_dataset_are_named_by_the_dataset_and_by_no_asset_above(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, n_bars: int
 ) -> None:
     pipeline.use(data_dir, monkeypatch)

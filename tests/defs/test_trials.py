@@ -13,25 +13,26 @@ from tests import pipeline
 from tests.pipeline import SYMBOL, current
 from trading_assets.agents.storage import load_market
 from trading_assets.cli.home import open_instance
-from trading_assets.cli.train import TrainRequest, run_steps
+from trading_assets.cli.train import TrainRequest, run_assets
 from trading_assets.config import load_settings
 from trading_assets.config.paths import ledger_file
 from trading_assets.definitions import build_defs
-from trading_assets.defs.assets import STEPS
-from trading_assets.defs.materialise import watch
-from trading_assets.defs.planning import plan, to_run
+from trading_assets.defs.assets import PIPELINE
+from trading_assets.defs.materialize import watch
 from trading_assets.defs.resources import Workspace
+from trading_assets.defs.staleness import asset_states, to_run
 from trading_assets.features.dataset import Dataset
-from trading_assets.forecasters import FORECASTERS, alarms, load_forecaster
+from trading_assets.forecasters import FORECASTERS, diagnostics, load_forecaster
 from trading_assets.forecasters.trading import (
     N_THRESHOLDS,
     follow_forecast,
     forecast_market,
     read_threshold,
 )
-from trading_assets.registry.artifacts import Built, Recipe, Summary
+from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Recipe, Summary
 from trading_assets.registry.ledger import TrialCount, TrialLedger
 from trading_assets.registry.tables import read_table
+from trading_assets.reports.figures import BacktestFigures, SharpeFigures, StrategyFigures
 from trading_assets.simulation.backtesting import backtest
 from trading_assets.simulation.baselines import BAND_WIDTHS
 from trading_assets.validation.folds import Folds
@@ -53,7 +54,7 @@ def counted(steps: list[str] | None = None) -> TrialCount:
 
 def stale() -> list[str]:
     workspace = Workspace()
-    return to_run(plan(workspace.store, workspace.source, load_settings("smoke", SYMBOL), SYMBOL))
+    return to_run(asset_states(workspace.store, workspace.source, load_settings("smoke", SYMBOL), SYMBOL))
 
 
 def add_trials(step: str, n: int) -> None:
@@ -102,7 +103,7 @@ def test_a_second_run_counts_nothing_and_launches_nothing(own_trained: Path) -> 
 def test_building_again_counts_nothing_new_and_leaves_the_reports_fresh(own_trained: Path) -> None:
     before, versions = rows(), [current(name).version for name in STAGE1]
     request = TrainRequest(symbols=[SYMBOL], profile="smoke", overrides={})
-    assert run_steps(request, SYMBOL, ["lightgbm_forecaster", "lightgbm_calibrator"], rebuild=True)
+    assert run_assets(request, SYMBOL, ["lightgbm_forecaster", "lightgbm_calibrator"], rebuild=True)
     assert rows() == before
     assert [current(name).version for name in STAGE1] == versions
     assert stale() == []
@@ -144,7 +145,7 @@ def test_another_fee_leaves_no_old_sharpe_ratio_and_trains_no_network_again(own_
     old = current("gru_calibrator").summary.numbers["out-of-fold Sharpe per bar"]
     dear = {"costs": {"fee_bps": 40.0}}
     workspace = Workspace()
-    planned = plan(workspace.store, workspace.source, load_settings("smoke", SYMBOL, dear), SYMBOL)
+    planned = asset_states(workspace.store, workspace.source, load_settings("smoke", SYMBOL, dear), SYMBOL)
     assert not {f"{kind}_forecaster" for kind in FORECASTERS} & set(to_run(planned))
     assert pipeline.train(names=[*STAGE1, "forecast_report"], **dear)
     new = rows()[len(before) :]
@@ -231,9 +232,10 @@ def test_the_backtest_s_deflated_sharpe_ratio_follows_from_its_decisions(trained
     assert numbers["Sharpe"] == pytest.approx(sharpe_ratio(result.returns, periods_per_year=8_766))
     assert numbers["Sharpe, low"] < numbers["Sharpe"] < numbers["Sharpe, high"]
     assert 0 < numbers["deflated Sharpe"] < numbers["probabilistic Sharpe"] < 1
-    figures = json.loads((current("backtest_report").path / "metrics.json").read_text())
-    assert figures["luck"].items() <= dict(numbers).items()
-    assert figures["periods_per_year"] == Dataset.read(current("dataset").path).periods_per_year == 8_766
+    figures = BacktestFigures.read(current("backtest_report"))
+    assert figures.luck.labelled().items() <= dict(numbers).items()
+    assert figures.headline() == numbers
+    assert figures.periods_per_year == Dataset.read(current("dataset").path).periods_per_year == 8_766
 
 
 def test_the_forecasters_deflated_sharpe_ratios_follow_from_their_folders(trained: Path) -> None:
@@ -277,7 +279,7 @@ def checks_of(name: str) -> dict[str, Any]:
     """The newest evaluation of every check of an asset, for the symbol."""
     log = open_instance().event_log_storage
     found = {}
-    for check in STEPS[name].checks:
+    for check in PIPELINE[name].checks:
         key = dg.AssetCheckKey(dg.AssetKey(name), check)
         (record,) = log.get_asset_check_execution_history(key, limit=1)
         assert record.event is not None and record.event.dagster_event is not None
@@ -286,11 +288,11 @@ def checks_of(name: str) -> dict[str, Any]:
 
 
 def test_every_declared_check_is_evaluated_as_a_warning_of_the_symbol(trained: Path) -> None:
-    names = [name for name, step in STEPS.items() if step.checks]
+    names = [name for name, asset in PIPELINE.items() if asset.checks]
     assert names == [*(f"{kind}_forecaster" for kind in FORECASTERS), *REPORTS]
     for name in names:
         summary = current(name).summary
-        assert set(summary.checks) == set(STEPS[name].checks)
+        assert set(summary.checks) == set(PIPELINE[name].checks)
         for check, told in checks_of(name).items():
             assert told.partition == SYMBOL, (name, check)
             assert told.severity == dg.AssetCheckSeverity.WARN
@@ -303,30 +305,30 @@ def test_checks_have_the_verdict_of_the_figures_beside_them(trained: Path) -> No
         numbers, told = current(f"{kind}_forecaster").summary.numbers, checks_of(f"{kind}_forecaster")
         auc = [numbers["out-of-fold AUC"], numbers["next-era AUC"]]
         skill = [numbers["out-of-fold Brier skill"], numbers["next-era Brier skill"]]
-        assert told[alarms.AUC].passed == (max(auc) <= 0.60), kind
-        assert told[alarms.SKILL].passed == (max(skill) <= 0.03), kind
-        assert told[alarms.GAP].passed == (auc[0] - auc[1] <= 0.05), kind
+        assert told[diagnostics.AUC].passed == (max(auc) <= 0.60), kind
+        assert told[diagnostics.SKILL].passed == (max(skill) <= 0.03), kind
+        assert told[diagnostics.GAP].passed == (auc[0] - auc[1] <= 0.05), kind
     # The synthetic market is far too easy: what would be a leak on a real one is told.
-    assert not checks_of("lightgbm_forecaster")[alarms.AUC].passed
+    assert not checks_of("lightgbm_forecaster")[diagnostics.AUC].passed
     best = max(row["net Sharpe"] for row in current("forecast_report").summary.tables["validation era"])
-    assert checks_of("forecast_report")[alarms.SHARPE].passed == (best <= 2)
+    assert checks_of("forecast_report")[diagnostics.SHARPE].passed == (best <= 2)
     sharpe = current("backtest_report").summary.numbers["Sharpe"]
-    assert checks_of("backtest_report")[alarms.SHARPE].passed == (sharpe <= 2)
+    assert checks_of("backtest_report")[diagnostics.SHARPE].passed == (sharpe <= 2)
     assert sharpe > 2, "far too easy too"
 
 
 def test_only_lightgbm_is_asked_for_the_positive_control(trained: Path) -> None:
-    asked = [name for name, step in STEPS.items() if alarms.CONTROL in step.checks]
+    asked = [name for name, asset in PIPELINE.items() if diagnostics.CONTROL in asset.checks]
     assert asked == ["lightgbm_forecaster"]
     auc = current("lightgbm_forecaster").summary.numbers["control: high-variance AUC"]
-    assert checks_of("lightgbm_forecaster")[alarms.CONTROL].passed == (auc >= 0.6)
+    assert checks_of("lightgbm_forecaster")[diagnostics.CONTROL].passed == (auc >= 0.6)
     assert auc > 0.6
     assert "control: high-variance AUC" not in current("gru_forecaster").summary.numbers
 
 
 def test_a_failed_check_stops_nothing(trained: Path) -> None:
     """Alarms went off above, and everything below them was built."""
-    assert not checks_of("lightgbm_forecaster")[alarms.AUC].passed
+    assert not checks_of("lightgbm_forecaster")[diagnostics.AUC].passed
     assert current("backtest_report").path.is_dir()
 
 
@@ -370,16 +372,18 @@ def test_the_calibrator_s_folder_holds_the_whole_calibrated_model(own_trained: P
     assert scores == current(f"{kind}_forecaster").summary.tables["cross-validation"]
 
 
-def test_the_gru_reaches_embeddings_and_bundle(trained: Path) -> None:
+@pytest.mark.parametrize("kind", FORECASTERS)
+def test_every_forecaster_reaches_embeddings_and_bundle(kind: str, trained: Path) -> None:
     table = read_table(current("market_embeddings").path / "embeddings.parquet")
-    assert list(table.columns[-3:]) == ["p_lightgbm", "p_gru", "p_cnn_lstm"]
+    assert list(table.columns[-3:]) == [f"p_{name}" for name in FORECASTERS]
     data = Dataset.read(current("dataset").path)
     first = int(data.features.notna().all(axis=1).to_numpy().argmax())
-    said = load_forecaster(current("gru_calibrator").path).predict_proba(data.features.iloc[first:])
-    np.testing.assert_allclose(table["p_gru"].to_numpy()[first:], said[:, 1], atol=1e-5)
+    said = load_forecaster(current(f"{kind}_calibrator").path).predict_proba(data.features.iloc[first:])
+    np.testing.assert_allclose(table[f"p_{kind}"].to_numpy()[first:], said[:, 1], atol=1e-5)
     bundle = json.loads((current("policy_bundle").path / "architecture.json").read_text())
-    calibrator = json.loads((current("gru_calibrator").path / "calibrator.json").read_text())
-    assert bundle["gru"]["calibrator"] == calibrator
+    calibrator = json.loads((current(f"{kind}_calibrator").path / "calibrator.json").read_text())
+    about = next(about for about in bundle["forecasters"] if about["kind"] == kind)
+    assert about["calibrator"] == calibrator
 
 
 # --- interrupted
@@ -410,7 +414,7 @@ def test_an_interrupted_forecaster_goes_on_and_is_what_it_would_have_been(own_tr
     request = TrainRequest(symbols=[SYMBOL], profile="smoke", overrides=overrides)
     outcomes = []
     with watch(lambda step, event, *_: outcomes.append(event)):
-        assert run_steps(request, SYMBOL, ["gru_forecaster"], rebuild=True)
+        assert run_assets(request, SYMBOL, ["gru_forecaster"], rebuild=True)
     assert outcomes[-1] == "unchanged"
     assert current("gru_forecaster").version == done.version
 
@@ -420,20 +424,70 @@ def test_checkpoints_are_removed_after_success(trained: Path) -> None:
     assert not checkpoints.exists() or list(checkpoints.iterdir()) == []
 
 
-def test_a_report_whose_interval_is_not_known_is_ranked_like_all_others(data_dir: Path) -> None:
-    """As after fewer orders than an interval needs."""
-    instance, store = open_instance(), Workspace().store
-    alphas = {"FEW": 1.5, "MANY": 0.5, "MORE": 2.5}
-    of: dict[str, Any] = {"category": "reports", "kind": "backtest_report"}
-    instance.add_dynamic_partitions("symbols", list(alphas))
-    for symbol, alpha in alphas.items():
-        low = float("nan") if symbol == "FEW" else -1.0
-        numbers = {"verdict": "no edge after costs", "alpha t": alpha, "Sharpe, low": low}
-        recipe = Recipe(**of, symbol=symbol, method=1, settings={}, inputs={})
-        store.obtain(recipe, {}, lambda folder, n=numbers: Built(identity="0", summary=Summary(numbers=n)))
-    assert build_defs().resolve_job_def("rank").execute_in_process(instance=instance).success
-    ref = store.current("reports", "leaderboard", "ALL")
+def write_report(symbol: str, alpha: float, *, as_before: bool = False) -> None:
+    """A backtest report whose interval is not known; `as_before`, one that holds no figures for code."""
+    row = {
+        **dict.fromkeys(("net_return", "gross_return", "sharpe", "max_drawdown", "costs_paid", "t"), 0.0),
+        **dict.fromkeys(("exposure", "orders"), 1.0),
+        "verdict": "no edge after costs",
+    }
+    unknown = float("nan")
+    luck = SharpeFigures(sharpe=0.1, low=unknown, high=unknown, probabilistic=0.6, deflated=0.5, trials=3)
+    figures = BacktestFigures(
+        strategies=tuple(
+            StrategyFigures(strategy=name, alpha_t=alpha, **row) for name in ("policy", "buy and hold")
+        ),
+        luck=luck,
+        periods_per_year=8_766,
+        fee_bps=10,
+        slippage_bps=5,
+        test_bars=100,
+        band_width=0.1,
+    )
+
+    def build(folder: Path) -> BuildResult:
+        if not as_before:
+            figures.write(folder)
+        return BuildResult(identity="0", summary=Summary(numbers=figures.headline()))
+
+    recipe = Recipe(
+        category="reports", kind="backtest_report", symbol=symbol, method=1, settings={}, inputs={}
+    )
+    Workspace().store.get_or_build(recipe, {}, build)
+
+
+def ranked() -> tuple[ArtifactRef, list[dict[str, Any]]]:
+    """The leaderboard of the registered symbols, made now."""
+    assert build_defs().resolve_job_def("rank").execute_in_process(instance=open_instance()).success
+    ref = Workspace().store.current("reports", "leaderboard", "ALL")
     assert ref is not None
-    ranked = json.loads((ref.path / "leaderboard.json").read_text())
-    assert [row["symbol"] for row in ranked] == ["MORE", "FEW", "MANY"]
-    assert np.isnan(ranked[1]["Sharpe, low"])
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return ref, json.loads((ref.path / "leaderboard.json").read_text(), parse_constant=refuse)
+
+
+def test_a_report_whose_figures_are_not_all_known_is_ranked_like_all_others(data_dir: Path) -> None:
+    """As after fewer orders than an interval needs; without an alpha it comes last."""
+    alphas = {"NONE": float("nan"), "FEW": 1.5, "MANY": 0.5, "MORE": 2.5}
+    open_instance().add_dynamic_partitions("symbols", list(alphas))
+    for symbol, alpha in alphas.items():
+        write_report(symbol, alpha)
+    ref, rows = ranked()
+    assert [row["symbol"] for row in rows] == ["MORE", "FEW", "MANY", "NONE"]
+    assert rows[1]["Sharpe, low"] is None and rows[3]["alpha t"] is None
+    assert ref.summary.notes == ()
+
+
+def test_a_report_of_an_earlier_version_is_left_out_with_the_command_that_rebuilds_it(data_dir: Path) -> None:
+    open_instance().add_dynamic_partitions("symbols", ["NEW", "OLD"])
+    write_report("NEW", 0.5)
+    write_report("OLD", 2.5, as_before=True)
+    ref, rows = ranked()
+    assert [row["symbol"] for row in rows] == ["NEW"]
+    (note,) = ref.summary.notes
+    assert note == (
+        "OLD is left out: backtest_report 1.0.0 of OLD was built by an earlier version of this package, "
+        "without metrics.json. Rebuild it: trading-assets train backtest_report --symbols OLD"
+    )

@@ -69,7 +69,7 @@ def decides_or_refuses(decide: Callable[[], object]) -> bool:
 
 def show(tree: dict[str, Any], weights: dict[str, np.ndarray]) -> None:
     """Check, and decide on three bars."""
-    from trading_assets.execution.networks import PolicyNetwork
+    from trading_assets.execution.ensemble import PolicyNetwork
 
     check_architecture(tree)
     check_weights(tree, weights)
@@ -176,9 +176,33 @@ def test_a_calibrator_that_turns_forecasts_round_is_refused(
     architecture: dict[str, Any], spec: dict[str, Any]
 ) -> None:
     tree = copy.deepcopy(architecture)
-    tree["lightgbm"]["calibrator"] = spec
+    tree["forecasters"][0]["calibrator"] = spec
     with pytest.raises(ArtifactError, match=r"calibrator' of the bundle's architecture is .* expected"):
         check_architecture(tree)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"encoder": "svm"},
+            "'encoder' of the bundle's architecture is 'svm'; expected one of lightgbm",
+        ),
+        ({"encoder": "lightgbm"}, "is 'lightgbm'; expected a forecaster with a hidden state"),
+        ({"forecasters": [{"kind": "a.b", "form": "trees"}]}, "expected a name without a dot"),
+        ({"forecasters": [{"kind": "members", "form": "trees"}]}, "other than 'members'"),
+        (
+            {"forecasters": [{"kind": "svm", "form": "kernel"}]},
+            "svm runs as 'kernel', which this process",
+        ),
+        ({"forecasters": [{"kind": "a"}, {"kind": "a"}]}, "expected names that differ"),
+    ],
+)
+def test_forecasters_that_could_not_run_together_are_refused(
+    architecture: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ArtifactError, match=message):
+        check_architecture({**architecture, **change})
 
 
 def test_trees_that_run_in_a_circle_are_refused(

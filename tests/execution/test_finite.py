@@ -1,6 +1,7 @@
 """NaN passes nowhere: not in weights, not through the parity gate, not into a decision."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from trading_assets.bundles.verification import members_of
 from trading_assets.config import load_settings
 from trading_assets.errors import ArtifactError, DivergedError, SchemaError
 from trading_assets.execution import Policy, load_bundle
+from trading_assets.execution.ensemble import PolicyNetwork
 from trading_assets.execution.loader import RUNTIMES, open_runtime
-from trading_assets.execution.networks import PolicyNetwork, likeliest
-from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.execution.networks import likeliest
+from trading_assets.forecasters.stacking import StackedForecasters
 from trading_assets.registry.manifest import write_manifest
 from trading_assets.simulation import EnvConfig
 
@@ -173,7 +175,7 @@ def test_an_agent_of_nan_is_neither_followed_nor_kept_nor_exported(
     weights = {name: value.clone() for name, value in agent.weights.items()}
     weights["action_net.bias"][1] = torch.nan
     broken = TrainedPolicy(weights, agent.scaler, agent.trained_on)
-    table = agent.scaler.transform(market.stage1)
+    table = agent.scaler.transform(market.table)
     with pytest.raises(DivergedError, match="No decision is made"):
         run_policy(broken.actor, table, market, era)
     members = [(agent.actor, table), (broken.actor, table)]
@@ -181,11 +183,11 @@ def test_an_agent_of_nan_is_neither_followed_nor_kept_nor_exported(
         run_ensemble(members, np.array([0.5, 0.5]), market, era)
     with pytest.raises(ArtifactError, match=r"'action_net\.bias' are not finite"):
         broken.write(tmp_path)
-    stage1 = Stage1.read(current("market_embeddings").path)
+    stack = StackedForecasters.read(current("market_embeddings").path)
     with pytest.raises(ArtifactError, match=r"'members\.ppo_agent\.net\.out\.bias' are not finite"):
         write_bundle(
             tmp_path,
-            stage1,
+            stack,
             members_of({"ppo_agent": broken}, {"ppo_agent": 1.0}),
             trained_on=market.terms,
             warm_up_bars=10,
@@ -197,11 +199,11 @@ def test_a_trained_policy_says_what_it_was_trained_on_and_is_refused_elsewhere(
     policies: tuple[Any, dict[str, TrainedPolicy]],
 ) -> None:
     market, trained_policies = policies
-    width = market.stage1.shape[1]
+    width = market.table.shape[1]
     expected = {"levels": [-1.0, 0.0, 1.0], "max_leverage": 1.0, "window": 1, "columns": width}
     assert all(policy.trained_on == expected for policy in trained_policies.values())
     config = EnvConfig(**market.market.config.model_dump() | {"max_leverage": 2.0})
-    other = type(market)(market.market.under(config), market.stage1, market.eras)
+    other = replace(market, market=market.market.under(config))
     with pytest.raises(
         SchemaError, match=r"ppo_agent was trained on .*max_leverage 1.0.*here are .*max_leverage 2"
     ):
@@ -217,6 +219,6 @@ def test_a_bundle_is_judged_on_what_it_was_trained_on_and_on_nothing_else(
     market, _ = policies
     replay_bundle(bundle, market)
     config = EnvConfig(**market.market.config.model_dump() | {"levels": (-1.0, 0.0, 0.5)})
-    other = type(market)(market.market.under(config), market.stage1, market.eras)
+    other = replace(market, market=market.market.under(config))
     with pytest.raises(SchemaError, match=r"The policy was trained on levels .*here are levels"):
         replay_bundle(bundle, other)

@@ -11,28 +11,27 @@ import torch
 from trading_assets.bundles.graph import PolicyGraph, example_inputs, to_onnx, to_torchscript
 from trading_assets.config.settings import CNNLSTMSettings, GRUSettings
 from trading_assets.errors import ArtifactError
+from trading_assets.execution.ensemble import Member, PolicyNetwork
+from trading_assets.execution.forecasters import Forecasters, probability_names
 from trading_assets.execution.networks import (
     BLOCK,
     GRU,
-    PROBABILITIES,
     ActorNet,
     Encoder,
-    Forecasters,
-    Member,
-    PolicyNetwork,
     Scaler,
     Trees,
     make_calibrator,
     sub,
 )
+from trading_assets.execution.schema import check_weights
 from trading_assets.features.labels import forward_return
 from trading_assets.features.table import FeatureTable
 from trading_assets.forecasters.base import ModelAdapter
-from trading_assets.forecasters.calibration import CALIBRATORS, Calibrator, TemperatureCalibrator
+from trading_assets.forecasters.calibrators import CALIBRATORS, Calibrator, TemperatureCalibrator
 from trading_assets.forecasters.cnn_lstm import CausalCNNLSTM, CNNLSTMForecaster
 from trading_assets.forecasters.gru import CausalGRU, GRUForecaster
 from trading_assets.forecasters.lightgbm import LightGBMForecaster
-from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.forecasters.stacking import StackedForecasters
 
 STOP = 1_740
 
@@ -67,8 +66,8 @@ def models(bars, features, calibrators) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def stage1(models) -> Stage1:
-    return Stage1.join(models)
+def stack(models) -> StackedForecasters:
+    return StackedForecasters.stack(models)
 
 
 def complete(features: pd.DataFrame) -> np.ndarray:
@@ -236,10 +235,10 @@ def test_a_calibrator_says_of_a_number_what_it_says_of_an_array(method: str, cal
     assert np.isfinite(apply(p)).all()
 
 
-def test_forecasters_say_what_the_fitted_models_say(stage1, models, features, calibrators):
+def test_forecasters_say_what_the_fitted_models_say(stack, models, features, calibrators):
     """Through trees, encoders, heads and calibrators of the network that ships."""
     X = features.dropna()
-    said = stage1.table(features)
+    said = stack.table(features)
     assert said.drop(index=X.index).isna().all(axis=None)
     said = said.loc[X.index]
     assert list(said.columns) == [f"h{i}" for i in range(8)] + ["p_lightgbm", "p_gru", "p_cnn_lstm"]
@@ -248,22 +247,22 @@ def test_forecasters_say_what_the_fitted_models_say(stage1, models, features, ca
         expected = calibrators[method].transform(raw)
         np.testing.assert_allclose(said[f"p_{kind}"], expected, atol=1e-6 if kind == "lightgbm" else 1e-5)
         assert np.abs(expected - raw).max() > 0.01 and said[f"p_{kind}"].std() > 1e-4
-    stage1.require_parity(stage1.table(features), features, models)
+    stack.require_parity(stack.table(features), features, models)
 
 
 @pytest.mark.parametrize("kind", ["lightgbm", "gru", "cnn_lstm"])
-def test_a_table_that_differs_from_its_models_is_refused_by_the_model_s_name(stage1, models, features, kind):
-    table = stage1.table(features)
+def test_a_table_that_differs_from_its_models_is_refused_by_the_model_s_name(stack, models, features, kind):
+    table = stack.table(features)
     table[f"p_{kind}"] += 1e-3
     with pytest.raises(ArtifactError, match=f"p_{kind} differs from the trained {kind} on 1117 of 1117 bars"):
-        stage1.require_parity(table, features, models)
+        stack.require_parity(table, features, models)
 
 
 def test_a_forecaster_without_a_calibrator_does_not_ship(models):
     bare = models["gru"].clone()
     bare.__dict__.update({**models["gru"].__dict__, "calibrator_": None})
     with pytest.raises(ArtifactError, match="The gru forecaster has no calibrator"):
-        Stage1.join({**models, "gru": bare})
+        StackedForecasters.stack({**models, "gru": bare})
 
 
 def test_a_calibrator_of_several_classes_says_what_its_fit_says():
@@ -279,13 +278,13 @@ def test_a_calibrator_of_several_classes_says_what_its_fit_says():
     assert fitted.to_json()["a"] == pytest.approx(2, abs=0.35)
 
 
-def test_a_table_of_bars_equals_asking_bar_by_bar_bit_for_bit(stage1, features):
-    network, values = stage1.network, complete(features)
+def test_a_table_of_bars_equals_asking_bar_by_bar_bit_for_bit(stack, features):
+    network, values = stack.network, complete(features)
     states = np.zeros((2, network.state_size), dtype=np.float32)
     table = network.table(values, states[0])
-    live = Forecasters(stage1.architecture, stage1.weights)
+    live = Forecasters(stack.architecture, stack.weights)
     out = np.empty(network.width, dtype=np.float32)
-    scaled = stage1.encoder_inputs(features)[-len(values) :]
+    scaled = stack.encoder_inputs(features)[-len(values) :]
     for x, row, z in zip(values, table, scaled, strict=True):
         np.testing.assert_array_equal(live(x, states[1], out), z)
         np.testing.assert_array_equal(out, row)
@@ -293,18 +292,18 @@ def test_a_table_of_bars_equals_asking_bar_by_bar_bit_for_bit(stage1, features):
     np.testing.assert_array_equal(table[:, : features.shape[1]], values)
 
 
-def test_a_table_can_be_continued_from_its_state(stage1, features):
-    network, values = stage1.network, complete(features)
+def test_a_table_can_be_continued_from_its_state(stack, features):
+    network, values = stack.network, complete(features)
     state = np.zeros(network.state_size, dtype=np.float32)
     whole = network.table(values, state.copy())
     parts = [network.table(part, state) for part in np.split(values, [1, 300])]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-def test_stage_1_survives_its_folder_bit_for_bit(stage1, features, tmp_path):
-    stage1.write(tmp_path)
+def test_a_stack_survives_its_folder_bit_for_bit(stack, features, tmp_path):
+    stack.write(tmp_path)
     pd.testing.assert_frame_equal(
-        Stage1.read(tmp_path).table(features), stage1.table(features), check_exact=True
+        StackedForecasters.read(tmp_path).table(features), stack.table(features), check_exact=True
     )
 
 
@@ -348,31 +347,72 @@ def test_a_member_with_an_encoder_sees_its_own_hidden_state_in_place_of_the_shar
     before = market.copy()
     own = Encoder(encoder)
     hidden = own(z, np.zeros(own.state_size, dtype=np.float32))
-    member = Member(hybrid, n_features)
+    member = Member(hybrid, n_features, Encoder)
     seen = member.see(market, z, np.zeros(member.state_size, dtype=np.float32))
     np.testing.assert_array_equal(seen[n_features:-2], hidden)
     np.testing.assert_array_equal(np.r_[seen[:4], seen[-2:]], np.r_[market[:4], market[-2:]])
     np.testing.assert_array_equal(market, before)
-    assert Member(plain, n_features).state_size == 0
-    unchanged = Member(plain, n_features).see(market, z, np.zeros(0, dtype=np.float32))
+    assert Member(plain, n_features, Encoder).state_size == 0
+    unchanged = Member(plain, n_features, Encoder).see(market, z, np.zeros(0, dtype=np.float32))
     np.testing.assert_array_equal(unchanged, market)
 
 
+def test_any_sequence_forecaster_can_be_the_encoder(models, features, stack):
+    """In the table, in the checks of a bundle and in its exports; the probabilities stay the same."""
+    other = StackedForecasters.stack(models, encoder="gru")
+    X = features.dropna()
+    table, usual = other.table(features).loc[X.index], stack.table(features).loc[X.index]
+    pd.testing.assert_frame_equal(table.filter(like="p_"), usual.filter(like="p_"), check_exact=True)
+    gru = models["gru"]
+    inputs = torch.from_numpy(gru._inputs(gru.preprocessor_.transform(X)))
+    with torch.inference_mode():
+        hidden = gru.module_.encode(inputs[None])[0].numpy()
+    np.testing.assert_allclose(table.filter(regex=r"^h\d"), hidden, rtol=0, atol=1e-5)
+    policy = bundle_of(other)
+    check_weights(*policy)
+    network = PolicyNetwork(*policy)
+    state, account = torch.zeros(network.state_size), torch.tensor([0.5, -1.0])
+    graph, rows = PolicyGraph(*policy), []
+    for x in complete(features)[:50]:
+        probabilities, state = graph(torch.tensor(x), account, state)
+        rows.append(probabilities.numpy())
+    np.testing.assert_allclose(rows, decide(policy, complete(features)[:50]), rtol=0, atol=1e-5)
+
+
+def test_trees_and_unknown_kinds_cannot_be_the_encoder(models, stack):
+    with pytest.raises(ArtifactError, match="The encoder 'svm' is not among lightgbm, gru, cnn_lstm"):
+        StackedForecasters.stack(models, encoder="svm")
+    with pytest.raises(ArtifactError, match="lightgbm has no hidden state"):
+        _ = StackedForecasters.stack(models, encoder="lightgbm").network
+
+
+def test_forecasters_of_different_features_are_not_stacked(models, features, calibrators):
+    other = models["lightgbm"].clone().fit(features.iloc[:, :-1], np.arange(len(features)) % 2)
+    other.calibrator_ = calibrators["platt"]
+    with pytest.raises(ArtifactError, match="lightgbm and cnn_lstm were fitted on different features"):
+        StackedForecasters.stack({**models, "lightgbm": other})
+
+
 @pytest.fixture(scope="module")
-def policy(stage1: Stage1) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def policy(stack: StackedForecasters) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    return bundle_of(stack)
+
+
+def bundle_of(stack: StackedForecasters) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Architecture and weights of a bundle of two random policies, the second with an encoder of its own."""
     rng = np.random.default_rng(3)
-    width = stage1.network.width
-    weights = dict(stage1.weights)
+    width = stack.network.width
+    weights = dict(stack.weights)
     for name in ("agent", "hybrid"):
         scaler = {"center": np.zeros(width), "scale": np.ones(width), "limit": np.array([5.0])}
         weights |= {f"members.{name}.scaler.{k}": v for k, v in scaler.items()}
         actor = random_actor(width + 2, rng)
         weights |= {f"members.{name}.net.{k}": (v * np.float32(0.3)) for k, v in actor.items()}
-    encoder = sub(stage1.weights, "cnn_lstm.encoder")
+    encoder = sub(stack.weights, f"{stack.architecture['encoder']}.encoder")
     weights |= {f"members.hybrid.encoder.{k}": v * np.float32(1.1) for k, v in encoder.items()}
     members = [{"name": "agent", "weight": 0.3}, {"name": "hybrid", "weight": 0.7}]
-    return {**stage1.architecture, "account": ["a", "b"], "members": members}, weights
+    targets = {"targets": [-1, 0, 1]}
+    return {**stack.architecture, **targets, "account": ["a", "b"], "members": members}, weights
 
 
 def decide(policy: tuple[dict[str, Any], dict[str, np.ndarray]], values: np.ndarray) -> np.ndarray:
@@ -421,14 +461,14 @@ def test_every_forecaster_reaches_the_decisions_of_a_bundle(policy, features, ki
     values = complete(features)[:50]
     difference = decide((architecture, other), values) - decide(policy, values)
     assert np.abs(difference).max() > 1e-3
-    assert f"p_{kind}" in PROBABILITIES
+    assert f"p_{kind}" in probability_names(architecture)
 
 
 def test_the_states_of_gru_encoder_and_members_do_not_touch_each_other(policy, features):
     """The state is GRU's and encoders' one after the other: moving one part moves only what reads it."""
     network, (x, *_) = PolicyNetwork(*policy), complete(features)
     rng = np.random.default_rng(0)
-    sizes = [network.forecasters.encoder.state_size, 7, network.members[1].state_size]
+    sizes = [7, network.forecasters.encoder.state_size, network.members[1].state_size]
     assert network.state_size == sum(sizes)
     ends = np.cumsum(sizes)
     start = rng.normal(size=network.state_size).astype(np.float32)

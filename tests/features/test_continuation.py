@@ -14,7 +14,7 @@ from trading_assets.features import continuation
 from trading_assets.features.continuation import features_of
 from trading_assets.features.table import FeatureTable, compute_features
 from trading_assets.market.synthetic import SyntheticMarket
-from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summary
+from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Recipe, Summary
 from trading_assets.registry.store import ArtifactStore
 from trading_assets.registry.tables import digest_table
 
@@ -35,20 +35,20 @@ class Shelf:
     def keep(self, bars: pd.DataFrame, feature_set: FeatureSet = ALL, method: int = METHOD) -> ArtifactRef:
         """Features of `bars`, computed in full."""
         identity = digest_table(bars)
-        parent = self.store.obtain(
-            recipe("bars", {}, {"file": identity}), {}, lambda _: Built(identity=identity)
+        parent = self.store.get_or_build(
+            recipe("bars", {}, {"file": identity}), {}, lambda _: BuildResult(identity=identity)
         )
         asked = recipe(
             "features", {"features": feature_set.model_dump(mode="json")}, {"bars": identity}, method
         )
 
-        def build(folder: Path) -> Built:
+        def build(folder: Path) -> BuildResult:
             table = compute_features(bars, feature_set)
             table.save(folder)
             summary = Summary(numbers={"rows": len(table)})
-            return Built(identity=digest_table(table.frame), summary=summary)
+            return BuildResult(identity=digest_table(table.frame), summary=summary)
 
-        return self.store.obtain(asked, {"bars": parent.ref}, build).ref
+        return self.store.get_or_build(asked, {"bars": parent.ref}, build).ref
 
 
 @pytest.fixture
@@ -128,16 +128,16 @@ def test_a_table_continued_again_and_again_is_that_of_all_bars(
 def keep_made(shelf: Shelf, bars: pd.DataFrame, table: FeatureTable) -> ArtifactRef:
     """What was continued, kept as the asset keeps it."""
     identity = digest_table(bars)
-    parent = shelf.store.obtain(
-        recipe("bars", {}, {"file": identity}), {}, lambda _: Built(identity=identity)
+    parent = shelf.store.get_or_build(
+        recipe("bars", {}, {"file": identity}), {}, lambda _: BuildResult(identity=identity)
     )
     asked = recipe("features", {"features": ALL.model_dump(mode="json")}, {"bars": identity})
 
-    def build(folder: Path) -> Built:
+    def build(folder: Path) -> BuildResult:
         table.save(folder)
-        return Built(identity=digest_table(table.frame), summary=Summary(numbers={"rows": len(table)}))
+        return BuildResult(identity=digest_table(table.frame), summary=Summary(numbers={"rows": len(table)}))
 
-    return shelf.store.obtain(asked, {"bars": parent.ref}, build).ref
+    return shelf.store.get_or_build(asked, {"bars": parent.ref}, build).ref
 
 
 def test_a_past_that_was_revised_is_computed_in_full(

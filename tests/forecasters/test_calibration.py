@@ -10,6 +10,13 @@ from sklearn.exceptions import NotFittedError
 
 from trading_assets.execution.networks import EDGE, make_calibrator
 from trading_assets.forecasters.calibration import (
+    choose_calibrator,
+    cross_fit_calibrators,
+    slope_t,
+    with_mirror_image,
+)
+from trading_assets.forecasters.calibration_error import brier_score, expected_calibration_error
+from trading_assets.forecasters.calibrators import (
     CALIBRATORS,
     BetaCalibrator,
     Calibrator,
@@ -17,13 +24,8 @@ from trading_assets.forecasters.calibration import (
     PlattCalibrator,
     TemperatureCalibrator,
     calibrator_from_json,
-    choose_calibrator,
-    cross_fit_calibrators,
     platt_scaling,
-    slope_t,
-    with_mirror_image,
 )
-from trading_assets.forecasters.calibration_error import brier_score, expected_calibration_error
 
 ALL = [IsotonicCalibrator, PlattCalibrator, BetaCalibrator, TemperatureCalibrator]
 

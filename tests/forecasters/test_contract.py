@@ -21,7 +21,7 @@ from trading_assets.errors import ArtifactError, SchemaError, SettingsError
 from trading_assets.features.catalogue import SEQUENCE_NAMES
 from trading_assets.forecasters import FORECASTERS, forecaster_class, load_forecaster
 from trading_assets.forecasters.base import ModelAdapter
-from trading_assets.forecasters.calibration import (
+from trading_assets.forecasters.calibrators import (
     BetaCalibrator,
     IsotonicCalibrator,
     PlattCalibrator,
@@ -250,8 +250,9 @@ def test_a_model_of_values_has_no_probabilities(kind: str, X):
     model = fitted(kind, "value")
     assert model.predict(X).shape == (N,)
     assert model.predict(X).dtype == np.float64
-    with pytest.raises(SchemaError, match="forecasts a value; ask predict"):
+    with pytest.raises(AttributeError, match="has no attribute 'predict_proba'") as refused:
         model.predict_proba(X)
+    assert "forecasts a value; ask predict" in str(refused.value.__cause__)
 
 
 @pytest.mark.parametrize("labels", [(-1.0, 1.0), (-1.0, 0.0, 1.0), (2.0, 5.0, 7.0, 40.0)])
@@ -373,12 +374,12 @@ def test_a_row_of_another_length_is_refused_in_a_stream(kind: str, X):
 @pytest.mark.parametrize("task", TASKS[:2])
 @pytest.mark.parametrize("answer", [0.0, 1.0])
 def test_training_rows_without_two_classes_are_refused(kind: str, task: str, answer: float, X):
-    with pytest.raises(SchemaError, match=f"needs at least two classes among its {N} training rows"):
+    with pytest.raises(SchemaError, match=f"needs at least two classes; its {N} training rows have 1 class"):
         make(kind, task).fit(X, np.full(N, answer))
 
 
 def test_values_that_are_all_the_same_are_refused(kind: str, X):
-    with pytest.raises(SchemaError, match=f"needs values that differ; {N} rows are left"):
+    with pytest.raises(SchemaError, match=f"needs values that differ; n_samples={N} are left"):
         make(kind, "value").fit(X, np.full(N, 2.0))
 
 

@@ -9,8 +9,8 @@ from trading_assets.config.settings import IngestPolicy
 from trading_assets.features.dataset import assemble, label_table
 from trading_assets.features.table import compute_features
 from trading_assets.forecasters import LightGBMForecaster
-from trading_assets.forecasters.alarms import CONTROL, check_control
 from trading_assets.forecasters.crossfit import cross_fit
+from trading_assets.forecasters.diagnostics import CONTROL, check_control
 from trading_assets.market.ingest import read_bars
 from trading_assets.validation.eras import border
 from trading_assets.validation.folds import make_folds

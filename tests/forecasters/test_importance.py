@@ -13,14 +13,9 @@ from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.cnn_lstm import CNNLSTMForecaster
 from trading_assets.forecasters.crossfit import OutOfFold, cross_fit, predict_block
 from trading_assets.forecasters.gru import GRUForecaster
-from trading_assets.forecasters.importance import (
-    attributions,
-    importances,
-    integrated_gradients,
-    permutation_importance,
-    shap_importance,
-)
-from trading_assets.forecasters.lightgbm import LightGBMForecaster
+from trading_assets.forecasters.importance import importances, permutation_importance
+from trading_assets.forecasters.lightgbm import LightGBMForecaster, shap_importance
+from trading_assets.forecasters.sequence import attributions, integrated_gradients
 from trading_assets.validation.splits import PurgedKFold
 
 N_ROWS = 900

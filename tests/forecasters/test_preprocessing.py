@@ -28,7 +28,6 @@ from trading_assets.errors import ArtifactError, SchemaError, SettingsError
 from trading_assets.execution.networks import Scaler
 from trading_assets.features.table import FeatureTable
 from trading_assets.forecasters.preprocessing import (
-    TEMPLATES,
     PreprocessorManager,
     RobustScaler,
     check_columns,
@@ -419,7 +418,6 @@ def test_the_digest_changes_with_any_content(X):
     ("name", "model"), [("lightgbm", LightGBMSettings), ("gru", GRUSettings), ("cnn_lstm", CNNLSTMSettings)]
 )
 def test_the_template_of_a_model_type_is_the_default_of_its_settings(name: str, model):
-    assert TEMPLATES[name] == model().preprocessing
     assert PreprocessorManager.for_model(name).steps == model().preprocessing
 
 

@@ -22,11 +22,11 @@ from trading_assets.config.settings import ForecasterSettings
 from trading_assets.errors import ArtifactError, DivergedError, SettingsError
 from trading_assets.execution.networks import sigmoid
 from trading_assets.forecasters import FORECASTERS, forecaster_class
-from trading_assets.forecasters.base import TrainingData
 from trading_assets.forecasters.crossfit import cross_fit, loss
 from trading_assets.forecasters.gru import GRUForecaster
 from trading_assets.forecasters.hyperparameters import SearchResult, define_search_space, search
 from trading_assets.forecasters.lightgbm import LightGBMForecaster
+from trading_assets.forecasters.training_data import TrainingData
 from trading_assets.progress import listen, report
 from trading_assets.registry.ledger import TrialLedger, Trials
 from trading_assets.validation.splits import PurgedKFold
@@ -155,7 +155,7 @@ def test_a_space_may_be_changed_without_changing_the_next_one() -> None:
 
 
 def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match=r"No search space for 'svm'\. Known: lightgbm, gru, cnn_lstm"):
+    with pytest.raises(SettingsError, match=r"No forecaster 'svm'\. Known: lightgbm, gru, cnn_lstm"):
         define_search_space("svm")
 
 

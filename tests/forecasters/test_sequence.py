@@ -12,8 +12,8 @@ from trading_assets.config.settings import SequenceSettings
 from trading_assets.errors import NotReadyError, SettingsError
 from trading_assets.features.catalogue import SEQUENCE_NAMES
 from trading_assets.forecasters import FORECASTERS, forecaster_class
-from trading_assets.forecasters.base import TrainingData
 from trading_assets.forecasters.sequence import ChunkTask, SequenceForecaster, chunk_starts, spans_of
+from trading_assets.forecasters.training_data import TrainingData
 
 SEQUENCES = [kind for kind in FORECASTERS if issubclass(forecaster_class(kind), SequenceForecaster)]
 SMALL = {"gru": {}, "cnn_lstm": {"channels": 4, "kernel_size": 3}}
@@ -293,7 +293,7 @@ def test_a_step_bar_by_bar_is_the_module(kind: str):
     """With the state of each sequence in a flat array of its own."""
     module, x = module_of(kind, n_inputs=3), torch.randn(2, 60, 3, generator=torch.manual_seed(1))
     weights = {name: value.numpy() for name, value in module.state_dict().items()}
-    step = forecaster_class(kind).Step(weights)
+    step = forecaster_class(kind).encoder_type()(weights)
     states = np.zeros((2, step.state_size), dtype=np.float32)
     hidden = [[step(row, state).copy() for row, state in zip(bar, states, strict=True)]
               for bar in x.transpose(0, 1).numpy()]  # fmt: skip

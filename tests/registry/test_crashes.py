@@ -17,7 +17,7 @@ from tests.registry.test_store import building, files, never, recipe
 from trading_assets.errors import ArtifactError
 from trading_assets.market.synthetic import SyntheticMarket
 from trading_assets.registry import locks
-from trading_assets.registry.artifacts import Built
+from trading_assets.registry.artifacts import BuildResult
 from trading_assets.registry.files import make_folder, replace_file, replacing
 from trading_assets.registry.store import TABLE_VERSIONS_KEPT, ArtifactStore
 
@@ -40,7 +40,7 @@ class Died(BaseException):
 
 def fill(store: ArtifactStore, n: int) -> None:
     for number in range(n):
-        store.obtain(recipe("tables", data=str(number)), {}, building(str(number)))
+        store.get_or_build(recipe("tables", data=str(number)), {}, building(str(number)))
 
 
 def test_a_kill_while_an_old_version_is_deleted_stands_in_nobody_s_way(
@@ -58,9 +58,9 @@ def test_a_kill_while_an_old_version_is_deleted_stands_in_nobody_s_way(
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", die_halfway)
         with pytest.raises(Died):
-            store.obtain(recipe("tables", data="last"), {}, building("last"))
+            store.get_or_build(recipe("tables", data="last"), {}, building("last"))
     assert [ref.version for ref in store.history("tables", "thing", "A")] == ["1.0.1", "1.0.2", "1.0.3"]
-    assert store.obtain(recipe("tables", data="last"), {}, never).outcome == "cached"
+    assert store.get_or_build(recipe("tables", data="last"), {}, never).outcome == "cached"
     assert not list(shelf.glob(".*"))
 
 
@@ -69,7 +69,7 @@ def test_a_version_that_an_earlier_release_left_half_deleted_is_passed_over(
 ) -> None:
     fill(store, 3)
     (shelf / "1.0.0" / "metadata.json").unlink()
-    made = store.obtain(recipe("tables", data="3"), {}, building("3"))
+    made = store.get_or_build(recipe("tables", data="3"), {}, building("3"))
     assert (made.outcome, made.ref.version) == ("built", "1.0.3")
     assert not (shelf / "1.0.0").exists()
 
@@ -86,11 +86,11 @@ def test_what_killed_processes_left_is_swept_and_what_others_build_is_not(
         (shelf / name).touch()
     (shelf / ".current").symlink_to("1.0.0")
     with locks.hold(shelf / ".lock-busy"):
-        store.obtain(recipe("tables", data="0"), {}, never)
+        store.get_or_build(recipe("tables", data="0"), {}, never)
         left = {path.name for path in shelf.glob(".*")}
         assert left == {".building-busy", ".lock-busy"}
         assert (shelf / ".building-busy" / "half.txt").exists()
-    store.obtain(recipe("tables", data="0"), {}, never)
+    store.get_or_build(recipe("tables", data="0"), {}, never)
     assert files(store) == before
 
 
@@ -98,13 +98,13 @@ def test_what_another_leaves_while_one_builds_is_in_nobody_s_way(store: Artifact
     """A process that builds sweeps before it does; others may be killed until it is done."""
     fill(store, TABLE_VERSIONS_KEPT)
 
-    def build(folder: Path) -> Built:
+    def build(folder: Path) -> BuildResult:
         (shelf / ".current").symlink_to("1.0.0")
         (shelf / ".deleted-1.0.0").mkdir()
         (shelf / ".deleted-1.0.0" / "half.txt").touch()
         return building("slow")(folder)
 
-    assert store.obtain(recipe("tables", data="slow"), {}, build).ref.version == "1.0.3"
+    assert store.get_or_build(recipe("tables", data="slow"), {}, build).ref.version == "1.0.3"
     assert store.current("tables", "thing", "A").version == "1.0.3"
     assert not list(shelf.glob(".*"))
 
@@ -119,7 +119,7 @@ def test_metadata_that_lack_a_part_are_damaged_and_passed_over_by_who_looks_for_
     (shelf / "1.0.0" / "metadata.json").write_text(json.dumps(metadata))
     with pytest.raises(ArtifactError, match=f"damaged.*{key}"):
         store.find(recipe("tables", data="0"))
-    assert store.obtain(recipe("tables", data="2"), {}, building("2")).outcome == "built"
+    assert store.get_or_build(recipe("tables", data="2"), {}, building("2")).outcome == "built"
 
 
 def test_a_build_killed_before_its_recipe_was_noted_is_adopted(
@@ -131,9 +131,9 @@ def test_a_build_killed_before_its_recipe_was_noted_is_adopted(
     fill(store, 1)
     with monkeypatch.context() as patch, pytest.raises(Died):
         patch.setattr("trading_assets.registry.store.replace_file", die)
-        store.obtain(recipe("tables", data="1"), {}, building("1"))
+        store.get_or_build(recipe("tables", data="1"), {}, building("1"))
     assert store.find(recipe("tables", data="1")) is None
-    adopted = store.obtain(recipe("tables", data="1"), {}, never)
+    adopted = store.get_or_build(recipe("tables", data="1"), {}, never)
     assert (adopted.outcome, adopted.ref.version) == ("cached", "1.0.1")
     assert store.find(recipe("tables", data="1")) == adopted.ref == store.current("tables", "thing", "A")
     assert store.find(recipe("tables", data="0")) is not None
@@ -142,7 +142,7 @@ def test_a_build_killed_before_its_recipe_was_noted_is_adopted(
 def test_a_number_that_is_given_again_is_not_found_under_the_recipe_it_had(store: ArtifactStore) -> None:
     fill(store, 2)
     shutil.rmtree(store.root / SHELF / "1.0.1")
-    store.obtain(recipe("tables", data="other"), {}, building("other"))
+    store.get_or_build(recipe("tables", data="other"), {}, building("other"))
     assert store.current("tables", "thing", "A").version == "1.0.1"
     assert store.find(recipe("tables", data="1")) is None
 
@@ -163,7 +163,7 @@ def test_current_that_became_a_folder_is_understood_and_made_a_link_again(
     assert other.current("tables", "thing", "A").path == other.root / SHELF / "1.0.1"
     assert [ref.version for ref in other.all_current("tables")] == ["1.0.1"]
     assert other.is_current(recipe("tables", data="1"))
-    assert other.obtain(recipe("tables", data="0"), {}, never).outcome == "cached"
+    assert other.get_or_build(recipe("tables", data="0"), {}, never).outcome == "cached"
     assert link.readlink() == Path("1.0.0")
     assert other.current("tables", "thing", "A").version == "1.0.0"
     assert not list((other.root / SHELF).glob(".*"))
@@ -178,12 +178,12 @@ def test_current_that_an_archive_made_an_empty_folder_is_mended_by_the_next_who_
     link = other / SHELF / "current"
     assert list(link.iterdir()) == []
     assert not ArtifactStore(other).is_current(recipe("tables", data="1"))
-    assert ArtifactStore(other).obtain(recipe("tables", data="1"), {}, never).outcome == "cached"
+    assert ArtifactStore(other).get_or_build(recipe("tables", data="1"), {}, never).outcome == "cached"
     assert link.readlink() == Path("1.0.1")
 
 
 def test_an_artifact_nested_too_deeply_is_damaged_and_no_traceback(store: ArtifactStore) -> None:
-    ref = store.obtain(recipe(), {}, building()).ref
+    ref = store.get_or_build(recipe(), {}, building()).ref
     for name, ask in (("metadata.json", lambda: store.find(recipe())), ("manifest.json", ref.open)):
         (ref.path / name).write_text("[" * 100_000)
         with pytest.raises(ArtifactError, match="is damaged"):
@@ -304,7 +304,7 @@ from trading_assets.registry.store import ArtifactStore
 store, number = ArtifactStore(Path(sys.argv[1])), int(sys.argv[2])
 while True:
     for category in ("tables", "models"):
-        ref = store.obtain(recipe(category, data=str(number)), {}, building(str(number))).ref
+        ref = store.get_or_build(recipe(category, data=str(number)), {}, building(str(number))).ref
         print(category, number, ref.version, flush=True)
     number += 1
 """
@@ -335,7 +335,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_left_after_kills_at_any_tim
     for category, (text, version) in acknowledged.items():
         found = store.find(recipe(category, data=text))  # type: ignore[arg-type]
         assert found is not None and found.version == version
-        again = store.obtain(recipe(category, data=str(number + 1)), {}, building(str(number + 1)))  # type: ignore[arg-type]
+        again = store.get_or_build(recipe(category, data=str(number + 1)), {}, building(str(number + 1)))  # type: ignore[arg-type]
         assert again.ref == store.current(category, "thing", "A")  # type: ignore[arg-type]
         for ref in store.history(category, "thing", "A"):  # type: ignore[arg-type]
             ref.open()

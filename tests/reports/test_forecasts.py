@@ -15,8 +15,8 @@ from trading_assets.config.settings import CostSettings, EnvConfig
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import forecaster_class, load_forecaster
 from trading_assets.forecasters.crossfit import score
-from trading_assets.forecasters.importance import integrated_gradients
-from trading_assets.forecasters.stage1_training import calibrate_forecaster, fit_forecaster
+from trading_assets.forecasters.pipeline import calibrate_forecaster, fit_forecaster
+from trading_assets.forecasters.sequence import integrated_gradients
 from trading_assets.forecasters.trading import (
     follow_forecast,
     forecast_market,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,28 @@ from trading_assets.agents.observations import F32, F64, AgentMarket
 from trading_assets.config.settings import TARGETS, EnsembleSettings
 from trading_assets.execution.networks import ActorNet, likeliest
 from trading_assets.progress import report
+from trading_assets.registry.figures import Figures
 from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.validation.eras import Era
 from trading_assets.validation.ties import TIE, tied_for_best
+
+
+class EnsembleFigures(Figures):
+    """What the ensemble was chosen to be.
+
+    Attributes
+    ----------
+    shares : dict of str to float
+        Of each policy by its asset's name; they sum to 1.
+    band_width : float
+        Of the no-trade band, the simple rule that reports show beside the ensemble.
+    """
+
+    FILE: ClassVar[str] = "ensemble.json"
+
+    shares: dict[str, float]
+    band_width: float
+
 
 Members = list[tuple[ActorNet, F32]]
 """Each member's actor and the market as it sees it, shape (n_bars, width)."""

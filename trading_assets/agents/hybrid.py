@@ -26,10 +26,12 @@ from trading_assets.agents.ppo import (
     run_policy,
     training_env,
 )
+from trading_assets.config.forecasters import ENCODER
 from trading_assets.config.settings import Settings
-from trading_assets.execution.networks import Encoder
-from trading_assets.forecasters.cnn_lstm import CausalCNNLSTM
+from trading_assets.execution.networks import GRU, Encoder
+from trading_assets.forecasters.loading import forecaster_class
 from trading_assets.forecasters.preprocessing import RobustScaler
+from trading_assets.forecasters.sequence import CausalModule, SequenceForecaster
 from trading_assets.simulation.backtesting import BacktestResult
 from trading_assets.validation.eras import Era
 
@@ -42,11 +44,11 @@ class EraEncoder(BaseFeaturesExtractor):
     Parameters
     ----------
     observation_space : Box
-    module : CausalCNNLSTM
+    module : CausalModule
         Optimised from the weights it comes with.
     inputs : ndarray of shape (n_bars, n_inputs), float32
         The encoder's scaled inputs.
-    stage1 : ndarray of shape (n_bars, width), float32
+    table : ndarray of shape (n_bars, width), float32
         Unscaled; the columns at `embedding` are replaced by the module's hidden states.
     scaler : RobustScaler
         The agent's, for the whole width.
@@ -58,21 +60,21 @@ class EraEncoder(BaseFeaturesExtractor):
         self,
         observation_space: gym.spaces.Box,
         *,
-        module: CausalCNNLSTM,
+        module: CausalModule,
         inputs: F32,
-        stage1: F32,
+        table: F32,
         scaler: RobustScaler,
         embedding: slice,
         era: Era,
     ) -> None:
         n_account = int(observation_space.shape[0]) - 1
-        super().__init__(observation_space, stage1.shape[1] + n_account)
+        super().__init__(observation_space, table.shape[1] + n_account)
         self.module = module
         self.start = era.start
         first = np.arange(era.start, era.stop, CHUNK)[:, None]
         where = np.clip(first + np.arange(-BURN_IN, CHUNK), 0, era.stop - 1)
         self._chunks = torch.from_numpy(inputs[where])
-        self._market = torch.from_numpy(scaler.transform(stage1[era.rows]))
+        self._market = torch.from_numpy(scaler.transform(table[era.rows]))
         self._center = torch.from_numpy(scaler.center[embedding].astype(np.float32))
         self._scale = torch.from_numpy(scaler.scale[embedding].astype(np.float32))
         self._limit = scaler.limit
@@ -109,21 +111,25 @@ class _RefreshTable(BaseCallback):
         encoder.refresh()
 
 
-def hybrid_stage1(encoder: Encoder, inputs: F32, stage1: F32, embedding: slice, first: int, stop: int) -> F32:
-    """`stage1` with the embeddings of bars `first` to `stop - 1` computed by `encoder`, bar by bar."""
-    table, state = stage1.copy(), np.zeros(encoder.state_size, dtype=np.float32)
+def with_embeddings(
+    encoder: Encoder | GRU, inputs: F32, table: F32, embedding: slice, first: int, stop: int
+) -> F32:
+    """`table` with the embeddings of bars `first` to `stop - 1` computed by `encoder`, bar by bar."""
+    own, state = table.copy(), np.zeros(encoder.state_size, dtype=np.float32)
     for t in range(first, stop):
-        table[t, embedding] = encoder(inputs[t], state)
-    return table
+        own[t, embedding] = encoder(inputs[t], state)
+    return own
 
 
-def encoder_of(policy_state: dict[str, Any]) -> Encoder:
+def encoder_of(policy_state: dict[str, Any]) -> Encoder | GRU:
     """The hybrid's encoder as it will run in a bundle, from the state of its policy."""
-    return Encoder(encoder_weights(policy_state))
+    forecaster = forecaster_class(ENCODER)
+    assert issubclass(forecaster, SequenceForecaster)
+    return forecaster.encoder_type()(encoder_weights(policy_state))
 
 
 def encoder_weights(policy_state: dict[str, Any]) -> dict[str, Any]:
-    """The arrays of `execution.networks.Encoder` in the state of a hybrid's policy."""
+    """The arrays of its encoder in the state of a hybrid's policy."""
     prefix = "features_extractor.module."
     return {
         name.removeprefix(prefix): np.array(value)
@@ -134,7 +140,7 @@ def encoder_weights(policy_state: dict[str, Any]) -> dict[str, Any]:
 
 def train_hybrid(
     market: AgentMarket,
-    module: CausalCNNLSTM,
+    module: CausalModule,
     inputs: F32,
     scaler: RobustScaler,
     embedding: slice,
@@ -150,14 +156,14 @@ def train_hybrid(
     Parameters
     ----------
     market : AgentMarket
-    module : CausalCNNLSTM
+    module : CausalModule
         The forecaster's network.
     inputs : ndarray of shape (n_bars, n_inputs), float32
         Its scaled inputs.
     scaler : RobustScaler
         The agent's.
     embedding : slice
-        Columns of `market.stage1` that hold the module's hidden state.
+        Columns of `market.table` that hold the module's hidden state.
     parent : dict of str to Tensor
         State of the agent's policy, from `train_ppo`.
     settings : Settings
@@ -167,7 +173,7 @@ def train_hybrid(
     hybrid, era = settings.hybrid, market.eras.agent_train
     ppo = settings.ppo.model_copy(update={"learning_rate": hybrid.learning_rate})
     seed = settings.seed + 1
-    index = np.arange(len(market.stage1), dtype=np.float32)[:, None]
+    index = np.arange(len(market.table), dtype=np.float32)[:, None]
     model = make_ppo(
         training_env(market, index, ppo),
         ppo,
@@ -177,7 +183,7 @@ def train_hybrid(
         features_extractor_kwargs={
             "module": module,
             "inputs": inputs,
-            "stage1": market.stage1,
+            "table": market.table,
             "scaler": scaler,
             "embedding": embedding,
             "era": era,
@@ -192,7 +198,7 @@ def train_hybrid(
     def validate() -> BacktestResult:
         state = {name: value.detach() for name, value in model.policy.state_dict().items()}
         encoder = encoder_of(state)
-        seen = hybrid_stage1(encoder, inputs, market.stage1, embedding, first, validation.stop)
+        seen = with_embeddings(encoder, inputs, market.table, embedding, first, validation.stop)
         table = scaler.transform(seen)
         return run_policy(actor_of(model.policy), table, market, validation)
 

@@ -1,4 +1,4 @@
-"""What an agent sees of the market: the stage-1 table, scaled on the agent's own era."""
+"""What an agent sees of the market: features and forecasts, scaled on the agent's own era."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.config.settings import EnvConfig, Settings
-from trading_assets.execution.networks import PROBABILITIES
 from trading_assets.representation import one_line
 from trading_assets.simulation.market import Market
 from trading_assets.simulation.spaces import terms_of
@@ -27,15 +26,18 @@ class AgentMarket:
     ----------
     market : Market
         Costs, risk and the unit of rewards included; agents see it through tables of their own.
-    stage1 : ndarray of shape (n_bars, width), float32
+    table : ndarray of shape (n_bars, width), float32
         Features, the forecaster's hidden state, calibrated probabilities; see
-        `execution.networks.Forecasters`.
+        `execution.forecasters.Forecasters`.
     eras : Eras
+    n_forecasters : int
+        The last columns of `table`, which are their probabilities.
     """
 
     market: Market
-    stage1: F32
+    table: F32
     eras: Eras
+    n_forecasters: int
 
     __repr__ = one_line
 
@@ -46,22 +48,22 @@ class AgentMarket:
     @property
     def terms(self) -> dict[str, Any]:
         """What agents are trained on here, see `simulation.spaces`."""
-        return terms_of(self.market.config, self.stage1.shape[1])
+        return terms_of(self.market.config, self.table.shape[1])
 
     @property
     def probability(self) -> F64:
         """Mean of the forecasters' calibrated probabilities of up, shape (n_bars,)."""
-        return np.asarray(self.stage1[:, -len(PROBABILITIES) :].mean(axis=1, dtype=np.float64))
+        return np.asarray(self.table[:, -self.n_forecasters :].mean(axis=1, dtype=np.float64))
 
     @classmethod
-    def make(cls, bars: F64, stage1: F32, eras: Eras, settings: Settings) -> AgentMarket:
+    def make(cls, bars: F64, table: F32, eras: Eras, settings: Settings, n_forecasters: int) -> AgentMarket:
         config = EnvConfig(
             **settings.environment.model_dump(),
             costs=settings.costs,
             risk=settings.risk,
             reward_scale=return_scale(bars, eras.agent_train),
         )
-        return cls(Market.make(bars, config=config), stage1, eras)
+        return cls(Market.make(bars, config=config), table, eras, n_forecasters)
 
 
 def return_scale(bars: F64, era: Era) -> float:

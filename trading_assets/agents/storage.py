@@ -1,4 +1,4 @@
-"""Trained policies on disk, and everything stage 1 left, as agents take it up."""
+"""Trained policies on disk, and what the forecasters say, as agents take it up."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 from safetensors.torch import load_file
 
 from trading_assets.agents.ensemble import Members
-from trading_assets.agents.hybrid import encoder_weights, hybrid_stage1
+from trading_assets.agents.hybrid import encoder_of, encoder_weights, with_embeddings
 from trading_assets.agents.observations import AgentMarket
 from trading_assets.agents.ppo import Weights, actor_weights
 from trading_assets.config.settings import Settings
 from trading_assets.errors import NotReadyError
-from trading_assets.execution.networks import ActorNet, Encoder, require_finite
+from trading_assets.execution.networks import GRU, ActorNet, Encoder, require_finite
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters.preprocessing import RobustScaler
-from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.forecasters.stacking import StackedForecasters
 from trading_assets.registry.tables import read_table
 from trading_assets.registry.tensors import save_tensors
 from trading_assets.simulation.spaces import Terms, require_same_terms
@@ -42,10 +42,9 @@ class TrainedPolicy:
         return ActorNet(actor_weights(self.weights))
 
     @property
-    def encoder(self) -> Encoder | None:
+    def encoder(self) -> Encoder | GRU | None:
         """A hybrid's own encoder."""
-        arrays = encoder_weights(self.weights)
-        return Encoder(arrays) if arrays else None
+        return encoder_of(self.weights) if encoder_weights(self.weights) else None
 
     def write(self, folder: Path) -> None:
         weights = {name: value.numpy() for name, value in self.weights.items()}
@@ -71,8 +70,9 @@ def load_policies(folders: Mapping[str, Path], market: AgentMarket) -> dict[str,
 def load_market(dataset: Path, cv_folds: Path, embeddings: Path, settings: Settings) -> AgentMarket:
     """The market of verified artifacts, as agents see it before scaling."""
     data = Dataset.read(dataset)
-    table = read_table(embeddings / "embeddings.parquet").to_numpy()
-    stage1 = np.hstack([data.features.to_numpy(), table])
+    said = read_table(embeddings / "embeddings.parquet")
+    n_forecasters = sum(str(name).startswith("p_") for name in said)
+    table = np.hstack([data.features.to_numpy(), said.to_numpy()])
     eras = Folds.read(cv_folds).eras
     missing = data.warm_up + settings.bundle.warm_up_bars - eras.validation.start
     if missing > 0:
@@ -80,7 +80,7 @@ def load_market(dataset: Path, cv_folds: Path, embeddings: Path, settings: Setti
             f"Not ready: bundle.warm_up_bars is {settings.bundle.warm_up_bars}, which reaches back "
             f"{missing} bars too far from the validation era; lower it or bring more bars."
         )
-    return AgentMarket.make(data.bars, stage1, eras, settings)
+    return AgentMarket.make(data.bars, table, eras, settings, n_forecasters)
 
 
 def load_members(
@@ -91,14 +91,14 @@ def load_members(
     warm_up: int,
 ) -> Members:
     """Every policy with the market of the validation era as it sees it."""
-    stage1 = Stage1.read(embeddings)
+    stack = StackedForecasters.read(embeddings)
     era = market.eras.validation
-    inputs = stage1.encoder_inputs(Dataset.read(dataset).features)
+    inputs = stack.encoder_inputs(Dataset.read(dataset).features)
     members = []
     for policy in policies.values():
-        table = market.stage1
+        table = market.table
         if policy.encoder is not None:
             first = era.start - warm_up
-            table = hybrid_stage1(policy.encoder, inputs, table, stage1.embedding, first, era.stop)
+            table = with_embeddings(policy.encoder, inputs, table, stack.embedding, first, era.stop)
         members.append((policy.actor, policy.scaler.transform(table)))
     return members

@@ -12,11 +12,13 @@ import onnx
 from numpy.typing import NDArray
 
 from trading_assets.bundles.graph import PolicyGraph, example_inputs, to_onnx, to_torchscript
+from trading_assets.execution.ensemble import PolicyNetwork
+from trading_assets.execution.forecasters import BUILT_IN
 from trading_assets.execution.loader import RUNTIMES
-from trading_assets.execution.networks import PolicyNetwork, require_finite
+from trading_assets.execution.networks import require_finite
 from trading_assets.execution.schema import FORMAT
 from trading_assets.forecasters.preprocessing import RobustScaler
-from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.forecasters.stacking import StackedForecasters
 from trading_assets.registry.tensors import save_tensors
 from trading_assets.simulation.kernel import ACCOUNT_NAMES
 
@@ -39,7 +41,7 @@ class MemberParts:
 
 def write_bundle(
     folder: Path,
-    stage1: Stage1,
+    stack: StackedForecasters,
     members: Sequence[MemberParts],
     *,
     trained_on: Mapping[str, Any],
@@ -50,7 +52,7 @@ def write_bundle(
     Parameters
     ----------
     folder : Path
-    stage1 : Stage1
+    stack : StackedForecasters
     members : sequence of MemberParts
     trained_on : mapping
         The terms of the members, see `simulation.spaces`.
@@ -68,7 +70,7 @@ def write_bundle(
     """
     architecture = {
         "format": FORMAT,
-        **stage1.architecture,
+        **stack.architecture,
         "account": list(ACCOUNT_NAMES),
         "targets": trained_on["levels"],
         "max_leverage": trained_on["max_leverage"],
@@ -76,7 +78,7 @@ def write_bundle(
         "warm_up_bars": warm_up_bars,
         "members": [{"name": member.name, "weight": member.share} for member in members],
     }
-    weights = dict(stage1.weights)
+    weights = dict(stack.weights)
     for member in members:
         parts = {
             "scaler": member.scaler.arrays(),
@@ -109,14 +111,22 @@ def stamp_onnx(folder: Path, name: str, version: str) -> None:
     onnx.save(model, folder / "policy.onnx")
 
 
-def contract_of(stage1: Stage1, trained_on: Mapping[str, Any]) -> dict[str, Any]:
+def contract_of(stack: StackedForecasters, trained_on: Mapping[str, Any]) -> dict[str, Any]:
     """What a consumer of the bundle relies on."""
     return {
         "format": FORMAT,
-        "features": stage1.architecture["features"],
+        "features": stack.architecture["features"],
         "account": list(ACCOUNT_NAMES),
         "targets": trained_on["levels"],
         "max_leverage": trained_on["max_leverage"],
         "window": trained_on["window"],
         "runtimes": list(RUNTIMES),
     }
+
+
+def forms_of(architecture: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How each forecaster of a bundle runs, and whether loading it needs a plug-in."""
+    return [
+        {"kind": about["kind"], "form": about["form"], "plug-in": about["form"] not in BUILT_IN}
+        for about in architecture["forecasters"]
+    ]

@@ -12,11 +12,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from trading_assets.config.settings import CNNLSTMSettings
 from trading_assets.errors import ArtifactError
 from trading_assets.execution.loader import RUNTIMES, open_runtime
-from trading_assets.execution.networks import Encoder
-from trading_assets.forecasters.cnn_lstm import CausalCNNLSTM
+from trading_assets.execution.networks import GRU, Encoder
+from trading_assets.forecasters.sequence import SequenceForecaster
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -45,9 +44,14 @@ def trained_probabilities(
     return distribution.probs.double().numpy()
 
 
-def trained_embedding(encoder: Mapping[str, NDArray[Any]], parameters: CNNLSTMSettings, inputs: F32) -> F32:
+def trained_embedding(
+    encoder: Mapping[str, NDArray[Any]],
+    forecaster: type[SequenceForecaster],
+    settings: Mapping[str, Any],
+    inputs: F32,
+) -> F32:
     """Hidden states of consecutive bars by the torch module, shape (n_bars, n_hidden)."""
-    module = CausalCNNLSTM(inputs.shape[1], parameters).eval()
+    module = forecaster.Module(inputs.shape[1], forecaster.Settings(**settings), 1).eval()
     state = {name: torch.from_numpy(np.array(value)) for name, value in encoder.items()}
     module.load_state_dict(state, strict=False)
     with torch.inference_mode():
@@ -55,9 +59,8 @@ def trained_embedding(encoder: Mapping[str, NDArray[Any]], parameters: CNNLSTMSe
     return hidden
 
 
-def step_embedding(encoder: Mapping[str, NDArray[Any]], inputs: F32) -> F32:
+def step_embedding(step: Encoder | GRU, inputs: F32) -> F32:
     """The same by the bundle's encoder, bar by bar."""
-    step = Encoder(encoder)
     state = np.zeros(step.state_size, dtype=np.float32)
     return np.stack([step(z, state) for z in inputs])
 

@@ -18,9 +18,11 @@ from trading_assets.bundles.parity import (
     trained_embedding,
     trained_probabilities,
 )
-from trading_assets.config.settings import TARGETS, CNNLSTMSettings, Settings
+from trading_assets.config.settings import TARGETS, Settings
 from trading_assets.execution.networks import sub
-from trading_assets.forecasters.stage1 import Stage1
+from trading_assets.forecasters.loading import forecaster_class
+from trading_assets.forecasters.sequence import SequenceForecaster
+from trading_assets.forecasters.stacking import StackedForecasters
 
 MAX_BARS = 2_000
 
@@ -41,7 +43,7 @@ def members_of(policies: Mapping[str, TrainedPolicy], shares: Mapping[str, float
 
 def check_bundle(
     folder: Path,
-    stage1: Stage1,
+    stack: StackedForecasters,
     policies: Mapping[str, TrainedPolicy],
     shares: Mapping[str, float],
     market: AgentMarket,
@@ -50,7 +52,7 @@ def check_bundle(
     """Compare a written bundle with torch and Stable-Baselines3 on up to 2,000 validation bars.
 
     In the reference, hidden states come from the torch modules over the whole sequence and actions from
-    the Stable-Baselines3 policies; the forecasters' probabilities are those of the stage-1 table, which
+    the Stable-Baselines3 policies; the forecasters' probabilities are those of the agents' table, which
     was held against LightGBM and torch when it was made. The accounts are random.
 
     Returns
@@ -63,17 +65,20 @@ def check_bundle(
     warm_up, era = settings.bundle.warm_up_bars, market.eras.validation
     stop = min(era.stop, era.start + MAX_BARS)
     shown = slice(era.start - warm_up, stop)
-    n_features = len(stage1.architecture["features"])
-    features = np.ascontiguousarray(market.stage1[shown, :n_features])
+    n_features = len(stack.architecture["features"])
+    features = np.ascontiguousarray(market.table[shown, :n_features])
     accounts = _random_accounts(len(features))
-    cnn_lstm = stage1.network.cnn_lstm
-    inputs = cnn_lstm.scaler(features[:, cnn_lstm.columns])
-    parameters = CNNLSTMSettings(**stage1.architecture["cnn_lstm"]["settings"])
+    about = stack.encoder
+    forecaster = forecaster_class(about["kind"])
+    assert issubclass(forecaster, SequenceForecaster)
+    scaler = stack.network.encoder.scaler
+    inputs = scaler(features[:, about["columns"]])
     trained = np.zeros((len(features), len(TARGETS)))
     for name, policy in policies.items():
-        encoder = encoder_weights(policy.weights) or sub(stage1.weights, "cnn_lstm.encoder")
-        seen = market.stage1[shown].copy()
-        seen[:, stage1.embedding] = trained_embedding(encoder, parameters, inputs)
+        encoder = encoder_weights(policy.weights) or sub(stack.weights, f"{about['kind']}.encoder")
+        seen = market.table[shown].copy()
+        hidden = trained_embedding(encoder, forecaster, about["settings"], inputs)
+        seen[:, stack.embedding] = hidden
         observations = np.hstack([policy.scaler.transform(seen), accounts])
         hidden_size = len(policy.weights["action_net.weight"][0])
         trained += shares[name] * trained_probabilities(policy.weights, observations, hidden_size)

@@ -19,8 +19,8 @@ def run_demo(n_bars: int, request: TrainRequest) -> int:
     folder = data_dir() / "market"
     print(f"Writing {n_bars:,} synthetic hourly bars of {', '.join(MARKETS)} to {folder}")
     for symbol, market in MARKETS.items():
-        made = replace(market, n_bars=n_bars)
-        made.write(folder, symbol)
-        print(f"  {symbol}: the best possible accuracy on the next bar is {made.bayes_accuracy():.3f}")
+        longer = replace(market, n_bars=n_bars)
+        longer.write(folder, symbol)
+        print(f"  {symbol}: the best possible accuracy on the next bar is {longer.bayes_accuracy():.3f}")
     os.environ[MARKET_DIR] = str(folder)
     return train(replace(request, symbols=list(MARKETS)))

@@ -1,4 +1,4 @@
-"""Symbols by floors, while they run."""
+"""Symbols and the groups of their assets, while they run."""
 
 import time
 from types import TracebackType
@@ -10,14 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from trading_assets.cli.remaining import clock, seconds_left
-from trading_assets.defs.assets import STEPS
+from trading_assets.defs.assets import PIPELINE
 
-GROUPS = list(dict.fromkeys(step.group for step in STEPS.values()))
+GROUPS = list(dict.fromkeys(asset.group for asset in PIPELINE.values()))
 _MARKS = {"cached": "=", "built": "✓", "unchanged": "✓", "not reproduced": "≠", "failed": "✗"}
 _STYLES = {"✓": "green", "=": "cyan", "≠": "yellow", "✗": "bold red"}
 
 
-def floor_of(group: str) -> str:
+def group_label(group: str) -> str:
     """The name of a group without the letter that keeps groups in the order of the flow."""
     return group.partition("_")[2]
 
@@ -28,7 +28,7 @@ class Display:
     Parameters
     ----------
     selections : dict of str to list of str
-        The steps each symbol is going to run.
+        The assets each symbol is going to run.
     at_once : int
         Symbols that run at the same time.
     """
@@ -59,26 +59,26 @@ class Display:
         if self._console.is_terminal:
             self._live.stop()
 
-    def show(self, symbol: str, step: str, event: str, fraction: float, text: str) -> None:
+    def show(self, symbol: str, asset: str, event: str, fraction: float, text: str) -> None:
         """Take up one event of a worker."""
         now = time.monotonic()
-        name, began, _ = self._running.get(symbol, (step, now, 0.0))
+        name, began, _ = self._running.get(symbol, (asset, now, 0.0))
         if event == "started":
-            self._running[symbol], self._now[symbol] = (step, now, 0.0), step
+            self._running[symbol], self._now[symbol] = (asset, now, 0.0), asset
         elif event == "waiting":
             self._now[symbol] = text
             self._say(f"{symbol}  {text}")
         elif event == "running":
             self._running[symbol] = (name, began, fraction)
-            self._now[symbol] = f"{fraction:.0%} {step} {text}"
+            self._now[symbol] = f"{fraction:.0%} {asset} {text}"
         else:
             self._running.pop(symbol, None)
-            self._outcomes[symbol, step] = event
-            self._seconds[symbol, step] = 0.0 if event == "cached" else now - began
+            self._outcomes[symbol, asset] = event
+            self._seconds[symbol, asset] = 0.0 if event == "cached" else now - began
             if event == "failed":
                 self.failures.setdefault(symbol, text)
-                self._now[symbol] = f"{step} failed"
-            self._say(f"{symbol}  {step}  {event}  {now - began:.1f} s")
+                self._now[symbol] = f"{asset} failed"
+            self._say(f"{symbol}  {asset}  {event}  {now - began:.1f} s")
 
     def finish(self, symbol: str, failure: str) -> None:
         """The worker of `symbol` has ended, with a failure where it is not empty."""
@@ -97,7 +97,9 @@ class Display:
         now = time.monotonic()
         elapsed = f"{clock(now - self._began)} elapsed"
         selections = {s: names for s, names in self.selections.items() if s not in self._ended}
-        running = {s: (step, now - began, share) for s, (step, began, share) in self._running.copy().items()}
+        running = {
+            s: (asset, now - began, share) for s, (asset, began, share) in self._running.copy().items()
+        }
         left = seconds_left(selections, self._seconds.copy(), running, self.at_once) if selections else None
         return elapsed if left is None else f"{elapsed}, about {clock(left)} left"
 
@@ -108,15 +110,15 @@ class Display:
         table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column("symbol", no_wrap=True, min_width=max(map(len, self.selections), default=0))
         for group in GROUPS:
-            table.add_column(floor_of(group)[:4], justify="center", no_wrap=True, min_width=4)
+            table.add_column(group_label(group)[:4], justify="center", no_wrap=True, min_width=4)
         table.add_column("now", no_wrap=True)
         for symbol, now in self._now.items():
             table.add_row(symbol, *(self._cell(symbol, group) for group in GROUPS), Text(now))
         return table
 
     def _cell(self, symbol: str, group: str) -> Text:
-        """The floor's worst outcome once all its steps are through; `…` while they run."""
-        names = [name for name in self.selections[symbol] if STEPS[name].group == group]
+        """The group's worst outcome once all its assets are done; `…` while they run."""
+        names = [name for name in self.selections[symbol] if PIPELINE[name].group == group]
         if not names:
             return Text("-", "dim")
         outcomes = [self._outcomes.get((symbol, name)) for name in names]

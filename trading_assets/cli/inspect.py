@@ -7,14 +7,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from trading_assets.cli.display import GROUPS, floor_of
+from trading_assets.cli.display import GROUPS, group_label
 from trading_assets.cli.home import open_instance, registered_symbols
 from trading_assets.cli.tables import fits, print_whole
 from trading_assets.config.explain import listed
 from trading_assets.config.paths import artifacts_dir, ledger_file
-from trading_assets.defs.planning import plan
+from trading_assets.defs.pipeline import lost_trials
 from trading_assets.defs.resources import Workspace
-from trading_assets.defs.steps import lost_trials
+from trading_assets.defs.staleness import asset_states
 from trading_assets.errors import MarketError, TradingAssetsError
 from trading_assets.registry.artifacts import ArtifactRef
 from trading_assets.registry.ledger import TrialLedger
@@ -25,7 +25,7 @@ _COLOURS = {"stale": "yellow", "unknown": "dim", "fresh": "green"}
 
 
 def show_status(profile: str, overrides: dict[str, Any]) -> int:
-    """Of every symbol and floor: fresh, stale, or not known before a table is built."""
+    """Of every symbol and group of assets: fresh, stale, or not known before a table is built."""
     workspace, console = Workspace(profile=profile, overrides=overrides), Console()
     states, problems = dict[str, list[str]](), []
     registered = registered_symbols(open_instance())
@@ -34,12 +34,12 @@ def show_status(profile: str, overrides: dict[str, Any]) -> int:
     for symbol in registered:
         settings = workspace.settings(symbol)
         try:
-            planned = plan(workspace.store, source, settings, symbol)
+            assets = asset_states(workspace.store, source, settings, symbol)
         except TradingAssetsError as error:
             problems.append(str(error))
             continue
-        found = [{p.state for p in planned if p.step.group == group} for group in GROUPS]
-        states[symbol] = [next(s for s in ("stale", "unknown", "fresh") if s in floor) for floor in found]
+        groups = [{asset.state for asset in assets if asset.asset.group == group} for group in GROUPS]
+        states[symbol] = [next(s for s in ("stale", "unknown", "fresh") if s in group) for group in groups]
     if not registered:
         console.print("No symbols are registered; see 'trading-assets symbols add' or 'demo'.")
     if states:
@@ -55,8 +55,8 @@ def show_status(profile: str, overrides: dict[str, Any]) -> int:
 
 def _print_states(states: dict[str, list[str]], console: Console) -> None:
     """In words, or in marks where the terminal is too narrow for them."""
-    words = Table("symbol", *map(floor_of, GROUPS), box=None, pad_edge=False)
-    marks = Table("symbol", *(floor_of(group)[:4] for group in GROUPS), box=None, pad_edge=False)
+    words = Table("symbol", *map(group_label, GROUPS), box=None, pad_edge=False)
+    marks = Table("symbol", *(group_label(group)[:4] for group in GROUPS), box=None, pad_edge=False)
     for symbol, row in states.items():
         words.add_row(symbol, *(f"[{_COLOURS[state]}]{state}[/]" for state in row))
         marks.add_row(symbol, *(f"[{_COLOURS[state]}]{_MARKS[state]}[/]" for state in row))
@@ -68,7 +68,7 @@ def _print_states(states: dict[str, list[str]], console: Console) -> None:
 
 
 def show_models(*, every_version: bool) -> int:
-    """Versions in force (or all) of models, bundles and reports; as many columns as there is room for."""
+    """Current versions (or all) of models, bundles and reports; as many columns as there is room for."""
     store, console = ArtifactStore(artifacts_dir()), Console()
     columns = ["kind", "symbol", "version", "built (UTC)", "says", "seconds", "identity"]
     rows = []
@@ -115,9 +115,11 @@ def show_trials(symbols: list[str]) -> int:
         console.print("Nothing was tried yet.")
     wanted = [row for row in rows if row["symbol"] in symbols or not symbols]
     for symbol, target in dict.fromkeys((row["symbol"], row["target"]) for row in wanted):
-        tried = ledger.count(symbol, target).n_trials
-        console.print(f"{symbol}, {target}: {tried} tried", style="italic", highlight=False, soft_wrap=True)
-        table = Table("step", "method", "seed", "tried", "Sharpe/bar", "started (UTC)", box=None)
+        n_trials = ledger.count(symbol, target).n_trials
+        console.print(
+            f"{symbol}, {target}: {n_trials} tried", style="italic", highlight=False, soft_wrap=True
+        )
+        table = Table("asset", "method", "seed", "tried", "Sharpe/bar", "started (UTC)", box=None)
         for row in ledger.rows(symbol, target):
             table.add_row(
                 row["name"],

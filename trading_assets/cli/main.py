@@ -20,12 +20,10 @@ from trading_assets.cli.options import (
     takes_settings,
 )
 from trading_assets.errors import SettingsError, TradingAssetsError, explain_machine
-from trading_assets.forecasters import FORECASTERS
 from trading_assets.processes import prepare_openmp
 
 SHORT_NAMES = {
     "folds": "cv_folds",
-    **{kind.replace("_", "-"): f"{kind}_forecaster" for kind in FORECASTERS},
     "embeddings": "market_embeddings",
     "ppo": "ppo_agent",
     "hybrid": "ppo_hybrid",
@@ -34,7 +32,7 @@ SHORT_NAMES = {
     "forecasts": "forecast_report",
     "report": "backtest_report",
 }
-"""Other assets go by their own name."""
+"""Forecasters go by their kind, with - for _; other assets by their own name."""
 TRAINING, DATA, RESULTS, SERVICE = "Train", "Bars and symbols", "Results", "Dagster"
 """Headings of the help."""
 
@@ -103,9 +101,16 @@ def _options(
 
 
 def _known_goals() -> list[str]:
-    from trading_assets.defs.assets import STEPS
+    from trading_assets.defs.assets import PIPELINE
 
-    return ["all", *SHORT_NAMES, *(name for name in STEPS if name not in SHORT_NAMES.values())]
+    short = _short_names()
+    return ["all", *short, *(name for name in PIPELINE if name not in short.values())]
+
+
+def _short_names() -> dict[str, str]:
+    from trading_assets.config.forecasters import forecaster_kinds
+
+    return {kind.replace("_", "-"): f"{kind}_forecaster" for kind in forecaster_kinds()} | SHORT_NAMES
 
 
 def _registered(incomplete: str) -> list[str]:
@@ -195,12 +200,12 @@ def train(
 
 def _goal(name: str) -> str:
     """The asset of that name, short or whole, or `all`."""
-    from trading_assets.defs.assets import STEPS
+    from trading_assets.defs.assets import PIPELINE
 
-    goal = SHORT_NAMES.get(name, name)
-    if goal != "all" and goal not in STEPS:
+    goal = _short_names().get(name, name)
+    if goal != "all" and goal not in PIPELINE:
         known = _known_goals()
-        close = difflib.get_close_matches(name, [*known, *STEPS], n=1)
+        close = difflib.get_close_matches(name, [*known, *PIPELINE], n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
         raise SettingsError(f"Unknown asset '{name}'.{hint} Known: {', '.join(known)}.")
     return goal
@@ -302,10 +307,10 @@ def check_files(
 @models_app.command("list")
 def list_models(
     every_version: Annotated[
-        bool, typer.Option("--all", help="Every version, not only those in force.")
+        bool, typer.Option("--all", help="Every version, not only the current ones.")
     ] = False,
 ) -> int:
-    """List versions in force."""
+    """List the current versions."""
     from trading_assets.cli.inspect import show_models
 
     return show_models(every_version=every_version)

@@ -16,7 +16,7 @@ from trading_assets.registry.store import ArtifactStore
 
 
 def show_report(symbol: str, html: Path | None) -> int:
-    """Print what the report in force says; copy its HTML page to `html`."""
+    """Print the figures of the current report; copy its HTML page to `html`."""
     store, console = ArtifactStore(artifacts_dir()), Console()
     check_symbol(symbol)
     report = store.current("reports", "backtest_report", symbol)
@@ -41,8 +41,8 @@ def _write(report: ArtifactRef, path: Path) -> Path:
     page = report.open() / HTML
     if not page.is_file():
         raise ArtifactError(
-            f"{report.kind} {report.version} of {report.symbol} was made before reports had an HTML page. "
-            f"Make it again: trading-assets train report --symbols {report.symbol}"
+            f"{report.kind} {report.version} of {report.symbol} was built before reports had an HTML page. "
+            f"Rebuild it: trading-assets train report --symbols {report.symbol}"
         )
     replace_file(path, page.read_bytes())
     return path

@@ -5,7 +5,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from trading_assets.cli.tables import print_whole
+from trading_assets.errors import ArtifactError
 from trading_assets.registry.store import ArtifactStore
+from trading_assets.reports.figures import BUY_AND_HOLD, NO_TRADE_BAND, BacktestFigures
 
 
 def print_results(store: ArtifactStore, symbols: list[str], ran: list[str], failed: dict[str, str]) -> None:
@@ -24,25 +26,32 @@ def print_results(store: ArtifactStore, symbols: list[str], ran: list[str], fail
     )
     for name in ("symbol", "verdict", "return", "band", "hold", "dip", "alpha t", "DSR", "orders"):
         table.add_column(name, justify="left" if name in {"symbol", "verdict"} else "right", no_wrap=True)
+    outdated = []
     for symbol, report in reports.items():
         if report is None:
             continue
-        rows = {row["strategy"]: row for row in next(iter(report.summary.tables.values()))}
-        policy = rows["policy"]
-        colour = "green" if policy["verdict"].startswith("edge") else "yellow"
+        try:
+            figures = BacktestFigures.read(report)
+        except ArtifactError as error:
+            outdated.append(str(error))
+            continue
+        policy = figures.policy
+        colour = "green" if policy.verdict.startswith("edge") else "yellow"
         table.add_row(
             symbol,
-            f"[{colour}]{policy['verdict']}[/]",
-            _growth(policy["net return"]),
-            _growth(rows["no-trade band"]["net return"]),
-            _growth(rows["buy and hold"]["net return"]),
-            f"{policy['max drawdown']:.1%}",
-            f"{policy['alpha t']:.1f}",
-            f"{report.summary.numbers['deflated Sharpe']:.2f}",
-            f"{policy['orders']:.0f}",
+            f"[{colour}]{policy.verdict}[/]",
+            _growth(policy.net_return),
+            _growth(figures.strategy(NO_TRADE_BAND).net_return),
+            _growth(figures.strategy(BUY_AND_HOLD).net_return),
+            f"{policy.max_drawdown:.1%}",
+            f"{policy.alpha_t:.1f}",
+            f"{figures.luck.deflated:.2f}",
+            f"{policy.orders:.0f}",
         )
     if table.row_count:
         print_whole(table)
+    for message in outdated:
+        console.print(f"[yellow]{escape(message)}[/]", highlight=False, soft_wrap=True)
     for symbol, message in failed.items():
         console.print(f"[red]{symbol} failed:[/] {escape(message)}", highlight=False, soft_wrap=True)
     for symbol, report in reports.items():

@@ -23,14 +23,14 @@ from trading_assets.cli.results import print_results
 from trading_assets.cli.workers import explain_end, read_from, start_server
 from trading_assets.config.paths import THREADS, artifacts_dir, dagster_home
 from trading_assets.definitions import build_defs
-from trading_assets.defs.assets import STEPS
+from trading_assets.defs.assets import PIPELINE
 from trading_assets.defs.jobs import REFRESH
 from trading_assets.defs.liveness import fail_dead_runs
 from trading_assets.defs.locks import Holder, locked
-from trading_assets.defs.materialise import REBUILD_TAG, watch
-from trading_assets.defs.planning import plan, to_run
+from trading_assets.defs.materialize import REBUILD_TAG, watch
+from trading_assets.defs.pipeline import with_ancestors
 from trading_assets.defs.resources import Workspace
-from trading_assets.defs.steps import with_ancestors
+from trading_assets.defs.staleness import asset_states, to_run
 from trading_assets.errors import ArtifactError, MarketError, TradingAssetsError, explain_machine
 from trading_assets.market.bars import check_symbol
 from trading_assets.registry.store import ArtifactStore
@@ -39,7 +39,7 @@ HEAVY = [
     "trading_assets.agents.storage",
     "trading_assets.bundles.verification",
     "trading_assets.bundles.graph",
-    "trading_assets.forecasters.stage1_training",
+    "trading_assets.forecasters.pipeline",
     "trading_assets.reports.backtest",
     "trading_assets.reports.pictures",
     "onnxruntime",
@@ -65,7 +65,7 @@ class TrainRequest:
 
 
 def train(request: TrainRequest, goals: list[str] | None = None) -> int:
-    """Bring the goals (all steps without them) of every symbol up to date; return the exit code.
+    """Bring the goals (all assets without them) of every symbol up to date; return the exit code.
 
     Mistakes in settings are raised before anything runs. A symbol that fails, or whose bars are missing
     or cannot be read, does not stop the others.
@@ -77,11 +77,11 @@ def train(request: TrainRequest, goals: list[str] | None = None) -> int:
     for symbol in request.symbols:
         settings = workspace.settings(check_symbol(symbol))
         try:
-            stale = to_run(plan(workspace.store, source, settings, symbol), goals)
+            stale = to_run(asset_states(workspace.store, source, settings, symbol), goals)
         except (MarketError, ArtifactError) as error:
             failed[symbol] = str(error)
             continue
-        selections[symbol] = [n for n in STEPS if n in (goals or STEPS)] if request.rebuild else stale
+        selections[symbol] = [n for n in PIPELINE if n in (goals or PIPELINE)] if request.rebuild else stale
     warn_of_lost_trials(workspace.store, list(selections))
     if not selections:
         raise MarketError(" ".join(dict.fromkeys(failed.values())))
@@ -104,8 +104,8 @@ def _run_all(
     context = multiprocessing.get_context("forkserver")
     trains = any(name not in REFRESH for names in selections.values() for name in names)
     context.set_forkserver_preload(["trading_assets.definitions", *(HEAVY if trains else [])])
-    said = start_server()
-    position = said.seek(0, os.SEEK_END)
+    output = start_server()
+    position = output.seek(0, os.SEEK_END)
     events: Any = context.Queue()
     waiting, running = list(selections), dict[str, BaseProcess]()
     with Display(selections, at_once) as display:
@@ -118,12 +118,12 @@ def _run_all(
                         args=(request, symbol, selections[symbol], goals, events, dict(os.environ)),
                         name=symbol,
                     )
-                    _start(running[symbol], said, position)
+                    _start(running[symbol], output, position)
                 _drain(events, display, 0.1)
                 for symbol, process in list(running.items()):
                     if not process.is_alive():
                         _drain(events, display, 0.0)
-                        display.finish(symbol, _failure(symbol, process, display, said, position))
+                        display.finish(symbol, _failure(symbol, process, display, output, position))
                         del running[symbol]
         except KeyboardInterrupt:
             _stop(list(running.values()))
@@ -131,20 +131,20 @@ def _run_all(
     return display.failures
 
 
-def _start(process: BaseProcess, said: IO[bytes], position: int) -> None:
+def _start(process: BaseProcess, output: IO[bytes], position: int) -> None:
     try:
         process.start()
     except (EOFError, ConnectionError):
-        words = read_from(said, position)
+        words = read_from(output, position)
         line = explain_machine(ChildProcessError(words)) or f"No worker could be started: {words.strip()}"
         raise TradingAssetsError(line) from None
 
 
-def _failure(symbol: str, process: BaseProcess, display: Display, said: IO[bytes], position: int) -> str:
+def _failure(symbol: str, process: BaseProcess, display: Display, output: IO[bytes], position: int) -> str:
     """Why a worker ended, empty where it did its work or told of it itself."""
     if not process.exitcode or symbol in display.failures:
         return ""
-    words = read_from(said, position)
+    words = read_from(output, position)
     line = explain_end(process.exitcode, words)
     if line is None:
         sys.stderr.write(words)
@@ -183,7 +183,7 @@ def _work(
     events: Any,
     environment: dict[str, str],
 ) -> None:
-    """In a process of its own: run the symbol's steps and report on each."""
+    """In a process of its own: run the symbol's assets and report on each."""
     follow_parent()
     os.environ.update(environment)  # the server that this is forked from has that of the first training
     logging.disable(logging.CRITICAL)
@@ -208,27 +208,27 @@ def _run(request: TrainRequest, symbol: str, names: list[str], goals: list[str] 
     turn = dagster_home() / "running" / f"train-{symbol}.lock"
     with locked(turn, wait), watch(lambda *event: events.put((symbol, *event))):
         if request.rebuild:
-            ancestors = sorted(with_ancestors(goals or []) - set(names), key=list(STEPS).index)
-            return _run_stale(request, symbol, ancestors) and run_steps(request, symbol, names, rebuild=True)
+            ancestors = sorted(with_ancestors(goals or []) - set(names), key=list(PIPELINE).index)
+            return _run_stale(request, symbol, ancestors) and run_assets(request, symbol, names, rebuild=True)
         if request.stale_only:
             return _run_stale(request, symbol, goals)
-        return run_steps(request, symbol, names)
+        return run_assets(request, symbol, names)
 
 
 def _run_stale(request: TrainRequest, symbol: str, goals: list[str] | None) -> bool:
     """Run what is surely stale, look again, until nothing is; whether all succeeded."""
     workspace = request.workspace
     while True:
-        planned = plan(workspace.store, workspace.source, workspace.settings(symbol), symbol)
+        planned = asset_states(workspace.store, workspace.source, workspace.settings(symbol), symbol)
         names = to_run([p for p in planned if p.state == "stale"], goals)
         if not names:
             return True
-        if not run_steps(request, symbol, names):
+        if not run_assets(request, symbol, names):
             return False
 
 
-def run_steps(request: TrainRequest, symbol: str, names: list[str], *, rebuild: bool = False) -> bool:
-    """One Dagster run of the named steps of a symbol, in this process; whether it succeeded."""
+def run_assets(request: TrainRequest, symbol: str, names: list[str], *, rebuild: bool = False) -> bool:
+    """One Dagster run of the named assets of a symbol, in this process; whether it succeeded."""
     result = (
         build_defs()
         .resolve_job_def("train_all")

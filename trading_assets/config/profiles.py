@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from trading_assets.config.explain import explain, listed
+from trading_assets.config.forecasters import settings_class
 from trading_assets.config.settings import Settings
 from trading_assets.config.strict_yaml import read_yaml
 from trading_assets.errors import SettingsError
@@ -76,10 +77,11 @@ def load_settings(profile: str, symbol: str, overrides: Mapping[str, Any] | None
     for pattern, section in sections.items():
         if fnmatchcase(symbol, pattern):
             tree = _merge(tree, section)
+    model = settings_class()
     try:
-        return Settings.model_validate(_merge(tree, overrides or {}))
+        return model.model_validate(_merge(tree, overrides or {}))
     except ValidationError as error:
-        raise SettingsError(explain(error, Settings, f"profile '{profile}'")) from None
+        raise SettingsError(explain(error, model, f"profile '{profile}'")) from None
 
 
 def profile_tree(profile: str) -> Tree:

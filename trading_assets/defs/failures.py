@@ -41,13 +41,15 @@ def failure_sensor(context: dg.RunFailureSensorContext) -> None:
 
 
 def _message(context: dg.RunFailureSensorContext) -> str:
-    """What the failed steps said; of a run that died outside its steps, what is known of that."""
-    said = []
+    """The errors of the failed steps; of a run that ended outside its steps, what Dagster knows of it."""
+    messages = []
     for event in context.get_step_failure_events():
         data = event.step_failure_data
         own = data.user_failure_data.description if data.user_failure_data else None
-        said.append(f"{event.step_key}: {own or (data.error.message.strip() if data.error else 'unknown')}")
-    return "; ".join(said) or context.failure_event.message or "unknown"
+        messages.append(
+            f"{event.step_key}: {own or (data.error.message.strip() if data.error else 'unknown')}"
+        )
+    return "; ".join(messages) or context.failure_event.message or "unknown"
 
 
 def _log(line: dict[str, str | None]) -> None:

@@ -40,7 +40,7 @@ def locked(path: Path, wait: Callable[[Holder | None], None]) -> Iterator[None]:
     The lock is the kernel's (flock), so it ends with the process, whatever number a later process gets.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    told: Holder | None = None
+    reported: Holder | None = None
     while True:
         with hold(path, wait=False) as held:
             if held:
@@ -50,8 +50,8 @@ def locked(path: Path, wait: Callable[[Holder | None], None]) -> Iterator[None]:
                     yield
                 return
         holder = holder_of(path)
-        if told is None or holder != told:
-            told = holder
+        if reported is None or holder != reported:
+            reported = holder
             wait(holder)
         time.sleep(POLL_SECONDS)
 

@@ -1,7 +1,7 @@
 """What a sensor remembers of each symbol between two looks, and when it may ask for a run again.
 
-Memory only saves work: what is in force decides whether anything has to run, so a cursor that was reset
-or is broken costs one look at everything and no run.
+Memory only saves work: the stored artifacts decide whether anything has to run, so a cursor that was reset
+or is damaged costs one look at everything and no run.
 """
 
 import time

@@ -7,14 +7,14 @@ from typing import Any
 
 import dagster as dg
 
-from trading_assets.registry.store import Obtained
+from trading_assets.registry.store import StoreResult
 
 MAX_ROWS = 200
 
 
-def artifact_metadata(obtained: Obtained) -> dict[str, Any]:
-    """Everything a person sees of an artifact in Dagster's UI, cached or built."""
-    ref, summary = obtained.ref, obtained.ref.summary
+def artifact_metadata(stored: StoreResult) -> dict[str, Any]:
+    """Everything that Dagster's user interface shows of an artifact, cached or built."""
+    ref, summary = stored.ref, stored.ref.summary
     metadata: dict[str, Any] = {name: _number(value) for name, value in summary.numbers.items()}
     for name, rows in summary.tables.items():
         metadata[name] = _table(rows)
@@ -27,16 +27,16 @@ def artifact_metadata(obtained: Obtained) -> dict[str, Any]:
     if "rows" in summary.numbers:
         metadata["dagster/row_count"] = int(summary.numbers["rows"])
     metadata |= {
-        "outcome": obtained.outcome,
-        "why": obtained.reason,
+        "outcome": stored.outcome,
+        "why": stored.reason,
         "version": ref.version,
         "identity": ref.identity,
         "folder": dg.MetadataValue.path(ref.path),
         "build seconds": float(ref.metadata["build_seconds"]),
         "made from": _table(
             [
-                {"asset": name, "version": made["version"], "identity": made["identity"]}
-                for name, made in ref.metadata["inputs"].items()
+                {"asset": name, "version": parent["version"], "identity": parent["identity"]}
+                for name, parent in ref.metadata["inputs"].items()
             ]
         ),
     }

@@ -6,8 +6,8 @@ import dagster as dg
 
 from trading_assets.defs.jobs import train_all
 from trading_assets.defs.liveness import unfinished_runs
-from trading_assets.defs.planning import plan, to_run
 from trading_assets.defs.resources import Workspace
+from trading_assets.defs.staleness import asset_states, to_run
 from trading_assets.errors import TradingAssetsError
 
 
@@ -27,7 +27,7 @@ def weekly_schedule(
     except TradingAssetsError as error:
         yield dg.SkipReason(str(error))
         return
-    problems, found = [], False
+    problems, requested = [], False
     busy = unfinished_runs(context.instance)
     for symbol in context.instance.get_dynamic_partitions("symbols"):
         if symbol in busy:
@@ -35,15 +35,15 @@ def weekly_schedule(
             continue
         try:
             settings = workspace.settings(symbol)
-            stale = to_run(plan(workspace.store, source, settings, symbol))
+            stale = to_run(asset_states(workspace.store, source, settings, symbol))
         except (TradingAssetsError, OSError) as error:
             problems.append(f"{symbol}: {error}")
             continue
         if stale:
-            found = True
+            requested = True
             key = f"{symbol}:{context.scheduled_execution_time.isoformat()}"
             yield dg.RunRequest(run_key=key, partition_key=symbol)
     for problem in problems:
         context.log.error(problem)
-    if not found:
+    if not requested:
         yield dg.SkipReason("; ".join(dict.fromkeys(problems)) or "Every symbol is fresh.")

@@ -13,32 +13,32 @@ from trading_assets.defs.jobs import refresh, retrain
 from trading_assets.defs.liveness import unfinished_runs
 from trading_assets.defs.memory import Memory, read_cursor, write_cursor
 from trading_assets.defs.partitions import symbols
-from trading_assets.defs.planning import plan, settings_digest, to_run
+from trading_assets.defs.pipeline import PIPELINE, inputs_of
 from trading_assets.defs.resources import Workspace
-from trading_assets.defs.steps import SOURCE_FILE, STEPS
+from trading_assets.defs.staleness import asset_states, settings_digest, to_run
 from trading_assets.errors import TradingAssetsError
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.store import ArtifactStore
 
 TICK_SECONDS = 20.0
-"""Work on symbols that need more than a look; the rest waits for the next tick (Dagster ends one at 60 s)."""
+"""For symbols that need more than a look; others wait for the next tick (Dagster ends one after 60 s)."""
 UNFINISHED_RUNS = 100
-"""As many under way or queued are enough: more would wait in the queue, and each look would read them all."""
-_TOLD = 5
-"""Symbols named of each kind in the reason of a tick."""
+"""No more are requested while so many are under way or queued: each tick reads them all."""
+_MAX_NAMED = 5
+"""Symbols that the reason of a tick names of each kind."""
 
 
 @dg.sensor(
     job=refresh,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Registers symbols and refreshes them when their file is not what is in force.",
+    description="Registers symbols, and refreshes those whose file is not what their bars were made from.",
 )
 def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -> dg.SensorResult:
-    """A file counts once two looks in a row see the same; then its content is compared with what is in force.
+    """Once a file is the same in two ticks, its content is compared with that of the current bars' file.
 
-    A run that failed or never began is asked for again, later each time, see `memory.WAITS`; another
-    content or other settings start anew.
+    A run that failed or never began is requested again, after `memory.WAITS`; other content or other
+    settings are requested at once.
     """
     memories = read_cursor(context.cursor)
     try:
@@ -46,36 +46,36 @@ def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -
     except TradingAssetsError as error:
         return dg.SensorResult(skip_reason=str(error))
     store, busy, until = workspace.store, unfinished_runs(context.instance), time.monotonic() + TICK_SECONDS
-    asked, told = list[str](), dict[str, list[str]]()
+    requested, notes = list[str](), dict[str, list[str]]()
     for symbol, files in source.listing().items():
         memory = memories.setdefault(symbol, Memory())
         try:
             look = _look(files.parts())
-            state = f"{look} {store.version_in_force('tables', 'bars', symbol)} {basis}"
+            state = f"{look} {store.current_version('tables', 'bars', symbol)} {basis}"
             if memory.done == state:
                 continue
             if memory.look != look:
                 memory.look, memory.digest = look, ""
-                told.setdefault("watching", []).append(symbol)
+                notes.setdefault("watching", []).append(symbol)
                 continue
-            if _has_to_wait(symbol, busy, asked, until, told):
+            if _has_to_wait(symbol, busy, requested, until, notes):
                 continue
             if not _is_whole(files.file):
-                told.setdefault("watching", []).append(symbol)
+                notes.setdefault("watching", []).append(symbol)
                 continue
             memory.digest = memory.digest or files.digest()
             settings = workspace.settings(symbol)
             if _is_refreshed(store, settings, symbol, memory.digest):
                 memory.done = state
             elif why := memory.ask(f"{memory.digest}:{settings_digest(settings)}"):
-                told.setdefault("failed", []).append(f"{symbol}: {why}")
+                notes.setdefault("failed", []).append(f"{symbol}: {why}")
             else:
-                asked.append(symbol)
+                requested.append(symbol)
         except (TradingAssetsError, OSError) as error:
-            told.setdefault("unusable", []).append(f"{symbol}: {error}")
-    if not_taken := source.passed_over():
-        told["not taken"] = [f"{name} ({reason})" for name, reason in not_taken.items()]
-    return _result(context, asked, memories, told, "Nothing has changed.", new=asked)
+            notes.setdefault("unusable", []).append(f"{symbol}: {error}")
+    if left_out := source.passed_over():
+        notes["not taken"] = [f"{name} ({reason})" for name, reason in left_out.items()]
+    return _result(context, requested, memories, notes, "Nothing has changed.", new=requested)
 
 
 @dg.sensor(
@@ -85,10 +85,10 @@ def new_bars_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -
     description="Retrains a symbol when its dataset or its settings have changed.",
 )
 def retrain_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -> dg.SensorResult:
-    """A run for each symbol whose training is not made from the dataset and the settings in force.
+    """A run for each symbol that was not trained on its current dataset and settings.
 
-    What waited before the sensor was switched on is found, and what was trained by hand is not trained
-    again. A run that failed or never began is asked for again, see `new_bars_sensor`.
+    That includes what became stale before the sensor was switched on, and leaves out what was trained by
+    hand. A run that failed or never began is requested again, see `new_bars_sensor`.
     """
     memories = read_cursor(context.cursor)
     try:
@@ -96,38 +96,38 @@ def retrain_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) ->
     except TradingAssetsError as error:
         return dg.SensorResult(skip_reason=str(error))
     store, busy, until = workspace.store, unfinished_runs(context.instance), time.monotonic() + TICK_SECONDS
-    asked, told = list[str](), dict[str, list[str]]()
+    requested, notes = list[str](), dict[str, list[str]]()
     for symbol in context.instance.get_dynamic_partitions("symbols"):
-        version = store.version_in_force("tables", "dataset", symbol)
+        version = store.current_version("tables", "dataset", symbol)
         memory = memories.setdefault(symbol, Memory())
         state = f"{version} {basis}"
         if not version or memory.done == state:
             continue
-        if _has_to_wait(symbol, busy, asked, until, told):
+        if _has_to_wait(symbol, busy, requested, until, notes):
             continue
         try:
             dataset, settings = store.current("tables", "dataset", symbol), workspace.settings(symbol)
-            if dataset is None or not to_run(plan(store, None, settings, symbol)):
+            if dataset is None or not to_run(asset_states(store, None, settings, symbol)):
                 memory.done = state
             elif why := memory.ask(f"{dataset.data_version}:{settings_digest(settings)}"):
-                told.setdefault("failed", []).append(f"{symbol}: {why}")
+                notes.setdefault("failed", []).append(f"{symbol}: {why}")
             else:
-                asked.append(symbol)
+                requested.append(symbol)
         except (TradingAssetsError, OSError) as error:
-            told.setdefault("unusable", []).append(f"{symbol}: {error}")
-    return _result(context, asked, memories, told, "Nothing is stale.")
+            notes.setdefault("unusable", []).append(f"{symbol}: {error}")
+    return _result(context, requested, memories, notes, "Nothing is stale.")
 
 
 def _has_to_wait(
-    symbol: str, busy: dict[str, str], asked: list[str], until: float, told: dict[str, list[str]]
+    symbol: str, busy: dict[str, str], requested: list[str], until: float, notes: dict[str, list[str]]
 ) -> bool:
-    """For its own run, for the runs of others, or for the next look; why is noted in `told`."""
+    """Whether the symbol waits: for its own run, for other runs, or for the next tick; why is in `notes`."""
     if symbol in busy:
-        told.setdefault("waiting for", []).append(busy[symbol])
-    elif len(busy) + len(asked) >= UNFINISHED_RUNS:
-        told.setdefault(f"left until fewer than {UNFINISHED_RUNS} runs are unfinished:", []).append(symbol)
+        notes.setdefault("waiting for", []).append(busy[symbol])
+    elif len(busy) + len(requested) >= UNFINISHED_RUNS:
+        notes.setdefault(f"left until fewer than {UNFINISHED_RUNS} runs are unfinished:", []).append(symbol)
     elif time.monotonic() > until:
-        told.setdefault("left for the next look", []).append(symbol)
+        notes.setdefault("left for the next look", []).append(symbol)
     else:
         return False
     return True
@@ -135,32 +135,32 @@ def _has_to_wait(
 
 def _result(
     context: dg.SensorEvaluationContext,
-    asked: list[str],
+    requested: list[str],
     memories: dict[str, Memory],
-    told: dict[str, list[str]],
+    notes: dict[str, list[str]],
     nothing: str,
     new: Sequence[str] = (),
 ) -> dg.SensorResult:
     """Runs without a run key: Dagster would pass over a request whose key an earlier, failed run had."""
     parts = []
-    for kind, cases in told.items():
-        more = f" and {len(cases) - _TOLD} more" if len(cases) > _TOLD else ""
-        parts.append(f"{kind} {', '.join(cases[:_TOLD])}{more}")
-    said = "; ".join(parts)
-    said = f"{said[0].upper()}{said[1:]}" if said else nothing
-    if asked and parts:  # a tick that asks for runs may have no reason to skip
-        context.log.info(said)
+    for kind, cases in notes.items():
+        more = f" and {len(cases) - _MAX_NAMED} more" if len(cases) > _MAX_NAMED else ""
+        parts.append(f"{kind} {', '.join(cases[:_MAX_NAMED])}{more}")
+    reason = "; ".join(parts)
+    reason = f"{reason[0].upper()}{reason[1:]}" if reason else nothing
+    if requested and parts:  # a tick that requests runs may have no reason to skip
+        context.log.info(reason)
     return dg.SensorResult(
-        run_requests=[dg.RunRequest(partition_key=symbol) for symbol in asked],
+        run_requests=[dg.RunRequest(partition_key=symbol) for symbol in requested],
         dynamic_partitions_requests=[symbols.build_add_request(new)] if new else [],
         cursor=write_cursor(memories),
-        skip_reason=None if asked else said,
+        skip_reason=None if requested else reason,
     )
 
 
 def _basis(workspace: Workspace) -> str:
-    """Digest of the settings of all symbols and of the methods; a change anywhere has all looked at again."""
-    methods = {name: step.method for name, step in STEPS.items()}
+    """Digest of the settings of all symbols and of the methods; a change has all symbols looked at again."""
+    methods = {name: asset.method for name, asset in PIPELINE.items()}
     return digest_json([workspace.settings_basis(), methods])[:12]
 
 
@@ -171,8 +171,8 @@ def _look(paths: Iterable[Path]) -> str:
 
 
 def _is_refreshed(store: ArtifactStore, settings: Settings, symbol: str, digest: str) -> bool:
-    """Whether the bars in force were made from these files and settings, and the dataset from these bars."""
-    recipe = STEPS["bars"].recipe(settings, symbol, {SOURCE_FILE: digest})
+    """Whether the current bars were made from these files and settings, and the dataset from these bars."""
+    recipe = inputs_of(PIPELINE["bars"], settings, symbol, {}, lambda: digest).recipe
     bars = store.current("tables", "bars", symbol)
     dataset = store.current("tables", "dataset", symbol)
     if bars is None or dataset is None or not store.is_current(recipe):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from trading_assets.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from trading_assets.execution.forecasters import ForecasterForm as ForecasterForm
+    from trading_assets.execution.forecasters import register_form as register_form
     from trading_assets.execution.loader import load_bundle as load_bundle
     from trading_assets.execution.policy import Policy as Policy
 else:

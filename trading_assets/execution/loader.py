@@ -8,9 +8,11 @@ from typing import Any, Literal
 import numpy as np
 
 from trading_assets.errors import ArtifactError
-from trading_assets.execution.networks import F32, F64, PolicyNetwork, require_finite
+from trading_assets.execution.ensemble import PolicyNetwork
+from trading_assets.execution.networks import F32, F64, require_finite
 from trading_assets.execution.policy import Evaluate, Policy
 from trading_assets.execution.schema import check_architecture, check_weights, read_json
+from trading_assets.plugins import load_plugins
 from trading_assets.registry.manifest import verify_manifest
 from trading_assets.registry.tensors import load_tensors
 
@@ -52,6 +54,7 @@ def open_runtime(folder: Path, architecture: dict[str, Any], runtime: str) -> tu
     if runtime not in RUNTIMES:
         raise ArtifactError(f"Unknown runtime '{runtime}'; expected one of {', '.join(RUNTIMES)}.")
     weights, _ = load_tensors(folder / "weights.safetensors")
+    load_plugins()  # a forecaster may run in a way that only a plug-in knows
     try:
         check_architecture(architecture)
         require_finite(weights)

@@ -1,7 +1,8 @@
-"""Inference in plain numpy: what a trained policy computes at the close of a bar.
+"""The parts of inference in plain numpy: scalers, trees, encoders, calibrators, actors.
 
 The same code fills the tables that agents are trained on, so training and trading cannot differ. Every
-function works on one bar; an encoder carries its memory in a slice of one flat state.
+part works on one bar; an encoder carries its memory in a slice of one flat state. `forecasters` and
+`ensemble` put them together.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ def sub(weights: Weights, prefix: str) -> dict[str, NDArray[Any]]:
     """The weights below `prefix.`, without it."""
     start = prefix + "."
     return {k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)}
+
+
+def prefixed(parts: Mapping[str, Weights]) -> dict[str, NDArray[Any]]:
+    """All weights of all parts, each below the name of its part; the inverse of `sub`."""
+    return {f"{part}.{name}": value for part, weights in parts.items() for name, value in weights.items()}
 
 
 def require_finite(weights: Weights) -> None:
@@ -205,67 +211,6 @@ class GRU:
         return hidden
 
 
-class SequenceModel:
-    """A forecaster that remembers: the inputs it takes from the features, its encoder, head, calibrator."""
-
-    def __init__(self, about: Mapping[str, Any], weights: Weights, encoder: Encoder | GRU) -> None:
-        self.columns = np.array(about["columns"])
-        self.scaler = Scaler(sub(weights, "scaler"))
-        self.encoder = encoder
-        self.head, self.head_bias = weights["head.weight"][0], weights["head.bias"][0]
-        self.calibrator = make_calibrator(about["calibrator"])
-
-    def inputs(self, x: F32) -> F32:
-        return self.scaler(x.take(self.columns))
-
-    def __call__(self, z: F32, state: F32) -> tuple[F32, float]:
-        """Hidden state and calibrated probability after the scaled inputs `z`; moves `state` on."""
-        hidden = self.encoder(z, state)
-        return hidden, self.calibrator(sigmoid(float(self.head @ hidden + self.head_bias)))
-
-
-PROBABILITIES = ("p_lightgbm", "p_gru", "p_cnn_lstm")
-"""Last columns of the stage-1 table."""
-
-
-class Forecasters:
-    """Stage 1 at the close of a bar: features, the CNN-LSTM's hidden state, calibrated probabilities."""
-
-    def __init__(self, architecture: Mapping[str, Any], weights: Weights) -> None:
-        self.tree_scaler = Scaler(sub(weights, "lightgbm.scaler"))
-        self.trees = Trees(sub(weights, "lightgbm.trees"))
-        self.tree_calibrator = make_calibrator(architecture["lightgbm"]["calibrator"])
-        parts = {name: sub(weights, name) for name in ("gru", "cnn_lstm")}
-        self.gru = SequenceModel(architecture["gru"], parts["gru"], GRU(sub(parts["gru"], "encoder")))
-        self.encoder = Encoder(sub(parts["cnn_lstm"], "encoder"))
-        self.cnn_lstm = SequenceModel(architecture["cnn_lstm"], parts["cnn_lstm"], self.encoder)
-        self._split = self.encoder.state_size
-        self.state_size = self._split + self.gru.encoder.state_size
-        self.width = len(architecture["features"]) + self.encoder.hidden + len(PROBABILITIES)
-
-    def __call__(self, x: F32, state: F32, out: F32) -> F32:
-        """Fill `out` (width,) from the features `x`; return the CNN-LSTM's scaled inputs."""
-        raw = self.trees(self.tree_scaler(x))
-        return self._fill(x, sigmoid(raw), state, out)
-
-    def table(self, features: F32, state: F32) -> F32:
-        """Embeddings and probabilities of consecutive bars, shape (n_bars, width)."""
-        raw = self.trees.batch(self.tree_scaler(features))
-        out = np.empty((len(features), self.width), dtype=np.float32)
-        for x, score, row in zip(features, raw, out, strict=True):
-            self._fill(x, sigmoid(score), state, row)
-        return out
-
-    def _fill(self, x: F32, p_trees: float, state: F32, out: F32) -> F32:
-        z = self.cnn_lstm.inputs(x)
-        hidden, p_cnn_lstm = self.cnn_lstm(z, state[: self._split])
-        _, p_gru = self.gru(self.gru.inputs(x), state[self._split :])
-        out[: len(x)] = x
-        out[len(x) : -3] = hidden
-        out[-3:] = self.tree_calibrator(p_trees), p_gru, p_cnn_lstm
-        return z
-
-
 class ActorNet:
     """Two tanh layers and a softmax over the targets; softmax in float64."""
 
@@ -280,56 +225,3 @@ class ActorNet:
         odds = np.exp(scores - scores.max())
         probabilities: F64 = odds / odds.sum()
         return probabilities
-
-
-class Member:
-    """One policy of the ensemble: its scaling, its net and, for a hybrid, an encoder of its own."""
-
-    def __init__(self, weights: Weights, n_features: int) -> None:
-        self.scaler = Scaler(sub(weights, "scaler"))
-        self.net = ActorNet(sub(weights, "net"))
-        encoder = sub(weights, "encoder")
-        self.encoder = Encoder(encoder) if encoder else None
-        self.state_size = self.encoder.state_size if self.encoder else 0
-        self.n_features = n_features
-
-    def see(self, market: F32, z: F32, state: F32) -> F32:
-        """The market as this member sees it; does not depend on the account."""
-        if self.encoder is not None:
-            market = market.copy()
-            hidden = self.encoder(z, state)
-            market[self.n_features : self.n_features + len(hidden)] = hidden
-        return self.scaler(market)
-
-
-class PolicyNetwork:
-    """Everything between a bar's features and the ensemble's probabilities of the targets."""
-
-    def __init__(self, architecture: Mapping[str, Any], weights: Weights) -> None:
-        n_features = len(architecture["features"])
-        self.forecasters = Forecasters(architecture, weights)
-        self.members = [
-            Member(sub(weights, f"members.{member['name']}"), n_features)
-            for member in architecture["members"]
-        ]
-        self.shares = [float(member["weight"]) for member in architecture["members"]]
-        sizes = [self.forecasters.state_size, *(member.state_size for member in self.members)]
-        ends = np.cumsum(sizes)
-        self._slices = [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
-        self.state_size = int(ends[-1])
-        self._market = np.empty(self.forecasters.width, dtype=np.float32)
-
-    def see(self, features: F32, state: F32) -> list[F32]:
-        """What each member sees of the market; moves `state` on by one bar."""
-        z = self.forecasters(features, state[self._slices[0]], self._market)
-        return [
-            member.see(self._market, z, state[part])
-            for member, part in zip(self.members, self._slices[1:], strict=True)
-        ]
-
-    def __call__(self, features: F32, account: F32, state: F32) -> F64:
-        """Probabilities of the targets, shape (n_targets,); moves `state` on by one bar."""
-        total: Any = 0.0
-        for member, share, seen in zip(self.members, self.shares, self.see(features, state), strict=True):
-            total = total + share * member.net(np.concatenate([seen, account]))
-        return np.asarray(total)

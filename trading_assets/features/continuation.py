@@ -30,13 +30,13 @@ def features_of(
     recipe = previous.metadata["recipe"]
     if recipe["method"] != method or recipe["settings"] != {"features": feature_set.model_dump(mode="json")}:
         return compute_features(bars, feature_set), "computed in full: other settings or another method"
-    rows = int(previous.metadata["summary"]["numbers"]["rows"])
-    if rows > len(bars) or digest_table(bars.iloc[:rows]) != previous.metadata["inputs"]["bars"]["identity"]:
-        return compute_features(bars, feature_set), "computed in full: the bars of the past are not the same"
     try:
         table = FeatureTable.load(previous.open())
     except ArtifactError as error:
         return compute_features(bars, feature_set), f"computed in full: {error}"
+    rows = len(table)
+    if rows > len(bars) or digest_table(bars.iloc[:rows]) != previous.metadata["inputs"]["bars"]["identity"]:
+        return compute_features(bars, feature_set), "computed in full: the bars of the past are not the same"
     columns, _, interval = choose_columns(bars, feature_set)
     if interval != table.interval or [c.name for c in columns] != [c.name for c in table.columns]:
         return compute_features(bars, feature_set), "computed in full: the market has other inputs now"

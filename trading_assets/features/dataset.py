@@ -23,7 +23,7 @@ from trading_assets.features.weights import average_uniqueness, return_attributi
 from trading_assets.market.bars import COLUMNS, as_bars, to_matrix
 from trading_assets.market.columns import FUNDING
 from trading_assets.market.sessions import bars_per_year
-from trading_assets.registry.artifacts import Built, Recipe
+from trading_assets.registry.artifacts import BuildResult, Recipe
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.store import ArtifactStore
 from trading_assets.registry.tables import digest_table, read_table, write_table
@@ -440,12 +440,12 @@ class DatasetBuilder:
             inputs={"bars": digest_table(bars)},
         )
 
-        def build(folder: Path) -> Built:
+        def build(folder: Path) -> BuildResult:
             made, left = self._make(bars)
             made.write(folder)
-            return Built(identity=digest_json([made.digest, left]), details={"left_out": left})
+            return BuildResult(identity=digest_json([made.digest, left]), details={"left_out": left})
 
-        obtained = ArtifactStore(self.cache).obtain(recipe, {}, build)
+        obtained = ArtifactStore(self.cache).get_or_build(recipe, {}, build)
         dataset = Dataset.read(obtained.ref.open())
         used = "used" if obtained.outcome == "cached" else "not used"
         left_out = obtained.ref.metadata["details"]["left_out"]

@@ -2,73 +2,44 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from pydantic import ValidationError
-from sklearn.base import BaseEstimator
 
-from trading_assets.compilation import compiled
 from trading_assets.config.settings import ForecasterSettings
-from trading_assets.errors import SchemaError, SettingsError
+from trading_assets.errors import ArtifactError, SchemaError
 from trading_assets.execution.networks import make_calibrator
-from trading_assets.forecasters.calibration import Calibrator
-from trading_assets.forecasters.folders import read_model, write_model
+from trading_assets.forecasters.estimator import ForecasterEstimator, only_of_classes
 from trading_assets.forecasters.inputs import (
-    Estimator,
+    as_frame,
     require_answers,
-    require_frame,
     require_numbers,
     require_rows,
 )
+from trading_assets.forecasters.persistence import FittedParts, Task, damage_explained, read_parts
 from trading_assets.forecasters.preprocessing import PreprocessorManager
-from trading_assets.representation import one_line
+from trading_assets.forecasters.scores import behind_lookback, probabilities_of, sigmoid_of
+from trading_assets.forecasters.training_data import F32, Floats, TrainingData, hold_out
 
-F32 = NDArray[np.float32]
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
-Kind = Literal["classification", "regression"]
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+    from trading_assets.forecasters.graphs import ForecasterGraph
+
 NOT_FINITE = "A feature of the bar is not finite; start after the warm-up."
 
 
-@dataclass(frozen=True)
-class TrainingData:
-    """What a subclass is fitted on; all arrays cover all bars.
-
-    Attributes
-    ----------
-    Z : ndarray of shape (n_bars, n_inputs), float32
-        Preprocessed features.
-    y : ndarray of shape (n_bars,)
-        Number of the class, or the standardised value; NaN where unknown.
-    weight : ndarray of shape (n_bars,)
-        Mean 1 over `rows`.
-    rows : ndarray of int
-        Bars that may be looked at, in order; features are known there. Those with an answer are learnt.
-    held_out : ndarray of int
-        Later ones that only decide when to stop; empty without early stopping.
-    """
-
-    Z: F32
-    y: Floats
-    weight: Floats
-    rows: Rows
-    held_out: Rows
-
-    def answered(self, rows: Rows) -> Rows:
-        """Those of the rows whose answer is known."""
-        return rows[np.isfinite(self.y[rows])]
-
-
-class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
+class ModelAdapter(ForecasterEstimator, ABC):
     """A forecaster with scikit-learn's protocol, for rows that are consecutive bars.
+
+    A subclass is a kind of forecaster. It says what it is in class attributes (`kind`, `Settings`, `file`,
+    `parallel`), and how it is fitted, searched, saved, explained and deployed in the methods below that raise
+    or are abstract; `config.forecasters` has a line for it.
 
     Parameters
     ----------
@@ -101,75 +72,25 @@ class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
     """
 
     kind: ClassVar[str]
+    """Its name in `config.forecasters.FORECASTERS`."""
     Settings: ClassVar[type[ForecasterSettings]]
+    """Its section of the settings; the default of `preprocessing` is its template."""
     file: ClassVar[str]
     """Of what `save_weights` writes."""
     parallel: ClassVar[bool] = False
     """Whether several may be fitted at once in threads of one process."""
     seed_: int
-    task_: Kind
+    task_: Task
     settings_: ForecasterSettings
     classes_: NDArray[np.float64]
     center_: float
     scale_: float
-    preprocessor_: PreprocessorManager
     training_: dict[str, Any]
 
-    def __init__(self, seed: int = 0, *, task: Kind = "classification", **parameters: Any) -> None:
-        if task not in ("classification", "regression"):
-            raise SettingsError(f"task is {task!r}; expected 'classification' or 'regression'.")
-        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
-            raise SettingsError(f"seed is {seed!r}; expected a whole number from 0 to 2^31 - 1.")
-        try:
-            self.settings = self.Settings(**parameters)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise SettingsError(
-                f"{type(self).__name__}: '{name}' is {first['input']!r}: {first['msg']}. "
-                f"Known: {', '.join(self.Settings.model_fields)}."
-            ) from None
-        self.seed, self.task, self._given = seed, task, parameters
-        self.n_threads = 1
-        self.checkpoint: Path | None = None
-        self.calibrator_: Calibrator | None = None
-        self.fold_calibrators_: dict[int, Calibrator] = {}
-
-    def __repr__(self) -> str:
-        usual = type(self)().get_params()
-        given = {name: value for name, value in self.get_params().items() if value != usual[name]}
-        if not hasattr(self, "preprocessor_"):
-            return one_line(self, given, ", not fitted")
-        calibrator = f", calibrated by {self.calibrator_!r}" if self.calibrator_ else ""
-        return one_line(self, given, f", fitted on {len(self.feature_names_in_)} features{calibrator}")
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Constructor arguments, all of them."""
-        fields = {name: info.default for name, info in self.Settings.model_fields.items()}
-        return {"seed": self.seed, "task": self.task, **fields, **self._given}
-
-    def set_params(self, **parameters: Any) -> Self:
-        """Change constructor arguments, for the next fit; what was fitted goes on as it was fitted."""
-        other = type(self)(**{**self.get_params(), **parameters})
-        for name in ("seed", "task", "settings", "_given"):
-            setattr(self, name, getattr(other, name))
-        return self
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "training_" in vars(self)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.estimator_type = "classifier" if self.task == "classification" else "regressor"
-        return tags
-
-    def clone(self) -> Self:
-        """An unfitted copy."""
-        return type(self)(**self.get_params())
-
     @property
-    def feature_names_in_(self) -> list[str]:
-        return self.preprocessor_.feature_names_in
+    def input_names(self) -> list[str]:
+        """Preprocessed features that it reads; all of them unless a subclass reads fewer."""
+        return self.preprocessor_.feature_names_out
 
     @property
     def _n_outputs(self) -> int:
@@ -206,7 +127,10 @@ class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
         SchemaError
             When answers or weights do not fit the rows or cannot be, or too few classes are left.
         """
-        X, rows = require_frame(X), require_rows(rows, len(X))
+        X = as_frame(X)
+        rows = require_rows(rows, len(X))
+        if y is None:
+            raise SchemaError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         y = require_numbers("y", y, len(X))
         weight: Floats = np.ones(len(X))
         if sample_weight is not None:
@@ -218,8 +142,10 @@ class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
         require_answers(y[rows], classes=self.task == "classification")
         answered = ~np.isnan(y)
         wanted = (weight > 0) | ~answered  # a missing label has no weight
+        if len(rows) and not wanted[rows].any():
+            raise SchemaError("sample_weight is zero in all training rows; give some of them a weight.")
         rows = rows[wanted[rows] & _finite(X)[rows].all(axis=1)]
-        rows, held_out = self._hold_out(rows, y, end)
+        rows, held_out = hold_out(rows, y, end, self.settings)
         preprocessor = PreprocessorManager(self.settings.preprocessing)
         preprocessor.fit(X, rows[answered[rows]], seen=rows)
         Z = preprocessor.transform(X)
@@ -232,6 +158,7 @@ class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
         self.calibrator_, self.fold_calibrators_ = None, {}
         return self
 
+    @only_of_classes
     def predict_proba(self, X: pd.DataFrame, *, calibrated: bool = True) -> Floats:
         """Probabilities of shape (n_bars, n_classes) for consecutive bars, calibrated where it can be.
 
@@ -240,23 +167,23 @@ class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
         SchemaError
             When columns are missing, extra, in another order or of another type, or a value is NaN.
         """
-        if self.task_ != "classification":
-            raise SchemaError(f"This {type(self).__name__} forecasts a value; ask predict.")
-        return _behind_lookback(self._probabilities(self._scores(X), calibrated), len(X))
+        X = self._frame(X)
+        return behind_lookback(self._probabilities(self._scores(X), calibrated), len(X))
 
     def predict_variants(self, variants: Sequence[pd.DataFrame]) -> Floats:
         """Uncalibrated probabilities of the same bars in several versions, without the preprocessor's first
         `lookback` bars: shape (n_variants, n_bars - lookback, n_classes)."""
-        Z = np.stack([self._prepare(X) for X in variants])
+        Z = np.stack([self._prepare(self._frame(X)) for X in variants])
         scores = self._predict_variants(Z).reshape(-1, self._n_outputs)
         return self._probabilities(scores, calibrated=False).reshape(*Z.shape[:2], -1)
 
     def predict(self, X: pd.DataFrame) -> Floats:
         """The likeliest class or the value, shape (n_bars,)."""
+        X = self._frame(X)
         scores = self._scores(X)
         if self.task_ == "regression":
-            return _behind_lookback(self._values(scores), len(X))
-        return _behind_lookback(self.classes_[self._probabilities(scores).argmax(axis=1)], len(X))
+            return behind_lookback(self._values(scores), len(X))
+        return behind_lookback(self.classes_[self._probabilities(scores).argmax(axis=1)], len(X))
 
     def stream(self) -> Callable[[F32], Floats]:
         """A function of one bar's features (n_features,), to be called bar after bar.
@@ -311,14 +238,58 @@ class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
         """A function from one bar's preprocessed features to its raw score (n_outputs,)."""
 
     @abstractmethod
-    def save_weights(self, folder: Path) -> None: ...
+    def save_weights(self, folder: Path) -> None:
+        """Write what was learnt to `file` in the folder."""
 
     @abstractmethod
-    def load_weights(self, folder: Path) -> None: ...
+    def load_weights(self, folder: Path) -> None:
+        """Take up what `save_weights` wrote; settings, classes and preprocessor are there already."""
+
+    @classmethod
+    def search_space(cls) -> dict[str, BaseDistribution]:
+        """What a search tries: Optuna's distribution of each setting; none where nothing is searched."""
+        return {}
+
+    def importances(self, X: pd.DataFrame) -> dict[str, Mapping[str, float]]:
+        """Ways of its own to say what it relies on, by name, each a number a feature.
+
+        `X` are consecutive bars (n_bars, n_features).
+        """
+        return {}
+
+    def deploy(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """How it runs in a bundle, as JSON with its `form`, and the arrays of that form.
+
+        See `execution.forecasters.ForecasterForm`; the calibrator is added by who asks.
+        """
+        raise ArtifactError(f"A {type(self).__name__} cannot be deployed: it has no method 'deploy'.")
+
+    @classmethod
+    def graph(cls, about: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> ForecasterGraph:
+        """What `deploy` gave, as a torch module for TorchScript and ONNX; see `forecasters.graphs`."""
+        raise ArtifactError(f"A {cls.__name__} cannot be exported: it has no method 'graph'.")
 
     def save(self, folder: Path | str) -> None:
         """Write everything `load` needs into a folder, which is made where it is not there."""
-        write_model(self, Path(folder))
+        folder = Path(folder)
+        if self.task_ == "classification":
+            answers: dict[str, Any] = {"classes": self.classes_.tolist()}
+        else:
+            answers = {"center": self.center_, "scale": self.scale_}
+        parts = FittedParts(
+            self.kind,
+            self.seed_,
+            self.task_,
+            self.settings_.model_dump(mode="json"),
+            answers,
+            self.training_,
+            self.preprocessor_,
+            self.calibrator_,
+            self.fold_calibrators_,
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        self.save_weights(folder)
+        parts.write(folder, folder / self.file)
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
@@ -330,33 +301,33 @@ class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
             When the folder holds another kind of model, or parts that are damaged, missing or do not belong
             together.
         """
-        return read_model(cls, Path(folder))
-
-    def _hold_out(self, rows: Rows, y: Floats, label_end: Floats | None) -> tuple[Rows, Rows]:
-        """Training rows and, for early stopping, those of the last share of answers, purged in between."""
-        if not self.settings.early_stopping:
-            return rows, rows[:0]
-        if label_end is None:
-            raise SchemaError(
-                "Early stopping holds out the last rows and has to purge before them: give label_end."
-            )
-        answered = rows[~np.isnan(y[rows])]
-        if not len(answered):
-            return rows, rows[:0]
-        first = answered[-max(round(self.settings.holdout * len(answered)), 1)]
-        # Comparisons with NaN are false: a label that does not say where it ends is not learnt.
-        return rows[(rows < first) & (label_end[rows] < first)], rows[rows >= first]
+        folder = Path(folder)
+        with damage_explained(folder, cls.kind):
+            parts = read_parts(folder, cls.kind, folder / cls.file)
+            model = cls(parts.seed, task=parts.task, **dict(cls.Settings(**parts.settings)))
+            model.seed_, model.task_, model.settings_ = model.seed, model.task, model.settings
+            model.preprocessor_, model.training_ = parts.preprocessor, parts.training
+            if model.task == "classification":
+                model.classes_ = np.array(parts.answers["classes"])
+            else:
+                model.center_, model.scale_ = parts.answers["center"], parts.answers["scale"]
+            model.load_weights(folder)
+            model.calibrator_, model.fold_calibrators_ = parts.calibrator, dict(parts.fold_calibrators)
+        return model
 
     def _learn_answers(self, y: Floats) -> None:
         if self.task_ == "regression":
             if len(y) < 2 or y.std() == 0:
-                raise SchemaError(f"{type(self).__name__} needs values that differ; {len(y)} rows are left.")
+                raise SchemaError(
+                    f"{type(self).__name__} needs values that differ; n_samples={len(y)} are left."
+                )
             self.center_, self.scale_ = float(y.mean()), float(y.std())
             return
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
             raise SchemaError(
-                f"{type(self).__name__} needs at least two classes among its {len(y)} training rows."
+                f"{type(self).__name__} needs at least two classes; its {len(y)} training rows have "
+                f"{len(self.classes_)} class{'' if len(self.classes_) else 'es'}."
             )
 
     def _encode(self, y: Floats) -> Floats:
@@ -364,6 +335,9 @@ class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
             return (y - self.center_) / self.scale_
         number = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1).astype(np.float64)
         return np.where(self.classes_[number.astype(int)] == y, number, np.nan)
+
+    def _frame(self, X: pd.DataFrame) -> pd.DataFrame:
+        return as_frame(X, self.feature_names_in_, type(self).__name__)
 
     def _scores(self, X: pd.DataFrame) -> Floats:
         """Raw scores of the bars from which on all that preprocessing looks back at is there."""
@@ -380,41 +354,19 @@ class ModelAdapter(Estimator, BaseEstimator, ABC):  # type: ignore[misc]
         return Z[self.preprocessor_.lookback :]
 
     def _probabilities(self, scores: Floats, calibrated: bool = True) -> Floats:
+        p = probabilities_of(scores)
+        if not calibrated or self.calibrator_ is None:
+            return p
         if scores.shape[1] > 1:
-            odds = np.exp(scores - scores.max(axis=1, keepdims=True))
-            p = odds / odds.sum(axis=1, keepdims=True)
-            return self.calibrator_.transform(p) if calibrated and self.calibrator_ else p
-        up = sigmoids_of(scores[:, 0])
-        if calibrated and self.calibrator_ is not None:
-            up = self.calibrator_.transform(up)
+            return self.calibrator_.transform(p)
+        up = self.calibrator_.transform(p[:, 1])
         return np.column_stack([1 - up, up])
 
     def _values(self, scores: Floats) -> Floats:
         return scores[:, 0] * self.scale_ + self.center_
 
 
-@compiled(error_model="python")
-def sigmoid_of(x: float) -> float:
-    """Of a number; one and many are computed alike, so that a stream and a batch agree to the last bit."""
-    return 0.5 + 0.5 * math.tanh(0.5 * x)
-
-
-@compiled(error_model="python")
-def sigmoids_of(x: Floats) -> Floats:
-    out = np.empty(len(x))
-    for i in range(len(x)):
-        out[i] = sigmoid_of(x[i])
-    return out
-
-
 def _finite(X: pd.DataFrame) -> NDArray[np.bool_]:
     """Which values are finite; columns that are no numbers, which a preprocessor refuses, are left out."""
     known: NDArray[np.bool_] = np.isfinite(X.select_dtypes(["number", "bool"]).to_numpy(dtype=np.float64))
     return known
-
-
-def _behind_lookback(forecast: Floats, n_bars: int) -> Floats:
-    """The forecasts of the last bars, behind NaN where preprocessing looks back at bars not there."""
-    out = np.full((n_bars, *forecast.shape[1:]), np.nan)
-    out[n_bars - len(forecast) :] = forecast
-    return out

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
 from trading_assets.config.settings import CNNLSTMSettings
-from trading_assets.execution.networks import Encoder
+from trading_assets.forecasters.graphs import EncoderGraph
 from trading_assets.forecasters.sequence import CausalModule, SequenceForecaster
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 
 class CausalCNNLSTM(CausalModule):
@@ -32,6 +37,17 @@ class CNNLSTMForecaster(SequenceForecaster):
     kind = "cnn_lstm"
     Settings = CNNLSTMSettings
     Module = CausalCNNLSTM
-    Step = Encoder
+    form = "cnn_lstm"
+    Graph = EncoderGraph
     settings: CNNLSTMSettings
     module_: CausalCNNLSTM
+
+    @classmethod
+    def search_space(cls) -> dict[str, BaseDistribution]:
+        from optuna.distributions import IntDistribution
+
+        own = {
+            "channels": IntDistribution(8, 48, log=True),
+            "kernel_size": IntDistribution(2, 8),
+        }
+        return super().search_space() | own

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
 from trading_assets.config.settings import GRUSettings
-from trading_assets.execution.networks import GRU
+from trading_assets.forecasters.graphs import GRUGraph
 from trading_assets.forecasters.recurrence import run_gru
 from trading_assets.forecasters.sequence import CausalModule, SequenceForecaster
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 
 class CausalGRU(CausalModule):
@@ -33,5 +38,12 @@ class GRUForecaster(SequenceForecaster):
     kind = "gru"
     Settings = GRUSettings
     Module = CausalGRU
-    Step = GRU
+    form = "gru"
+    Graph = GRUGraph
     settings: GRUSettings
+
+    @classmethod
+    def search_space(cls) -> dict[str, BaseDistribution]:
+        from optuna.distributions import IntDistribution
+
+        return super().search_space() | {"channels": IntDistribution(8, 48, log=True)}

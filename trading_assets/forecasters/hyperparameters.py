@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import warnings
 from collections.abc import Mapping
@@ -19,10 +18,13 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.trial import FrozenTrial, TrialState
 
 from trading_assets.errors import DivergedError, SettingsError
-from trading_assets.forecasters.base import Floats, ModelAdapter, Rows
+from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.crossfit import Splits, fit_fold, loss
+from trading_assets.forecasters.loading import forecaster_class
 from trading_assets.forecasters.studies import gate, is_alive, is_dead, open_storage, owner
+from trading_assets.forecasters.training_data import Floats, Rows
 from trading_assets.progress import report
+from trading_assets.registry.files import write_json
 from trading_assets.registry.ledger import Trials
 
 Space = Mapping[str, BaseDistribution]
@@ -30,37 +32,10 @@ Space = Mapping[str, BaseDistribution]
 OWNER = "owner"
 """Attribute of a trial: which process tries it; see `studies.owner`."""
 
-_SEQUENCE: Space = {
-    "hidden_size": IntDistribution(16, 64, log=True),
-    "dropout": FloatDistribution(0.1, 0.7),
-    "learning_rate": FloatDistribution(1e-3, 2e-2, log=True),
-    "weight_decay": FloatDistribution(1e-2, 3.0, log=True),
-    "steps": IntDistribution(150, 800, log=True),
-}
-SPACES: Mapping[str, Space] = {
-    "lightgbm": {
-        "n_estimators": IntDistribution(50, 600, log=True),
-        "learning_rate": FloatDistribution(0.005, 0.1, log=True),
-        "num_leaves": IntDistribution(4, 63, log=True),
-        "min_child_samples": IntDistribution(20, 500, log=True),
-        "colsample_bytree": FloatDistribution(0.2, 1.0),
-        "subsample": FloatDistribution(0.4, 1.0),
-        "reg_lambda": FloatDistribution(0.1, 100.0, log=True),
-    },
-    "gru": {**_SEQUENCE, "channels": IntDistribution(8, 48, log=True)},
-    "cnn_lstm": {
-        **_SEQUENCE,
-        "channels": IntDistribution(8, 48, log=True),
-        "kernel_size": IntDistribution(2, 8),
-    },
-}
-
 
 def define_search_space(model: str) -> dict[str, BaseDistribution]:
     """What is searched for a kind of forecaster: Optuna's distribution of each setting, yours to change."""
-    if model not in SPACES:
-        raise SettingsError(f"No search space for '{model}'. Known: {', '.join(SPACES)}.")
-    return dict(SPACES[model])
+    return forecaster_class(model).search_space()
 
 
 @dataclass(frozen=True)
@@ -81,7 +56,7 @@ class SearchResult:
 
     def write(self, folder: Path) -> None:
         tree = {"parameters": self.parameters, "importance": self.importance, "trials": self.trials}
-        (folder / "search.json").write_text(json.dumps(tree, indent=1))
+        write_json(folder / "search.json", tree)
 
 
 @dataclass(frozen=True)
@@ -223,7 +198,7 @@ def search(
     name : str
         Of the study in the storage.
     space : mapping of str to distribution, optional
-        Without it `define_search_space(model.kind)`.
+        Without it `model.search_space()`.
     n_workers : int
         Processes. With more than one the order of trials, and so what is found, is not reproducible.
     trials : Trials, optional
@@ -238,7 +213,11 @@ def search(
     """
     if n_trials < 1 or n_workers < 1:
         raise SettingsError(f"n_trials is {n_trials} and n_workers {n_workers}; expected 1 or more of both.")
-    space, own = space or define_search_space(model.kind), model.get_params()
+    space, own = space or model.search_space(), model.get_params()
+    if not space:
+        raise SettingsError(
+            f"{type(model).__name__} has no search space of its own; give one, or set search.trials to 0."
+        )
     if unknown := set(space) - set(own):
         raise SettingsError(
             f"The search space has {', '.join(sorted(unknown))}, which {type(model).__name__} does not know. "

@@ -1,4 +1,4 @@
-"""Which features a forecaster relies on, asked in four ways."""
+"""Which features a forecaster relies on: in ways of its own, and by shuffling one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
-from trading_assets.forecasters.base import Floats, ModelAdapter
+from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.crossfit import WARM_UP, OutOfFold, answered
-from trading_assets.forecasters.lightgbm import LightGBMForecaster
-from trading_assets.forecasters.sequence import SequenceForecaster
 
 Importance = Mapping[str, float]
 
@@ -32,16 +29,9 @@ def importances(model: ModelAdapter, out_of_fold: OutOfFold, X: pd.DataFrame) ->
     """
     rows = out_of_fold.frame["row"].to_numpy()
     seen = X.iloc[rows[0] : rows[-1] + 1]
-    found: dict[str, Importance] = {}
-    names: Sequence[str] | None = None
-    if isinstance(model, LightGBMForecaster):
-        found["share of gain"] = model.gain()
-        found["mean SHAP value"] = shap_importance(model, seen)
-    elif isinstance(model, SequenceForecaster):
-        found["mean integrated gradient"] = integrated_gradients(model, seen)
-        names = [name for name in found["mean integrated gradient"] if name in X] or None
-    found["rise of the Brier score"] = permutation_importance(out_of_fold, X, names=names)
-    return found
+    names = [name for name in model.input_names if name in X] or None
+    shuffled = permutation_importance(out_of_fold, X, names=names)
+    return {**model.importances(seen), "rise of the Brier score": shuffled}
 
 
 def permutation_importance(
@@ -93,43 +83,3 @@ def _with(X: pd.DataFrame, name: Hashable, values: NDArray[Any]) -> pd.DataFrame
     changed = X.copy()
     changed[name] = values
     return changed
-
-
-def shap_importance(model: LightGBMForecaster, X: pd.DataFrame, *, n_rows: int = 2_000) -> Importance:
-    """Mean of |SHAP value| of every feature, in log-odds; exact for trees (Lundberg et al. 2020).
-
-    Of about `n_rows` of the consecutive bars `X`, evenly spread, for speed.
-    """
-    Z = model.preprocessor_.transform(X)[model.preprocessor_.lookback :]
-    Z = Z[:: max(len(Z) // n_rows, 1)]
-    values = np.asarray(model.booster_.predict(Z, pred_contrib=True, num_threads=model.n_threads))
-    names = model.preprocessor_.feature_names_out
-    # One block of features and a constant for each output.
-    blocks = values.reshape(len(Z), -1, len(names) + 1)[:, :, :-1]
-    return dict(zip(names, np.abs(blocks).mean(axis=(0, 1)).tolist(), strict=True))
-
-
-def integrated_gradients(
-    model: SequenceForecaster, X: pd.DataFrame, *, n_steps: int = 32, n_bars: int = 1_024
-) -> Importance:
-    """Mean of |integrated gradient| of every input, from all inputs zero to the bars (Sundararajan 2017).
-
-    Of the sum of the first output over the last half of the last `n_bars` bars, through the whole past that
-    they remember; the parts of a bar sum to what the output differs by.
-    """
-    parts = attributions(model, X.iloc[-n_bars:], n_steps=n_steps)
-    names = [model.preprocessor_.feature_names_out[i] for i in model.columns]
-    return dict(zip(names, np.abs(parts).mean(axis=0).tolist(), strict=True))
-
-
-def attributions(model: SequenceForecaster, X: pd.DataFrame, *, n_steps: int = 32) -> Floats:
-    """Integrated gradients, shape (n_bars, n_inputs), of the output summed over the last half of the bars."""
-    Z = model.preprocessor_.transform(X)[model.preprocessor_.lookback :]
-    x = torch.from_numpy(np.ascontiguousarray(Z[:, model.columns]))
-    # Midpoints: the error of the sum falls with the square of the number of steps.
-    share = (torch.arange(n_steps) + 0.5) / n_steps
-    scaled = (share[:, None, None] * x).requires_grad_()
-    output = model.module_(scaled)[:, len(x) // 2 :, 0].sum()
-    (gradient,) = torch.autograd.grad(output, scaled)
-    parts: Floats = (gradient.mean(dim=0) * x).double().numpy()
-    return parts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn import exceptions
+from sklearn.utils import check_array
 
 from trading_assets.errors import SchemaError
 
@@ -29,8 +31,8 @@ class Estimator:
 
         def __getattr__(self, name: str) -> Any:
             found = inspect.getattr_static(type(self), name, None)
-            if isinstance(found, property):
-                return found.fget(self)  # for the error of what it is made of, which led here
+            if hasattr(found, "__get__"):
+                return found.__get__(self, type(self))  # for the error of what it is made of, which led here
             if any(name in inspect.get_annotations(kind) for kind in type(self).__mro__):
                 raise NotFittedError(f"This {type(self).__name__} was not fitted; call fit first.")
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
@@ -47,6 +49,35 @@ def require_frame(X: Any) -> pd.DataFrame:
     )
 
 
+def as_frame(X: Any, names: Sequence[object] | None = None, model: str = "the model") -> pd.DataFrame:
+    """A table as it is; what numpy can make an array of shape (n_bars, n_features) with numbered columns.
+
+    `names` are the columns that `model` was fitted on: with a table it takes no array, whose columns could be
+    any.
+
+    Raises
+    ------
+    SchemaError
+        When `X` is neither, or does not go with the fit.
+    """
+    if isinstance(X, pd.DataFrame):
+        return X
+    if X is None or isinstance(X, pd.Series):
+        return require_frame(X)
+    try:
+        array = check_array(X, dtype=np.float64, ensure_all_finite=False)
+    except (ValueError, TypeError) as error:
+        raise SchemaError(str(error)) from None
+    if names is not None:
+        if list(names) != list(range(len(names))):
+            return require_frame(array)
+        if array.shape[1] != len(names):
+            raise SchemaError(
+                f"X has {array.shape[1]} features, but {model} is expecting {len(names)} features as input."
+            )
+    return pd.DataFrame(array)
+
+
 def require_numbers(name: str, values: ArrayLike | None, n_rows: int) -> Floats:
     """One number a row as float64 of shape (n_rows,), NaN for what is not known.
 
@@ -60,7 +91,8 @@ def require_numbers(name: str, values: ArrayLike | None, n_rows: int) -> Floats:
     numbers = as_numbers(name, values)
     if numbers.ndim == 2 and numbers.shape[1] == 1:
         warnings.warn(
-            f"{name} is a column of shape {numbers.shape}; expected ({len(numbers)},): pass {name}.ravel().",
+            f"A column-vector {name} was passed when a 1d array was expected: it has shape {numbers.shape}; "
+            f"expected ({len(numbers)},): pass {name}.ravel().",
             exceptions.DataConversionWarning,
             stacklevel=3,
         )
@@ -103,8 +135,8 @@ def require_answers(y: Floats, *, classes: bool) -> None:
     between = y[(y != np.round(y)) & ~np.isnan(y)]
     if classes and len(between):
         raise SchemaError(
-            f"y has {between[0]:g} and {len(between) - 1} more answers that are no classes; expected whole "
-            "numbers. Of values make classes, such as (y > 0), or pass task='regression'."
+            f"y has {between[0]:g} and {len(between) - 1} more continuous values that are no classes; "
+            "expected whole numbers. Of values make classes, such as (y > 0), or pass task='regression'."
         )
 
 

@@ -12,12 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from trading_assets.config.settings import (
-    CNNLSTMSettings,
-    GRUSettings,
-    LightGBMSettings,
-    PreprocessingStep,
-)
+from trading_assets.config.forecasters import forecaster_kinds
+from trading_assets.config.settings import PreprocessingStep
 from trading_assets.errors import ArtifactError, SchemaError, SettingsError
 from trading_assets.execution.networks import sub
 from trading_assets.forecasters.inputs import Estimator, require_frame, require_rows
@@ -26,19 +22,13 @@ from trading_assets.registry.digests import digest_arrays, digest_json
 from trading_assets.registry.tensors import load_tensors, save_tensors
 from trading_assets.representation import one_line
 
-__all__ = ["TEMPLATES", "PreprocessorManager", "RobustScaler", "check_columns"]
+__all__ = ["PreprocessorManager", "RobustScaler", "check_columns"]
 
 Array = NDArray[Any]
 F32 = NDArray[np.float32]
 Rows = NDArray[np.int64]
 FORMAT = 1
 FILES = ("preprocessor.json", "preprocessor.safetensors")
-TEMPLATES: Mapping[str, tuple[PreprocessingStep, ...]] = {
-    "lightgbm": LightGBMSettings.model_fields["preprocessing"].default,
-    "gru": GRUSettings.model_fields["preprocessing"].default,
-    "cnn_lstm": CNNLSTMSettings.model_fields["preprocessing"].default,
-}
-"""Steps that a model type has unless its settings say otherwise."""
 _STEPS = TypeAdapter(tuple[PreprocessingStep, ...])
 
 
@@ -76,18 +66,19 @@ class PreprocessorManager(Estimator):
 
     @classmethod
     def for_model(cls, name: str) -> Self:
-        """An unfitted preprocessor by the template of a model type.
+        """An unfitted preprocessor by the template of a kind of forecaster: the default of its settings.
 
         Raises
         ------
         SettingsError
             When there is no such template.
         """
-        if name not in TEMPLATES:
+        kinds = forecaster_kinds()
+        if name not in kinds:
             raise SettingsError(
-                f"There is no preprocessing template for '{name}'; known are {', '.join(TEMPLATES)}."
+                f"There is no preprocessing template for '{name}'; known are {', '.join(kinds)}."
             )
-        return cls(TEMPLATES[name])
+        return cls(kinds[name].settings().preprocessing)
 
     @property
     def lookback(self) -> int:

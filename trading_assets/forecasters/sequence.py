@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
@@ -15,12 +16,18 @@ from torch import nn
 
 from trading_assets.config.settings import SequenceSettings
 from trading_assets.errors import NotReadyError, SettingsError
-from trading_assets.execution.networks import GRU, Encoder
+from trading_assets.execution.forecasters import FORMS, SequenceForm
+from trading_assets.execution.networks import GRU, Encoder, prefixed, sub
 from trading_assets.features.catalogue import SEQUENCE_NAMES
-from trading_assets.forecasters.base import F32, Floats, ModelAdapter, Rows, TrainingData
+from trading_assets.forecasters.base import ModelAdapter
+from trading_assets.forecasters.graphs import EncoderGraph, ForecasterGraph, GRUGraph, SequenceForecasterGraph
 from trading_assets.forecasters.training import Items, train
+from trading_assets.forecasters.training_data import F32, Floats, Rows, TrainingData
 from trading_assets.registry.digests import digest_arrays, digest_json
 from trading_assets.registry.tensors import save_tensors
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 Spans = list[tuple[int, int]]
 
@@ -48,8 +55,10 @@ class SequenceForecaster(ModelAdapter):
 
     Settings: ClassVar[type[SequenceSettings]]
     Module: ClassVar[type[CausalModule]]
-    Step: ClassVar[type[Encoder] | type[GRU]]
-    """`Module.encode` bar by bar, as it ships."""
+    form: ClassVar[str]
+    """How it runs in a bundle: a `SequenceForm` of `execution.forecasters`."""
+    Graph: ClassVar[type[EncoderGraph] | type[GRUGraph]]
+    """`Module.encode` bar by bar, for export."""
     file = "model.safetensors"
     settings: SequenceSettings
     settings_: SequenceSettings
@@ -61,6 +70,50 @@ class SequenceForecaster(ModelAdapter):
         names = self.preprocessor_.feature_names_out
         chosen = [i for i, name in enumerate(names) if name in SEQUENCE_NAMES]
         return chosen if chosen and self.settings_.inputs == "sequence" else list(range(len(names)))
+
+    @property
+    def input_names(self) -> list[str]:
+        return [self.preprocessor_.feature_names_out[i] for i in self.columns]
+
+    @classmethod
+    def encoder_type(cls) -> type[Encoder] | type[GRU]:
+        """What `encode` of the module does, bar by bar in numpy, as it is deployed."""
+        form = FORMS[cls.form]
+        assert issubclass(form, SequenceForm)
+        return form.encoder_type
+
+    @classmethod
+    def search_space(cls) -> dict[str, BaseDistribution]:
+        from optuna.distributions import FloatDistribution, IntDistribution
+
+        return {
+            "hidden_size": IntDistribution(16, 64, log=True),
+            "dropout": FloatDistribution(0.1, 0.7),
+            "learning_rate": FloatDistribution(1e-3, 2e-2, log=True),
+            "weight_decay": FloatDistribution(1e-2, 3.0, log=True),
+            "steps": IntDistribution(150, 800, log=True),
+        }
+
+    def importances(self, X: pd.DataFrame) -> dict[str, Mapping[str, float]]:
+        return {"mean integrated gradient": integrated_gradients(self, X)}
+
+    def deploy(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        scaler, weights = self.preprocessor_.as_scaler().arrays(), self.weights()
+        about = {
+            "form": self.form,
+            "columns": self.columns,
+            "settings": self.settings_.model_dump(mode="json"),
+        }
+        parts = {
+            "scaler": {k: v if k == "limit" else v[self.columns] for k, v in scaler.items()},
+            "encoder": {k: v for k, v in weights.items() if not k.startswith("head.")},
+            "head": sub(weights, "head"),
+        }
+        return about, prefixed(parts)
+
+    @classmethod
+    def graph(cls, about: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> ForecasterGraph:
+        return SequenceForecasterGraph(about, weights, cls.Graph)
 
     def _make(self) -> CausalModule:
         return self.Module(len(self.columns), self.settings_, self._n_outputs)
@@ -87,7 +140,7 @@ class SequenceForecaster(ModelAdapter):
 
     def _stream_prepared(self) -> Callable[[F32], Floats]:
         weights, columns = self.weights(), np.array(self.columns)
-        step, head, bias = self.Step(weights), weights["head.weight"], weights["head.bias"]
+        step, head, bias = self.encoder_type()(weights), weights["head.weight"], weights["head.bias"]
         state = np.zeros(step.state_size, dtype=np.float32)
 
         def score(z: F32) -> Floats:
@@ -101,7 +154,7 @@ class SequenceForecaster(ModelAdapter):
 
     def _signs(self) -> F32:
         """By what each input is multiplied where the market is mirrored."""
-        names = [self.preprocessor_.feature_names_out[i] for i in self.columns]
+        names = self.input_names
         unknown = [name for name in names if name not in SEQUENCE_NAMES]
         if unknown or self.task_ != "classification" or self._n_outputs != 1:
             raise SettingsError(
@@ -133,6 +186,31 @@ class SequenceForecaster(ModelAdapter):
         self.module_ = self._make()
         self.module_.load_state_dict(load_file(folder / self.file))
         self.module_.eval()
+
+
+def integrated_gradients(
+    model: SequenceForecaster, X: pd.DataFrame, *, n_steps: int = 32, n_bars: int = 1_024
+) -> Mapping[str, float]:
+    """Mean of |integrated gradient| of every input, from all inputs zero to the bars (Sundararajan 2017).
+
+    Of the sum of the first output over the last half of the last `n_bars` bars, through the whole past that
+    they remember; the parts of a bar sum to what the output differs by.
+    """
+    parts = attributions(model, X.iloc[-n_bars:], n_steps=n_steps)
+    return dict(zip(model.input_names, np.abs(parts).mean(axis=0).tolist(), strict=True))
+
+
+def attributions(model: SequenceForecaster, X: pd.DataFrame, *, n_steps: int = 32) -> Floats:
+    """Integrated gradients, shape (n_bars, n_inputs), of the output summed over the last half of the bars."""
+    Z = model.preprocessor_.transform(X)[model.preprocessor_.lookback :]
+    x = torch.from_numpy(np.ascontiguousarray(Z[:, model.columns]))
+    # Midpoints: the error of the sum falls with the square of the number of steps.
+    share = (torch.arange(n_steps) + 0.5) / n_steps
+    scaled = (share[:, None, None] * x).requires_grad_()
+    output = model.module_(scaled)[:, len(x) // 2 :, 0].sum()
+    (gradient,) = torch.autograd.grad(output, scaled)
+    parts: Floats = (gradient.mean(dim=0) * x).double().numpy()
+    return parts
 
 
 def spans_of(rows: Rows) -> Spans:

@@ -1,4 +1,4 @@
-"""What an artifact is made from (`Recipe`), what a build says of it (`Built`), its name (`ArtifactRef`)."""
+"""What decides an artifact (`Recipe`), what a build reports (`BuildResult`), its name (`ArtifactRef`)."""
 
 from __future__ import annotations
 
@@ -37,6 +37,16 @@ class Recipe:
     def digest(self) -> str:
         return digest_json(asdict(self))
 
+    def data_version(self, identity: str | None = None) -> str | None:
+        """What names the content to those made from it: of a table its identity, of all else the recipe.
+
+        Parameters
+        ----------
+        identity : str, optional
+            Of what was built; a table's data version is None before.
+        """
+        return identity if self.category == "tables" else self.digest
+
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
@@ -63,7 +73,7 @@ class Summary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Built:
+class BuildResult:
     """What a build says of the folder it has filled."""
 
     identity: str
@@ -112,7 +122,9 @@ class ArtifactRef:
     def summary(self) -> Summary:
         stored = self.metadata["summary"]
         return Summary(
-            numbers=stored["numbers"],
+            numbers={
+                name: float("nan") if value is None else value for name, value in stored["numbers"].items()
+            },
             tables=stored["tables"],
             pictures=tuple(stored["pictures"]),
             notes=tuple(stored["notes"]),

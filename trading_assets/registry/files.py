@@ -19,6 +19,13 @@ def replace_file(path: Path, content: bytes | memoryview) -> None:
         draft.write_bytes(content)
 
 
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as JSON for people and programs to read; numbers that are not finite become null."""
+    from pydantic_core import to_json  # a machine that only runs bundles has no pydantic
+
+    path.write_bytes(to_json(value, indent=1, inf_nan_mode="null") + b"\n")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A draft to write inside the block, which then takes the place of `path` at once and for good.

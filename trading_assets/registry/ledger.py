@@ -1,7 +1,7 @@
-"""How often something was tried on a symbol: what a Sharpe ratio has to be deflated by.
+"""The ledger of trials: what was tried on a symbol, by which a Sharpe ratio has to be deflated.
 
-A trial is counted when it starts, so that what was given up, or crashed, counts too. The same fit (method
-and seed) counts once, however often it is made again. Nothing ever deletes from the ledger.
+A trial is counted when it starts, so that one that was interrupted, or crashed, counts too. The same fit
+(method and seed) counts once, however often it is repeated. Nothing ever deletes from the ledger.
 """
 
 from __future__ import annotations
@@ -96,11 +96,11 @@ class TrialLedger:
                 (sharpe, symbol, target, name, method, seed),
             )
 
-    def count(self, symbol: str, target: str, steps: Collection[str] | None = None) -> TrialCount:
-        """What was tried on a symbol's target, by certain steps only where they are given."""
+    def count(self, symbol: str, target: str, assets: Collection[str] | None = None) -> TrialCount:
+        """What was tried on a symbol's target, by certain assets only where they are given."""
         rows = self.rows(symbol, target)
-        if steps is not None:
-            rows = [row for row in rows if row["name"].partition(".")[0] in steps]
+        if assets is not None:
+            rows = [row for row in rows if row["name"].partition(".")[0] in assets]
         known = tuple(row["sharpe"] for row in rows if row["sharpe"] is not None)
         return TrialCount(sum(row["alternatives"] for row in rows), known)
 
@@ -110,12 +110,12 @@ class TrialLedger:
             return []
         with self._open() as database:
             database.row_factory = sqlite3.Row
-            found = database.execute(
+            cursor = database.execute(
                 "SELECT * FROM trials WHERE symbol = coalesce(?, symbol) AND target = coalesce(?, target) "
                 "ORDER BY started_at, rowid",
                 (symbol, target),
             )
-            return [dict(row) for row in found]
+            return [dict(row) for row in cursor]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -137,7 +137,7 @@ class TrialLedger:
 
 @dataclass(frozen=True)
 class Trials:
-    """Where the trials of one step's work are counted; every one is a variation of the step's own."""
+    """Where the trials of one asset are counted; each is a variation of the asset's own fit."""
 
     ledger: TrialLedger
     symbol: str

@@ -53,17 +53,17 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
     links = [path for path in folder.rglob("*") if path.is_symlink()]
     if links:
         raise ArtifactError(f"{links[0]} is a symbolic link; a verified folder holds plain files only.")
-    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    found.pop(NAME, None)
-    for name in sorted(expected.keys() ^ found.keys(), key=str):
+    files_there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    files_there.pop(NAME, None)
+    for name in sorted(expected.keys() ^ files_there.keys(), key=str):
         problem = "is missing from" if name in expected else "is not in the manifest of"
         raise ArtifactError(
             f"{name} {problem} {folder}; restore it from a copy or delete the folder and build it again."
         )
     for name, (size, sha256) in expected.items():
-        if found[name].stat().st_size != size or sha256_file(found[name]) != sha256:
+        if files_there[name].stat().st_size != size or sha256_file(files_there[name]) != sha256:
             raise ArtifactError(
-                f"{found[name]} was changed after it was written (its sha256 differs from the "
+                f"{files_there[name]} was changed after it was written (its sha256 differs from the "
                 "manifest); restore it from a copy or delete the folder and build it again."
             )
     return manifest

@@ -1,7 +1,7 @@
 """Immutable versions of artifacts in folders, found by recipe, built once, written whole or not at all.
 
 {root}/{category}/{kind}/{symbol}/{version}/     an artifact: its files, metadata.json, manifest.json
-{root}/{category}/{kind}/{symbol}/current        link to the version in force
+{root}/{category}/{kind}/{symbol}/current        link to the current version
 {root}/{category}/{kind}/{symbol}/recipes/{..}   the version each recipe led to
 
 Beside them, with a dot before their names, lie drafts, what is being deleted and the locks of those at work.
@@ -21,12 +21,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from pydantic_core import to_json
 from semver import Version
 
 from trading_assets.errors import ArtifactError
-from trading_assets.registry.artifacts import ArtifactRef, Built, Category, Recipe
+from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Category, Recipe
 from trading_assets.registry.digests import canonical_json, digest_json
-from trading_assets.registry.files import make_folder, rename, replace_file, sync_tree
+from trading_assets.registry.files import make_folder, rename, replace_file, sync_tree, write_json
 from trading_assets.registry.locks import hold
 from trading_assets.registry.manifest import write_manifest
 
@@ -43,13 +44,13 @@ Outcome = Literal["cached", "built", "unchanged", "not reproduced"]
 
 
 @dataclass(frozen=True)
-class Obtained:
-    """An artifact and how it was come by."""
+class StoreResult:
+    """An artifact, and whether it was found or built."""
 
     ref: ArtifactRef
     outcome: Outcome
     reason: str
-    """Why it was found, or why it had to be built."""
+    """Why it could be found, or why it had to be built."""
 
 
 class ArtifactStore:
@@ -59,12 +60,12 @@ class ArtifactStore:
         self.root = root
 
     def current(self, category: Category, kind: str, symbol: str) -> ArtifactRef | None:
-        """The version in force, if there is one."""
+        """The current version, if there is one."""
         shelf = self._shelf(category, kind, symbol)
-        version = self._version_in_force(shelf)
+        version = self._current_version(shelf)
         return self._ref(shelf / version) if version is not None else None
 
-    def version_in_force(self, category: Category, kind: str, symbol: str) -> str:
+    def current_version(self, category: Category, kind: str, symbol: str) -> str:
         """Its name, empty where there is none; one system call, nothing is read."""
         try:
             return str((self._shelf(category, kind, symbol) / "current").readlink())
@@ -72,16 +73,16 @@ class ArtifactStore:
             return ""
 
     def find(self, recipe: Recipe) -> ArtifactRef | None:
-        """The version that `recipe` led to, in force or not."""
+        """The version that `recipe` led to, the current one or not."""
         shelf = self._shelf(recipe.category, recipe.kind, recipe.symbol)
         version = _noted(shelf / "recipes" / recipe.digest)
         return self._ref(shelf / version) if version is not None else None
 
     def is_current(self, recipe: Recipe) -> bool:
-        """Whether nothing has to be done to have what `recipe` describes in force."""
-        found = self.find(recipe)
-        now = self.current(recipe.category, recipe.kind, recipe.symbol)
-        return found is not None and now is not None and found.version == now.version
+        """Whether the current version is what `recipe` led to."""
+        known = self.find(recipe)
+        current = self.current(recipe.category, recipe.kind, recipe.symbol)
+        return known is not None and current is not None and known.version == current.version
 
     def history(self, category: Category, kind: str, symbol: str) -> list[ArtifactRef]:
         """All versions, oldest first."""
@@ -94,24 +95,24 @@ class ArtifactStore:
         return refs[-1] if refs else None
 
     def all_current(self, category: Category) -> Iterator[ArtifactRef]:
-        """The versions in force of every kind and symbol of a category."""
+        """The current versions of every kind and symbol of a category."""
         for link in sorted((self.root / category).glob("*/*/current")):
             kind, symbol = link.parts[-3:-1]
             if (ref := self.current(category, kind, symbol)) is not None:
                 yield ref
 
-    def obtain(
+    def get_or_build(
         self,
         recipe: Recipe,
         inputs: Inputs,
-        build: Callable[[Path], Built],
+        build: Callable[[Path], BuildResult],
         *,
         rebuild: bool = False,
-    ) -> Obtained:
-        """Make what `recipe` describes the current version: found if it exists, built if not.
+    ) -> StoreResult:
+        """Make what `recipe` describes the current version: what is stored, or else a new build.
 
-        Two processes that ask for one recipe at once build it once; the second waits and finds it.
-        `build` fills an empty folder; if it raises, or the process dies, nothing of it is kept.
+        Two processes that need the same recipe at once build it once; the second waits, then finds it.
+        `build` fills an empty folder; if it raises, or the process dies, nothing of it remains.
 
         Parameters
         ----------
@@ -131,7 +132,7 @@ class ArtifactStore:
                 known = self.find(recipe) or self._adopt(shelf, recipe)
                 if known is not None and not rebuild:
                     _point(shelf, known.version)
-                    return Obtained(known, "cached", f"version {known.version} has the same recipe")
+                    return StoreResult(known, "cached", f"version {known.version} has the same recipe")
                 reason = "asked to build again" if rebuild else self._what_changed(recipe)
             staging = shelf / f".building-{recipe.digest}"
             shutil.rmtree(staging, ignore_errors=True)
@@ -139,21 +140,21 @@ class ArtifactStore:
             try:
                 wall, cpu = time.perf_counter(), time.process_time()
                 built = build(staging)
-                taken = {
+                timings = {
                     "build_seconds": round(time.perf_counter() - wall, 3),
                     "build_cpu_seconds": round(time.process_time() - cpu, 3),
                 }
                 with hold(shelf / ".lock"):
-                    return Obtained(*self._keep(recipe, inputs, built, taken, staging, known), reason)
+                    return StoreResult(*self._store(recipe, inputs, built, timings, staging, known), reason)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
 
-    def _keep(
+    def _store(
         self,
         recipe: Recipe,
         inputs: Inputs,
-        built: Built,
-        taken: dict[str, float],
+        built: BuildResult,
+        timings: dict[str, float],
         staging: Path,
         known: ArtifactRef | None,
     ) -> tuple[ArtifactRef, Outcome]:
@@ -166,7 +167,7 @@ class ArtifactStore:
             version, outcome = same.version, "unchanged"
         else:
             version = self._next_version(shelf, recipe, built)
-            data_version = built.identity if recipe.category == "tables" else recipe.digest
+            data_version = recipe.data_version(built.identity)
             if known is not None and known.identity != built.identity:
                 outcome = "not reproduced"
                 data_version = digest_json([recipe.digest, built.identity])
@@ -184,10 +185,10 @@ class ArtifactStore:
                 "summary": asdict(built.summary),
                 "details": dict(built.details),
                 "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                **taken,
+                **timings,
                 "python": platform.python_version(),
             }
-            (staging / "metadata.json").write_text(json.dumps(metadata, indent=1) + "\n")
+            write_json(staging / "metadata.json", metadata)
             if built.stamp is not None:
                 built.stamp(version)
             write_manifest(staging)
@@ -202,11 +203,11 @@ class ArtifactStore:
         return self._ref(shelf / version), outcome
 
     def _what_changed(self, recipe: Recipe) -> str:
-        """How `recipe` differs from that of the version in force."""
-        now = self.current(recipe.category, recipe.kind, recipe.symbol)
-        if now is None:
+        """How `recipe` differs from that of the current version."""
+        current = self.current(recipe.category, recipe.kind, recipe.symbol)
+        if current is None:
             return "nothing was there yet"
-        before = now.metadata["recipe"]
+        before = current.metadata["recipe"]
         after = json.loads(canonical_json(asdict(recipe)))
         changes = [f"method {before['method']} is now {after['method']}"] * (
             before["method"] != after["method"]
@@ -215,30 +216,31 @@ class ArtifactStore:
             for name in sorted(before[part].keys() | after[part].keys()):
                 old, new = before[part].get(name), after[part].get(name)
                 changes += [f"{word}{path} changed" for path in _differences(name, old, new)]
-        return f"since version {now.version}: " + (", ".join(changes) or "its recipe is not on record")
+        return f"since version {current.version}: " + (", ".join(changes) or "its recipe is not on record")
 
     def _adopt(self, shelf: Path, recipe: Recipe) -> ArtifactRef | None:
         """What `recipe` led to in a process that was killed before it could note it; noted now."""
-        made = (ref for ref in self._readable(shelf) if ref.recipe == recipe.digest and _is_whole(ref))
-        if (ref := next(made, None)) is not None:
+        candidates = (ref for ref in self._readable(shelf) if ref.recipe == recipe.digest and _is_whole(ref))
+        if (ref := next(candidates, None)) is not None:
             replace_file(shelf / "recipes" / recipe.digest, ref.version.encode())
         return ref
 
     def _twin(
-        self, shelf: Path, recipe: Recipe, built: Built, made_from: Mapping[str, object]
+        self, shelf: Path, recipe: Recipe, built: BuildResult, made_from: Mapping[str, object]
     ) -> ArtifactRef | None:
         """A version with the same content and findings, made by the same method from the same inputs."""
 
-        def told(ref: ArtifactRef) -> list[object]:
+        def content(ref: ArtifactRef) -> list[object]:
             summary, method = ref.metadata["summary"], ref.metadata["recipe"]["method"]
-            findings = json.dumps([ref.metadata["inputs"], summary["numbers"], summary["tables"]])
-            return [method, ref.identity, findings]
+            return [method, ref.identity, ref.metadata["inputs"], summary["numbers"], summary["tables"]]
 
-        findings = json.dumps([made_from, built.summary.numbers, built.summary.tables])
-        wanted = [recipe.method, built.identity, findings]
-        return next((ref for ref in self._readable(shelf) if told(ref) == wanted), None)
+        findings = json.loads(
+            to_json([made_from, built.summary.numbers, built.summary.tables], inf_nan_mode="null")
+        )
+        wanted = [recipe.method, built.identity, *findings]
+        return next((ref for ref in self._readable(shelf) if content(ref) == wanted), None)
 
-    def _next_version(self, shelf: Path, recipe: Recipe, built: Built) -> str:
+    def _next_version(self, shelf: Path, recipe: Recipe, built: BuildResult) -> str:
         """Another contract: major. Same contract, other method: minor. Same method, other data: patch."""
         versions = self._versions(shelf)
         if not versions:
@@ -261,7 +263,7 @@ class ArtifactStore:
             with suppress(ArtifactError):
                 yield self._ref(shelf / str(version))
 
-    def _version_in_force(self, shelf: Path) -> str | None:
+    def _current_version(self, shelf: Path) -> str | None:
         """What `current` names; where a store was copied or unzipped it may be a folder instead of a link."""
         link = shelf / "current"
         try:

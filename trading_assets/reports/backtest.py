@@ -37,7 +37,7 @@ def replay_bundle(bundle: Path, market: AgentMarket) -> tuple[BacktestResult, pd
     """
     policy = load_bundle(bundle)
     era = market.eras.test
-    features = market.stage1[:, : len(policy.observation_names) - len(ACCOUNT_NAMES)]
+    features = market.table[:, : len(policy.observation_names) - len(ACCOUNT_NAMES)]
     warm_up = slice(era.start - policy.warm_up_bars, era.start)
     policy.warm_up(features[warm_up])
 

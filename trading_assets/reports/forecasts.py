@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from trading_assets.config.settings import Settings
 from trading_assets.features.dataset import Dataset
-from trading_assets.forecasters import load_forecaster
 from trading_assets.forecasters.calibration_error import calibration_scores
 from trading_assets.forecasters.crossfit import predict_block, score
+from trading_assets.forecasters.loading import load_forecaster
 from trading_assets.forecasters.trading import (
     N_THRESHOLDS,
     follow_forecast,

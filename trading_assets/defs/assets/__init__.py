@@ -1,4 +1,4 @@
-"""The assets, one module a floor, in the order the data flows; `STEPS` has all of them."""
+"""The assets, one module a group, in the order in which data flows; `PIPELINE` has all of them."""
 
 from trading_assets.defs.assets import bars as bars  # noqa: I001 - the order of the flow
 from trading_assets.defs.assets import features as features
@@ -11,4 +11,4 @@ from trading_assets.defs.assets import hybrids as hybrids
 from trading_assets.defs.assets import ensembles as ensembles
 from trading_assets.defs.assets import bundles as bundles
 from trading_assets.defs.assets import reports as reports
-from trading_assets.defs.steps import STEPS as STEPS
+from trading_assets.defs.pipeline import PIPELINE as PIPELINE

@@ -1,13 +1,13 @@
-"""Floor 1: bars that keep the contract."""
+"""Bars: the market file, read, checked and repaired."""
 
 from typing import TYPE_CHECKING
 
 from trading_assets.config.paths import quarantine_dir
-from trading_assets.defs.declare import step
-from trading_assets.defs.steps import Work
+from trading_assets.defs.asset_factory import symbol_asset
+from trading_assets.defs.pipeline import BuildContext
 from trading_assets.errors import ArtifactError, BarsRejected
 from trading_assets.market.sources import FolderSource
-from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
+from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Summary
 from trading_assets.registry.tables import digest_table, read_table, write_table
 
 if TYPE_CHECKING:
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from trading_assets.market.history import Change
 
 
-@step(
+@symbol_asset(
     group="a_market", category="tables", method=3, kinds={"parquet"}, settings=("market",), reads_source=True
 )
-def bars(work: Work) -> Built:
+def bars(context: BuildContext) -> BuildResult:
     """Validated OHLCV bars of one symbol (with funding where there is), and a report on their quality."""
     from trading_assets.market.bars import describe_bars
     from trading_assets.market.ingest import read_bars
     from trading_assets.reports import pictures
 
-    policy = work.settings.market.model_copy(update={"quarantine_dir": quarantine_dir()})
-    read = read_bars(work.source, symbol=work.symbol, policy=policy)
-    if FolderSource(work.source.parent).digest(work.symbol) != work.source_digest:
-        raise BarsRejected(f"{work.source} changed while it was read; run again when it rests.")
-    write_table(read.bars, work.folder / "bars.parquet")
-    notes = [f"read from {work.source.name}: {read.report.format}, {read.report.layout}"]
-    if work.previous is not None and (change := _since(work.previous, read.bars)) is not None:
-        notes.append(f"since version {work.previous.version}: {change}")
+    policy = context.settings.market.model_copy(update={"quarantine_dir": quarantine_dir()})
+    read = read_bars(context.source, symbol=context.symbol, policy=policy)
+    if FolderSource(context.source.parent).digest(context.symbol) != context.source_digest:
+        raise BarsRejected(f"{context.source} changed while it was read; run again when it rests.")
+    write_table(read.bars, context.folder / "bars.parquet")
+    notes = [f"read from {context.source.name}: {read.report.format}, {read.report.layout}"]
+    if context.previous is not None and (change := _since(context.previous, read.bars)) is not None:
+        notes.append(f"since version {context.previous.version}: {change}")
         if change.revised:
-            read.report.warned("revised history", f"{change} (since version {work.previous.version})")
-    read.report.write(work.folder / "report.json")
-    return Built(
+            read.report.warned("revised history", f"{change} (since version {context.previous.version})")
+    read.report.write(context.folder / "report.json")
+    return BuildResult(
         identity=digest_table(read.bars),
         summary=Summary(
             numbers={
@@ -46,7 +46,7 @@ def bars(work: Work) -> Built:
                 "warnings": len(read.report.warnings),
             },
             tables={"quality": read.report.table()},
-            pictures=(pictures.candles(work.folder, read.bars), pictures.price(work.folder, read.bars)),
+            pictures=(pictures.candles(context.folder, read.bars), pictures.price(context.folder, read.bars)),
             notes=tuple(notes),
         ),
     )

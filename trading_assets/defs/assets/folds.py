@@ -1,12 +1,12 @@
-"""Floor 3: who may look at which bars."""
+"""Eras and folds: which bars may be used for what."""
 
-from trading_assets.defs.declare import step
-from trading_assets.defs.steps import Work
-from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
+from trading_assets.defs.asset_factory import symbol_asset
+from trading_assets.defs.pipeline import BuildContext
+from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Summary
 from trading_assets.registry.digests import digest_files
 
 
-@step(
+@symbol_asset(
     group="c_folds",
     category="models",
     method=1,
@@ -14,15 +14,15 @@ from trading_assets.registry.digests import digest_files
     settings=("folds",),
     fits=False,
 )
-def cv_folds(work: Work, dataset: ArtifactRef) -> Built:
+def cv_folds(context: BuildContext, dataset: ArtifactRef) -> BuildResult:
     """The four eras, and purged, embargoed folds inside the first."""
     from trading_assets.features.dataset import Dataset
     from trading_assets.reports import pictures
     from trading_assets.validation.folds import make_folds
 
     data = Dataset.read(dataset.open())
-    folds = make_folds(data, work.settings)
-    folds.write(work.folder)
+    folds = make_folds(data, context.settings)
+    folds.write(context.folder)
     eras = [
         {
             "era": name,
@@ -41,11 +41,11 @@ def cv_folds(work: Work, dataset: ArtifactRef) -> Built:
         }
         for number, (train, test) in enumerate(folds.splits)
     ]
-    return Built(
-        identity=digest_files(work.folder, ["eras.json", "splits.safetensors"]),
+    return BuildResult(
+        identity=digest_files(context.folder, ["eras.json", "splits.safetensors"]),
         summary=Summary(
-            numbers={"n_splits": len(rows), "embargo (bars)": work.settings.folds.embargo},
+            numbers={"n_splits": len(rows), "embargo (bars)": context.settings.folds.embargo},
             tables={"eras": eras, "folds": rows},
-            pictures=(pictures.folds(work.folder, folds.eras, folds.splits, len(data)),),
+            pictures=(pictures.folds(context.folder, folds.eras, folds.splits, len(data)),),
         ),
     )

@@ -1,76 +1,68 @@
-"""Floor 4, stage 1: the forecasters, each with its out-of-fold predictions."""
+"""Forecasters, each with its out-of-fold predictions."""
 
 from collections.abc import Mapping
 
 import dagster as dg
 
-from trading_assets.defs.declare import step
-from trading_assets.defs.steps import Work
-from trading_assets.forecasters import FORECASTERS, OUT_OF_FOLD, alarms
-from trading_assets.registry.artifacts import ArtifactRef, Built, Summary
+from trading_assets.config.forecasters import CONTROL, ForecasterKind, forecaster_kinds
+from trading_assets.defs.asset_factory import symbol_asset
+from trading_assets.defs.pipeline import BuildContext
+from trading_assets.forecasters import diagnostics
+from trading_assets.forecasters.loading import OUT_OF_FOLD
+from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Summary
 from trading_assets.registry.digests import digest_files
 
-ABOUT = {
-    "lightgbm": "Boosted trees on one bar's features; the positive control is asked of them too.",
-    "gru": "A gated recurrent unit on the stationary inputs, trained on dense chunks.",
-    "cnn_lstm": "A causal convolution and an LSTM on the stationary inputs, trained on dense chunks.",
-}
-CONTROL = "lightgbm"
-"""The forecaster that is also asked for high variance, the positive control."""
 
-
-def _declare(kind: str) -> dg.AssetsDefinition:
-    about = ABOUT.get(kind, f"The {kind} forecaster.")
-
-    @step(
+def _declare(kind: str, line: ForecasterKind) -> dg.AssetsDefinition:
+    @symbol_asset(
         name=f"{kind}_forecaster",
-        description=f"{about} Searched where asked for, cross-fitted, fitted on the whole first era.",
+        description=f"{line.description} Searched where asked for, cross-fitted, fitted on the first era.",
         group="d_forecasters",
         category="models",
         method=4,
-        kinds={"lightgbm" if kind == "lightgbm" else "pytorch"},
+        kinds=line.libraries,
         settings=(kind, "seed", "search", "labels.horizon"),
         checks=(
-            alarms.AUC,
-            alarms.SKILL,
-            alarms.GAP,
-            alarms.SLOPE,
-            *([alarms.CONTROL] if kind == CONTROL else []),
+            diagnostics.AUC,
+            diagnostics.SKILL,
+            diagnostics.GAP,
+            diagnostics.SLOPE,
+            *([diagnostics.CONTROL] if kind == CONTROL else []),
         ),
     )
-    def build(work: Work, dataset: ArtifactRef, cv_folds: ArtifactRef) -> Built:
+    def build(context: BuildContext, dataset: ArtifactRef, cv_folds: ArtifactRef) -> BuildResult:
         from trading_assets.config.paths import threads
-        from trading_assets.forecasters import forecaster_class
-        from trading_assets.forecasters.stage1_training import fit_forecaster
+        from trading_assets.forecasters.loading import forecaster_class
+        from trading_assets.forecasters.pipeline import fit_forecaster
         from trading_assets.reports import pictures
 
-        settings = work.settings
+        settings = context.settings
         model = forecaster_class(kind)(settings.seed, **getattr(settings, kind).model_dump())
         fitted = fit_forecaster(
             model,
             dataset.open(),
             cv_folds.open(),
             settings,
-            trials=work.trials,
-            checkpoints=work.checkpoints,
-            studies=work.studies,
+            trials=context.trials,
+            checkpoints=context.checkpoints,
+            studies=context.studies,
             n_threads=threads(),
             control=kind == CONTROL,
         )
-        fitted.write(work.folder)
+        fitted.write(context.folder)
         shown = [
-            pictures.fold_scores(work.folder, fitted.out_of_fold.folds),
-            pictures.importances(work.folder, fitted.importance),
+            pictures.fold_scores(context.folder, fitted.out_of_fold.folds),
+            pictures.importances(context.folder, fitted.importance),
         ]
         tables = {"cross-validation": fitted.out_of_fold.folds}
         if fitted.search is not None:
             tables["search"] = [
                 {**row, "fold losses": str(row["fold losses"])} for row in fitted.search.trials
             ]
-            shown.append(pictures.search(work.folder, fitted.search.trials, fitted.search.importance))
+            shown.append(pictures.search(context.folder, fitted.search.trials, fitted.search.importance))
         record = fitted.model.training_
-        return Built(
-            identity=digest_files(work.folder, ["model.json", OUT_OF_FOLD]),
+        return BuildResult(
+            identity=digest_files(context.folder, ["model.json", OUT_OF_FOLD]),
             details={"training": record},
             summary=Summary(
                 numbers=fitted.numbers,
@@ -84,5 +76,7 @@ def _declare(kind: str) -> dg.AssetsDefinition:
     return build
 
 
-forecasters: Mapping[str, dg.AssetsDefinition] = {kind: _declare(kind) for kind in FORECASTERS}
+forecasters: Mapping[str, dg.AssetsDefinition] = {
+    kind: _declare(kind, line) for kind, line in forecaster_kinds().items()
+}
 """By kind."""

@@ -1,40 +1,39 @@
-"""Floor 10: what forecasters and the finished bundle were worth, and all symbols side by side."""
+"""Reports: what the forecasters and the bundle earned, and all symbols side by side."""
 
-import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from trading_assets.defs.assets.calibrators import FOLLOWED
-from trading_assets.defs.declare import step
-from trading_assets.defs.steps import Work
-from trading_assets.forecasters.alarms import SHARPE, check_sharpe
-from trading_assets.registry.artifacts import ArtifactRef, Built, Recipe, Summary
+from trading_assets.defs.asset_factory import symbol_asset
+from trading_assets.defs.assets.calibrators import CALIBRATORS, FOLLOWED
+from trading_assets.defs.pipeline import BuildContext
+from trading_assets.errors import ArtifactError
+from trading_assets.forecasters.diagnostics import SHARPE, check_sharpe
+from trading_assets.registry.artifacts import ArtifactRef, BuildResult, Recipe, Summary
 from trading_assets.registry.digests import digest_files
+from trading_assets.registry.files import write_json
 from trading_assets.registry.store import ArtifactStore
+from trading_assets.reports.figures import POLICY, BacktestFigures, SharpeFigures, StrategyFigures
 
 GROUP = "j_deploy"
 
 
-@step(
+@symbol_asset(
     group=GROUP,
     category="reports",
     method=3,
     kinds={"matplotlib"},
+    inputs=("dataset", "cv_folds", *CALIBRATORS),
     settings=FOLLOWED,
     reads_trials=True,
     checks=(SHARPE,),
 )
 def forecast_report(
-    work: Work,
-    dataset: ArtifactRef,
-    cv_folds: ArtifactRef,
-    lightgbm_calibrator: ArtifactRef,
-    gru_calibrator: ArtifactRef,
-    cnn_lstm_calibrator: ArtifactRef,
-) -> Built:
+    context: BuildContext, dataset: ArtifactRef, cv_folds: ArtifactRef, **inputs: ArtifactRef
+) -> BuildResult:
     """The calibrated forecasters on the validation era: what they knew, and what trading on it earned."""
     from trading_assets.features.dataset import Dataset
     from trading_assets.reports import pictures
@@ -42,55 +41,53 @@ def forecast_report(
     from trading_assets.validation.folds import Folds
     from trading_assets.validation.ties import TIE, first_best
 
-    folders = {
-        ref.kind.removesuffix("_calibrator"): ref.open()
-        for ref in (lightgbm_calibrator, gru_calibrator, cnn_lstm_calibrator)
-    }
+    folders = {kind: inputs[name].open() for name, kind in CALIBRATORS.items()}
     data, eras = Dataset.read(dataset.open()), Folds.read(cv_folds.open()).eras
-    compared = compare_forecasters(folders, data, eras.validation, work.settings, work.tried)
-    (work.folder / "forecasters.json").write_text(json.dumps(compared.rows, indent=1))
+    compared = compare_forecasters(folders, data, eras.validation, context.settings, context.tried)
+    write_json(context.folder / "forecasters.json", compared.rows)
     times = data.frame["timestamp"].iloc[compared.bars]
     sharpes = [row["net Sharpe"] for row in compared.rows]
     best = compared.rows[first_best(sharpes, TIE)]
-    return Built(
-        identity=digest_files(work.folder, ["forecasters.json"]),
+    return BuildResult(
+        identity=digest_files(context.folder, ["forecasters.json"]),
         summary=Summary(
             numbers={
                 "verdict": best["verdict"],
                 "best forecaster": best["forecaster"],
                 "probability of overfitting": compared.overfitting,
                 "probability of loss": compared.loss,
-                "trials": work.tried.n_trials,
+                "trials": context.tried.n_trials,
                 "validation bars": len(eras.validation),
             },
             tables={"validation era": compared.rows},
             pictures=(
-                pictures.growth(work.folder, times, compared.growth),
-                pictures.reliability(work.folder, compared.reliability),
+                pictures.growth(context.folder, times, compared.growth),
+                pictures.reliability(context.folder, compared.reliability),
             ),
             checks=check_sharpe(best["net Sharpe"]),
         ),
     )
 
 
-@step(
+@symbol_asset(
     group=GROUP,
     category="reports",
     method=6,
     kinds={"matplotlib"},
-    settings=("environment", "costs", "risk", "labels.horizon"),
+    settings=("environment", "costs", "risk", "labels.horizon", "bundle.warm_up_bars"),
     reads_trials=True,
     checks=(SHARPE,),
 )
 def backtest_report(
-    work: Work,
+    context: BuildContext,
     dataset: ArtifactRef,
     cv_folds: ArtifactRef,
     market_embeddings: ArtifactRef,
     policy_ensemble: ArtifactRef,
     policy_bundle: ArtifactRef,
-) -> Built:
+) -> BuildResult:
     """The bundle replayed on the test era, net of costs, beside strategies that need no training."""
+    from trading_assets.agents.ensemble import EnsembleFigures
     from trading_assets.agents.storage import load_market
     from trading_assets.features.dataset import Dataset
     from trading_assets.registry.tables import write_table
@@ -106,58 +103,53 @@ def backtest_report(
     from trading_assets.reports.html import write_html
     from trading_assets.reports.tearsheet import tear_sheet
 
-    market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), work.settings)
+    market = load_market(dataset.open(), cv_folds.open(), market_embeddings.open(), context.settings)
     data = Dataset.read(dataset.open())
     result, decisions = replay_bundle(policy_bundle.open(), market)
-    width = json.loads((policy_ensemble.open() / "band.json").read_bytes())["width"]
-    results = {"policy": result, **run_baselines(market, width)}
-    horizon = work.settings.labels.horizon
-    rows, luck = compare_on_test(results, data.periods_per_year, work.tried, label_horizon=horizon)
-    era = market.eras.test
+    width = EnsembleFigures.read(policy_ensemble).band_width
+    results = {POLICY: result, **run_baselines(market, width)}
+    horizon = context.settings.labels.horizon
+    rows, luck = compare_on_test(results, data.periods_per_year, context.tried, label_horizon=horizon)
+    era, costs = market.eras.test, context.settings.costs
     times = data.frame["timestamp"].iloc[era.start + 1 : era.stop]
-    write_table(decisions, work.folder / "decisions.parquet")
-    write_table(returns_table(times, result), work.folder / RETURNS)
-    figures = {"strategies": rows, "luck": luck, "periods_per_year": data.periods_per_year}
-    (work.folder / "metrics.json").write_text(json.dumps(figures, indent=1))
-    policy, costs = rows[0], work.settings.costs
-    drawn = (
-        pictures.growth(work.folder, times, {k: one.equity[1:] for k, one in results.items()}),
-        *tear_sheet(work.folder, times, result, data.periods_per_year),
+    write_table(decisions, context.folder / "decisions.parquet")
+    write_table(returns_table(times, result), context.folder / RETURNS)
+    figures = BacktestFigures(
+        strategies=tuple(StrategyFigures(**row) for row in rows),
+        luck=SharpeFigures.model_validate(luck),
+        periods_per_year=data.periods_per_year,
+        fee_bps=costs.fee_bps,
+        slippage_bps=costs.slippage_bps,
+        test_bars=len(era),
+        band_width=width,
+    )
+    figures.write(context.folder)
+    shown = (
+        pictures.growth(context.folder, times, {k: one.equity[1:] for k, one in results.items()}),
+        *tear_sheet(context.folder, times, result, data.periods_per_year),
     )
     write_html(
-        work.folder / HTML,
+        context.folder / HTML,
         times,
         result.returns,
-        title=f"{work.symbol}, policy bundle {policy_bundle.version} on the test era",
+        title=f"{context.symbol}, policy bundle {policy_bundle.version} on the test era",
         strategies=rows,
         luck=luck,
-        pictures=[work.folder / name for name in drawn],
+        pictures=[context.folder / name for name in shown],
         facts={
             "fee (bps)": costs.fee_bps,
             "slippage (bps)": costs.slippage_bps,
             "bars a year": data.periods_per_year,
         },
     )
-    return Built(
-        identity=digest_files(work.folder, ["metrics.json"]),
+    return BuildResult(
+        identity=digest_files(context.folder, [BacktestFigures.FILE]),
         summary=Summary(
-            numbers={
-                "verdict": policy["verdict"],
-                **{
-                    name: policy[name]
-                    for name in ("net return", "gross return", "max drawdown", "orders", "alpha t")
-                },
-                **luck,
-                "buy and hold": rows[2]["net return"],
-                "fee (bps)": costs.fee_bps,
-                "slippage (bps)": costs.slippage_bps,
-                "test bars": len(era),
-                "band width": width,
-            },
+            numbers=figures.headline(),
             tables={"test era, net of costs": rows},
-            pictures=drawn,
+            pictures=shown,
             notes=(f"bundle {policy_bundle.version}", f"{times.iloc[0]} to {times.iloc[-1]}"),
-            checks=check_sharpe(policy["Sharpe"]),
+            checks=check_sharpe(figures.policy.sharpe),
         ),
     )
 
@@ -169,32 +161,40 @@ def backtest_report(
     required_resource_keys={"workspace"},
 )
 def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-    """The newest backtest report of every symbol, best alpha first."""
+    """The newest backtest report of every symbol, best alpha first, those without a known one last."""
     from trading_assets.defs.metadata import artifact_metadata
 
     store = context.resources.workspace.store
     recipe, reports = leaderboard_recipe(store, context.instance.get_dynamic_partitions("symbols"))
 
-    def build(folder: Path) -> Built:
+    def build(folder: Path) -> BuildResult:
         from trading_assets.reports import pictures
 
-        rows: list[dict[str, Any]] = [
-            {"symbol": symbol, "version": ref.version, **ref.summary.numbers}
-            for symbol, ref in reports.items()
+        figures, notes = dict[str, BacktestFigures](), []
+        for symbol, ref in reports.items():
+            try:
+                figures[symbol] = BacktestFigures.read(ref)
+            except ArtifactError as error:
+                notes.append(f"{symbol} is left out: {error}")
+                context.log.warning(notes[-1])
+        known = {symbol: of.policy.alpha_t for symbol, of in figures.items()}
+        alpha = dict(sorted(known.items(), key=lambda item: (math.isnan(item[1]), -item[1])))
+        rows = [
+            {"symbol": symbol, "version": reports[symbol].version, **figures[symbol].headline()}
+            for symbol in alpha
         ]
-        rows.sort(key=lambda row: -float(row["alpha t"]))
-        (folder / "leaderboard.json").write_text(json.dumps(rows, indent=1))
-        alpha = {row["symbol"]: float(row["alpha t"]) for row in rows}
-        return Built(
+        write_json(folder / "leaderboard.json", rows)
+        return BuildResult(
             identity=digest_files(folder, ["leaderboard.json"]),
             summary=Summary(
                 numbers={"symbols": len(rows)},
                 tables={"leaderboard": rows},
                 pictures=(pictures.bars_chart(folder, "alpha.png", alpha, "t of alpha, test era"),),
+                notes=tuple(notes),
             ),
         )
 
-    obtained = store.obtain(recipe, reports, build)
+    obtained = store.get_or_build(recipe, reports, build)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(obtained.ref.data_version), metadata=artifact_metadata(obtained)
     )
@@ -202,13 +202,13 @@ def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
 
 def leaderboard_recipe(store: ArtifactStore, symbols: Sequence[str]) -> tuple[Recipe, dict[str, ArtifactRef]]:
     """The recipe of the leaderboard of registered symbols, and the reports it ranks."""
-    found = {symbol: store.current("reports", "backtest_report", symbol) for symbol in sorted(symbols)}
-    reports = {symbol: ref for symbol, ref in found.items() if ref is not None}
+    current = {symbol: store.current("reports", "backtest_report", symbol) for symbol in sorted(symbols)}
+    reports = {symbol: ref for symbol, ref in current.items() if ref is not None}
     recipe = Recipe(
         category="reports",
         kind="leaderboard",
         symbol="ALL",
-        method=1,
+        method=2,
         settings={},
         inputs={symbol: ref.data_version for symbol, ref in reports.items()},
     )

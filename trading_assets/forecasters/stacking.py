@@ -1,4 +1,4 @@
-"""The forecasters as one network: what they say of every bar, in the form that ships."""
+"""All forecasters together: what they say of every bar, in the form in which they are deployed."""
 
 from __future__ import annotations
 
@@ -12,53 +12,76 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.config.forecasters import ENCODER
 from trading_assets.errors import ArtifactError
-from trading_assets.execution.networks import PROBABILITIES, Forecasters
-from trading_assets.forecasters.base import F32, ModelAdapter
-from trading_assets.forecasters.calibration import Calibrator
-from trading_assets.forecasters.lightgbm import LightGBMForecaster
-from trading_assets.forecasters.sequence import SequenceForecaster
+from trading_assets.execution.forecasters import Forecasters, probability_names
+from trading_assets.execution.networks import prefixed
+from trading_assets.forecasters.base import ModelAdapter
+from trading_assets.forecasters.calibrators import Calibrator
+from trading_assets.forecasters.training_data import F32
 from trading_assets.registry.tensors import load_tensors, save_tensors
 
 PARITY_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
-class Stage1:
-    """Architecture (JSON) and weights of `execution.networks.Forecasters`."""
+class StackedForecasters:
+    """Architecture (JSON) and weights of `execution.forecasters.Forecasters`."""
 
     architecture: dict[str, Any]
     weights: dict[str, NDArray[Any]]
 
     @classmethod
-    def join(cls, models: Mapping[str, ModelAdapter]) -> Self:
-        """Put fitted, calibrated forecasters together, by kind."""
+    def stack(cls, models: Mapping[str, ModelAdapter], encoder: str = ENCODER) -> Self:
+        """Put fitted, calibrated forecasters together.
+
+        Parameters
+        ----------
+        models : mapping of str to ModelAdapter
+            By kind, in the order of their probabilities; all fitted on the same features.
+        encoder : str
+            The kind whose hidden state is part of what agents see.
+
+        Raises
+        ------
+        ArtifactError
+            When the encoder is not among them, one has no calibrator, or they were fitted on different
+            features.
+        """
+        if encoder not in models:
+            raise ArtifactError(f"The encoder '{encoder}' is not among {', '.join(models) or 'no models'}.")
+        features = models[encoder].feature_names_in_
+        forecasters: list[dict[str, Any]] = []
         weights: dict[str, NDArray[Any]] = {}
-        architecture: dict[str, Any] = {"features": models["lightgbm"].feature_names_in_}
         for kind, model in models.items():
-            about: dict[str, Any] = {"calibrator": _calibrator_of(model).to_json()}
-            scaler = model.preprocessor_.as_scaler().arrays()
-            if isinstance(model, LightGBMForecaster):
-                parts = {"trees": model.trees()}
-            elif isinstance(model, SequenceForecaster):
-                columns = model.columns
-                scaler = {k: v[columns] if len(v) > 1 else v for k, v in scaler.items()}
-                about |= {"columns": columns, "settings": model.settings_.model_dump(mode="json")}
-                heads = {k: v for k, v in model.weights().items() if k.startswith("head.")}
-                encoder = {k: v for k, v in model.weights().items() if k not in heads}
-                parts = {"encoder": encoder, "head": {k.removeprefix("head."): v for k, v in heads.items()}}
-            for part, arrays in {"scaler": scaler, **parts}.items():
-                weights |= {f"{kind}.{part}.{name}": value for name, value in arrays.items()}
-            architecture[kind] = about
-        return cls(architecture, weights)
+            if model.feature_names_in_ != features:
+                raise ArtifactError(
+                    f"{kind} and {encoder} were fitted on different features; fit them alike."
+                )
+            about, arrays = model.deploy()
+            forecasters.append({"kind": kind, **about, "calibrator": _calibrator_of(model).to_json()})
+            weights |= prefixed({kind: arrays})
+        return cls({"features": features, "forecasters": forecasters, "encoder": encoder}, weights)
 
     @property
     def network(self) -> Forecasters:
         return Forecasters(self.architecture, self.weights)
 
     @property
+    def probabilities(self) -> list[str]:
+        """The last columns of the table, one a forecaster."""
+        return probability_names(self.architecture)
+
+    @property
+    def encoder(self) -> dict[str, Any]:
+        """What the architecture says of the encoder."""
+        kind, forecasters = self.architecture["encoder"], self.architecture["forecasters"]
+        found: dict[str, Any] = next(about for about in forecasters if about["kind"] == kind)
+        return found
+
+    @property
     def embedding(self) -> slice:
-        """Columns of the stage-1 table that hold the encoder's hidden state."""
+        """Columns of the table, with the features before it, that hold the encoder's hidden state."""
         n = len(self.architecture["features"])
         return slice(n, n + self.network.encoder.hidden)
 
@@ -74,13 +97,13 @@ class Stage1:
         state = np.zeros(network.state_size, dtype=np.float32)
         out = np.full((len(values), network.width - values.shape[1]), np.nan, dtype=np.float32)
         out[first:] = network.table(values[first:], state)[:, values.shape[1] :]
-        names = [f"h{i}" for i in range(network.encoder.hidden)] + list(PROBABILITIES)
+        names = [f"h{i}" for i in range(network.encoder.hidden)] + self.probabilities
         return pd.DataFrame(out, columns=names)
 
     def require_parity(
         self, table: pd.DataFrame, features: pd.DataFrame, models: Mapping[str, ModelAdapter]
     ) -> None:
-        """Raise `ArtifactError` unless `table` has the probabilities of LightGBM and torch themselves.
+        """Raise `ArtifactError` unless `table` has the probabilities of the fitted models themselves.
 
         A calibrator's step may widen the last bit of a score, so a row in a thousand may differ.
         """
@@ -95,16 +118,18 @@ class Stage1:
                 )
 
     def encoder_inputs(self, features: pd.DataFrame) -> F32:
-        """The CNN-LSTM's scaled inputs, shape (n_bars, n_inputs); zeros in the warm-up."""
-        model = self.network.cnn_lstm
+        """The encoder's scaled inputs, shape (n_bars, n_inputs); zeros in the warm-up."""
+        model = self.network.encoder
         return np.nan_to_num(model.scaler(features.to_numpy()[:, model.columns]))
 
     def write(self, folder: Path) -> None:
+        """As `architecture.json` and `weights.safetensors`."""
         (folder / "architecture.json").write_text(json.dumps(self.architecture))
         save_tensors(folder / "weights.safetensors", self.weights)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
+        """What `write` wrote."""
         architecture = json.loads((folder / "architecture.json").read_bytes())
         weights, _ = load_tensors(folder / "weights.safetensors")
         return cls(architecture, weights)

@@ -11,12 +11,14 @@ import pytest
 from trading_assets.config import Settings
 from trading_assets.errors import NotReadyError
 from trading_assets.features.dataset import Dataset
-from trading_assets.forecasters import OUT_OF_FOLD, alarms, forecaster_class, load_forecaster
+from trading_assets.forecasters import diagnostics, forecaster_class, load_forecaster
 from trading_assets.forecasters.base import ModelAdapter
-from trading_assets.forecasters.calibration import CALIBRATORS, choose_calibrator, slope_t
+from trading_assets.forecasters.calibration import choose_calibrator, slope_t
+from trading_assets.forecasters.calibrators import CALIBRATORS
 from trading_assets.forecasters.crossfit import cross_fit, predict_block, score
 from trading_assets.forecasters.lightgbm import LightGBMForecaster
-from trading_assets.forecasters.stage1_training import (
+from trading_assets.forecasters.loading import OUT_OF_FOLD
+from trading_assets.forecasters.pipeline import (
     FittedForecaster,
     calibrate_forecaster,
     fit_forecaster,
@@ -85,6 +87,14 @@ def test_the_model_is_fitted_on_the_first_era_and_scored_on_bars_it_has_not_seen
     assert fitted.numbers["training bars"] == len(era)
 
 
+def test_a_kind_with_nothing_to_search_is_fitted_as_it_is(
+    fit: Fit, stage1_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LightGBMForecaster, "search_space", dict)
+    found = fit(settings=changed(stage1_settings, search={"trials": 2}))
+    assert found.search is None and found.model.settings == stage1_settings.lightgbm
+
+
 def test_out_of_fold_figures_are_those_of_the_folds_alone(fitted: FittedForecaster, folds: Folds) -> None:
     frame, era = fitted.out_of_fold.frame, folds.eras.forecaster_train
     np.testing.assert_array_equal(frame["row"], np.concatenate([test for _, test in folds.splits]))
@@ -100,10 +110,10 @@ def test_the_positive_control_forecasts_high_variance_on_the_same_folds(
 ) -> None:
     made = cross_fit(fitted.model.clone, dataset.features, dataset.target("high_variance"), folds.splits)
     assert fitted.numbers["control: high-variance AUC"] == made.score["AUC"] > 0.5
-    assert fitted.checks[alarms.CONTROL].passed == (made.score["AUC"] >= 0.6)
+    assert fitted.checks[diagnostics.CONTROL].passed == (made.score["AUC"] >= 0.6)
     bare = fit()
-    assert alarms.CONTROL not in bare.checks and "control: high-variance AUC" not in bare.numbers
-    assert set(bare.checks) == {alarms.AUC, alarms.SKILL, alarms.GAP, alarms.SLOPE}
+    assert diagnostics.CONTROL not in bare.checks and "control: high-variance AUC" not in bare.numbers
+    assert set(bare.checks) == {diagnostics.AUC, diagnostics.SKILL, diagnostics.GAP, diagnostics.SLOPE}
     assert bare.numbers.items() <= fitted.numbers.items()
 
 
@@ -113,16 +123,16 @@ def test_a_forecaster_of_the_opposite_answers_rings(
     frame = fitted.out_of_fold.frame
     t = slope_t(frame["p"], frame["y"], frame["fold"], overlap=stage1_settings.labels.horizon)
     assert fitted.numbers["out-of-fold slope (t)"] == t > 3
-    assert fitted.checks[alarms.SLOPE].passed
+    assert fitted.checks[diagnostics.SLOPE].passed
     predict = LightGBMForecaster._predict
     monkeypatch.setattr(LightGBMForecaster, "_predict", lambda model, Z: -predict(model, Z))
-    assert not fit().checks[alarms.SLOPE].passed
+    assert not fit().checks[diagnostics.SLOPE].passed
 
 
 def test_alarms_know_the_horizon_of_the_labels(fit: Fit, stage1_settings: Settings) -> None:
     far = fit(settings=changed(stage1_settings, labels={"horizon": 24}))
-    assert "alarm above 0.58" in far.checks[alarms.AUC].text
-    assert "alarm above 0.6." in fit().checks[alarms.AUC].text
+    assert "alarm above 0.58" in far.checks[diagnostics.AUC].text
+    assert "alarm above 0.6." in fit().checks[diagnostics.AUC].text
 
 
 def test_a_folder_holds_the_model_its_folds_scores_and_its_out_of_fold_forecasts(

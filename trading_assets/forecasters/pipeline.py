@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,7 @@ import numpy as np
 from trading_assets.config.settings import Settings
 from trading_assets.errors import NotReadyError
 from trading_assets.features.dataset import Dataset
-from trading_assets.forecasters import OUT_OF_FOLD
-from trading_assets.forecasters.alarms import check_control, check_forecast, check_slope
-from trading_assets.forecasters.base import Floats, ModelAdapter
+from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.calibration import (
     choose_calibrator,
     cross_fit_calibrators,
@@ -24,11 +21,15 @@ from trading_assets.forecasters.calibration import (
 )
 from trading_assets.forecasters.calibration_error import calibration_scores
 from trading_assets.forecasters.crossfit import OutOfFold, answered, cross_fit, predict_block, score
+from trading_assets.forecasters.diagnostics import check_control, check_forecast, check_slope
 from trading_assets.forecasters.hyperparameters import SearchResult, search
 from trading_assets.forecasters.importance import Importance, importances
+from trading_assets.forecasters.loading import OUT_OF_FOLD
 from trading_assets.forecasters.trading import choose_threshold, forecast_market, write_threshold
+from trading_assets.forecasters.training_data import Floats
 from trading_assets.registry.artifacts import Check
 from trading_assets.registry.digests import digest_arrays, digest_json
+from trading_assets.registry.files import write_json
 from trading_assets.registry.ledger import Trials
 from trading_assets.registry.tables import read_table, write_table
 from trading_assets.validation.folds import Folds
@@ -52,7 +53,7 @@ class FittedForecaster:
     def write(self, folder: Path) -> None:
         self.model.save(folder)
         write_table(self.out_of_fold.frame, folder / OUT_OF_FOLD)
-        (folder / "cv_results.json").write_text(json.dumps(self.out_of_fold.folds, indent=1))
+        write_json(folder / "cv_results.json", self.out_of_fold.folds)
         if self.search is not None:
             self.search.write(folder)
 
@@ -93,7 +94,7 @@ def fit_forecaster(
     X, y, weight = data.features, data.target("direction"), np.nan_to_num(data.frame["weight"].to_numpy())
     given: dict[str, Any] = {"sample_weight": weight, "label_end": data.label_end}
     found = None
-    if settings.search.trials:
+    if settings.search.trials and model.search_space():
         found = search(
             model,
             X,
