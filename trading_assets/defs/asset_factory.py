@@ -48,7 +48,7 @@ def symbol_asset(
     settings : tuple of str
         What the function reads of the settings; reading anything else raises `UndeclaredError`.
     reads_source, reads_trials : bool
-        Whether it reads the market file, and what was tried on the symbol; see `BuildContext`.
+        Whether it reads the market file, and what was tried on the symbol; see `pipeline.BuildContext`.
     fits : bool, optional
         Whether it counts as a trial; by default where the category is `models`.
     checks : tuple of str
