@@ -78,3 +78,23 @@ def test_an_installation_that_cannot_be_written_to_is_no_hindrance(copy: Path) -
         for path in [package, *package.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
     assert not list(package.rglob("*.nbi"))
+
+
+def test_the_digest_in_recipes_is_that_of_the_code_and_not_of_comments(copy: Path) -> None:
+    def digest() -> str:
+        command = [
+            sys.executable,
+            "-c",
+            "from trading_assets.compilation import source_digest as d; print(d())",
+        ]
+        environment = {**os.environ, "PYTHONPATH": str(copy), "XDG_CACHE_HOME": str(copy / "cache")}
+        return subprocess.run(
+            command, env=environment, cwd=copy, capture_output=True, check=True
+        ).stdout.decode()
+
+    rules = copy / "trading_assets" / "risk" / "rules.py"
+    before, text = digest(), rules.read_text()
+    rules.write_text(text + "\n# a comment\n")
+    assert digest() == before
+    rules.write_text(text.replace("account[:] = 0.0", "account[:] = 1.0"))
+    assert digest() != before

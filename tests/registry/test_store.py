@@ -104,9 +104,10 @@ def test_every_part_of_a_recipe_decides_its_digest() -> None:
         "method": 2,
         "settings": {"a": 2},
         "inputs": {"bars": "e"},
+        "code": "f",
     }
     digests = {Recipe(**(parts | {name: value})).digest for name, value in others.items()}
-    assert len(digests | {Recipe(**parts).digest}) == 7
+    assert len(digests | {Recipe(**parts).digest}) == 8
 
 
 def test_symbols_are_kept_apart(store: ArtifactStore) -> None:

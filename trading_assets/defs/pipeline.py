@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
+from trading_assets import compilation
 from trading_assets.config import Settings
 from trading_assets.config.paths import ledger_file
 from trading_assets.defs.settings_view import DeclaredSettings
@@ -107,6 +108,7 @@ def inputs_of(
         method=asset.method,
         settings=view.values(),
         inputs=digests,
+        code=compilation.source_digest(),
     )
     return Inputs(recipe, view, source, tried)
 

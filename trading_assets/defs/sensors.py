@@ -8,6 +8,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trading_assets.compilation import source_digest
 from trading_assets.config import Settings
 from trading_assets.defs.jobs import refresh, retrain
 from trading_assets.defs.liveness import unfinished_runs
@@ -159,9 +160,12 @@ def _result(
 
 
 def _basis(workspace: Workspace) -> str:
-    """Digest of the settings of all symbols and of the methods; a change has all symbols looked at again."""
+    """Digest of the settings of all symbols, the methods and the compiled code.
+
+    A change has all symbols looked at again.
+    """
     methods = {name: asset.method for name, asset in PIPELINE.items()}
-    return digest_json([workspace.settings_basis(), methods])[:12]
+    return digest_json([workspace.settings_basis(), methods, source_digest()])[:12]
 
 
 def _look(paths: Iterable[Path]) -> str:

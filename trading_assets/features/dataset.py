@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_assets.arguments import as_path, require
+from trading_assets.compilation import source_digest
 from trading_assets.config.settings import FeatureSet, LabelSettings
 from trading_assets.errors import LeakageError, NotReadyError, SchemaError
 from trading_assets.features.labels import TARGETS, make_labels
@@ -437,6 +438,7 @@ class DatasetBuilder:
             symbol=symbol,
             method=METHOD,
             settings={**self._settings(), "calendar": self.calendar},
+            code=source_digest(),
             inputs={"bars": digest_table(bars)},
         )
 

@@ -28,10 +28,12 @@ class Recipe:
     settings: Mapping[str, Any]
     inputs: Mapping[str, str]
     """Data versions of the artifacts it is made from, by kind."""
+    code: str = ""
+    """Digest of all compiled code."""
 
     @cached_property
     def method_digest(self) -> str:
-        return digest_json({"method": self.method, "settings": self.settings})
+        return digest_json({"method": self.method, "settings": self.settings, "code": self.code})
 
     @cached_property
     def digest(self) -> str:
