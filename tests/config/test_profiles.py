@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from trading_assets.config import Settings, load_settings, profile_names
+from trading_assets.config.page import settings_page
 from trading_assets.config.profiles import idle_sections
 from trading_assets.config.strict_yaml import read_yaml
 from trading_assets.defs.resources import Workspace
@@ -394,3 +395,15 @@ def test_a_profile_that_extends_itself_is_refused(tmp_path: Path) -> None:
     source = str(tmp_path / "mine.yaml")
     profile(tmp_path, f"extends: {source}\n")
     assert "in a circle" in refusal(source)
+
+
+def test_every_setting_says_what_it_means_and_the_page_in_the_docs_lists_it() -> None:
+    page = settings_page()
+    assert (Path(__file__).parents[2] / "docs" / "settings-reference.md").read_text() == page
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) > 100 and all(line.split("|")[4].strip() for line in rows)
+
+
+def test_the_launchpad_lists_every_section() -> None:
+    schema = Workspace.to_config_schema().as_field().config_type.fields["overrides"]
+    assert all(f"{name}: " in schema.description for name in ("costs", "folds", "risk", "ppo"))

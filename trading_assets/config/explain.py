@@ -28,7 +28,7 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
         return f"{source}: {message}."
     names = [part for part in first["loc"] if isinstance(part, str)]  # without places in a list
     field = _fields(model, names[:-1]).get(names[-1])
-    bounds = _range(field) if field is not None else ""
+    bounds = bounds_of(field) if field is not None else ""
     if bounds and first["type"].startswith(("greater_than", "less_than", "finite_number")):
         message = f"expected a number {bounds}"
     return f"Setting '{location}' ({source}) is {first['input']!r}: {message}."
@@ -39,7 +39,7 @@ def describe(model: type[BaseModel], setting: str) -> str:
     *path, name = setting.split(".")
     field = _fields(model, path)[name]
     about = " ".join((field.description or "").split())
-    return f"{about} ({', '.join(filter(None, (setting, _range(field))))})".strip()
+    return f"{about} ({', '.join(filter(None, (setting, bounds_of(field))))})".strip()
 
 
 def listed(names: Collection[str], n: int = 10) -> str:
@@ -48,7 +48,7 @@ def listed(names: Collection[str], n: int = 10) -> str:
     return f"{shown} and {len(names) - n:,} more" if len(names) > n else shown
 
 
-def _range(field: FieldInfo) -> str:
+def bounds_of(field: FieldInfo) -> str:
     """All bounds of a number; pydantic names only the one that was crossed."""
     given = [
         f"{word} {value}"

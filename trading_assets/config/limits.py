@@ -67,8 +67,11 @@ class RiskLimits(Section):
     loss_streak: Limit | None = None
     """Round trips in a row that lost."""
     window: Annotated[int, Field(ge=20, le=4_096)] = 256
+    """Returns of the market that the risk of a position is estimated from."""
     tail: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """Share of the returns that the value at risk looks beyond."""
     activity_window: Annotated[int, Field(ge=1, le=10_000)] = 24
+    """Bars that turnover and order rate are counted over."""
     max_price_age: Positive = 3_600.0
     """Seconds after which a price is stale and nothing is ordered on it."""
 

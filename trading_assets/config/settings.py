@@ -59,7 +59,9 @@ class FeatureSet(Section):
     """
 
     names: tuple[str, ...] = ("*",)
+    """Columns (`rsi_14`), families (`volatility`) and patterns (`return_*`); `!` in front takes away."""
     parameters: dict[str, tuple[tuple[float, ...], ...]] = Field(default_factory=dict)
+    """Instead of an indicator's default parameters: `{rsi: [[7], [28]]}` gives `rsi_7` and `rsi_28`."""
     timeframes: tuple[Duration, ...] = ("4h", "1d")
     """Larger bars whose features are seen too, as of their close."""
     timeframe_names: tuple[str, ...] = ("return_1", "sma_gap_24", "channel_24", "parkinson_24")
@@ -80,8 +82,9 @@ class LabelSettings(Section):
     horizon: Count = 24
     """Bars between entering at the next open and leaving, at the latest."""
     profit_taking: Positive = 2.0
+    """Distance of the upper barrier, in deviations of the return over the horizon."""
     stop_loss: Positive = 2.0
-    """Distance of the two barriers in deviations of the return over the horizon."""
+    """Distance of the lower barrier, in the same deviations."""
     variance_horizon: Count = 24
     """Bars ahead whose variance is called high or low."""
     variance_lookback: Duration = "30d"
@@ -102,8 +105,11 @@ class FoldSettings(Section):
     step_bars: Count = 168
     """The border of what training may know moves in steps of this many bars."""
     min_bars: Count = 5_000
+    """Fewer bars up to the border than this are not enough to train on."""
     forecaster_train: Share = 0.5
+    """Share of the bars that forecasters and calibrators are fitted on."""
     agent_train: Share = 0.25
+    """Share that agents are trained on; all forecasts are out of sample there."""
     validation: Share = 0.125
     """What the three shares leave is the test era."""
 
@@ -130,7 +136,9 @@ class Winsorise(Section):
 
     step: Literal["winsorise"] = "winsorise"
     lower: Annotated[float, Field(ge=0, lt=0.5)] = 0.005
+    """Quantile that smaller values are raised to."""
     upper: Annotated[float, Field(gt=0.5, le=1)] = 0.995
+    """Quantile that larger values are cut to."""
 
 
 class RobustScale(Section):
@@ -138,6 +146,7 @@ class RobustScale(Section):
 
     step: Literal["robust_scale"] = "robust_scale"
     limit: Positive = 5.0
+    """Scaled values are clipped at plus and minus this."""
 
 
 class Standardise(Section):
@@ -145,6 +154,7 @@ class Standardise(Section):
 
     step: Literal["standardise"] = "standardise"
     limit: Positive = 5.0
+    """Scaled values are clipped at plus and minus this."""
 
 
 class QuantileTransform(Section):
@@ -152,7 +162,9 @@ class QuantileTransform(Section):
 
     step: Literal["quantile"] = "quantile"
     n_quantiles: Annotated[int, Field(ge=2, le=10_000)] = 200
+    """Quantiles that are remembered."""
     output: Literal["normal", "uniform"] = "normal"
+    """Distribution of the ranks."""
 
 
 class FractionalDifference(Section):
@@ -160,6 +172,7 @@ class FractionalDifference(Section):
 
     step: Literal["fractional_difference"] = "fractional_difference"
     order: Annotated[float, Field(gt=0, le=2)] = 0.4
+    """Of the difference; 1 is the ordinary one."""
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 1e-3
     """Weights below it are cut off; they decide how many bars are needed."""
 
@@ -169,6 +182,7 @@ class PrincipalComponents(Section):
 
     step: Literal["pca"] = "pca"
     n_components: Count = 16
+    """Directions that are kept."""
 
 
 PreprocessingStep = Annotated[
@@ -181,6 +195,7 @@ class ForecasterSettings(Section):
     """What every forecaster has."""
 
     preprocessing: tuple[PreprocessingStep, ...] = (RobustScale(),)
+    """Steps that inputs go through, fitted on the training rows alone."""
     early_stopping: Annotated[int, Field(ge=0)] = 0
     """Looks at the held-out rows without improvement until training stops; 0 trains to the end."""
     holdout: Share = 0.1
@@ -197,12 +212,19 @@ class LightGBMSettings(ForecasterSettings):
     """
 
     n_estimators: Count = 150
+    """Trees."""
     learning_rate: Positive = 0.03
+    """What each tree adds."""
     num_leaves: Annotated[int, Field(ge=2, le=255)] = 15
+    """Leaves of a tree, at most."""
     min_child_samples: Count = 100
+    """Rows of a leaf, at least."""
     colsample_bytree: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the features that a tree may use."""
     subsample: Annotated[float, Field(gt=0, le=1)] = 0.7
+    """Share of the rows that a tree is grown on."""
     reg_lambda: Annotated[float, Field(ge=0)] = 10.0
+    """L2 penalty on the leaves' values."""
     max_depth: Annotated[int, Field(ge=1, le=16)] = 6
     """Bounds the steps from root to leaf, and with them the latency of a bundle."""
 
@@ -215,12 +237,17 @@ class TrainingSettings(Section):
     micro_batches: Count = 1
     """Parts that a batch is computed in, one after the other, to save memory."""
     learning_rate: Positive = 3e-3
+    """Of the optimizer (AdamW), after the warm-up."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    """Of the optimizer."""
     steps: Count = 400
     """Optimiser steps of one fit."""
     schedule: Literal["constant", "cosine"] = "constant"
+    """Of the learning rate after the warm-up."""
     warm_up_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps in which the learning rate rises from 0."""
     clip_norm: Positive = 1.0
+    """Norm that a step's gradient is cut to."""
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.985
     """Kept of the running average of the weights in each step; 0 takes the last weights."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -228,6 +255,7 @@ class TrainingSettings(Section):
     evaluate_every: Count = 25
     """Steps between two looks at the held-out rows."""
     checkpoint_every: Count = 200
+    """Steps between two checkpoints, from which an interrupted fit goes on."""
 
 
 class SequenceSettings(ForecasterSettings, TrainingSettings):
@@ -236,7 +264,9 @@ class SequenceSettings(ForecasterSettings, TrainingSettings):
     inputs: Literal["sequence", "all"] = "sequence"
     """The catalogue's stationary inputs for sequences, or all features."""
     hidden_size: Count = 32
+    """Size of the recurrent state."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Share of the hidden state that is dropped in training."""
     chunk: Count = 128
     """Bars of one training sequence that count towards the loss."""
     burn_in: Annotated[int, Field(ge=0)] = 32
@@ -248,15 +278,22 @@ class SequenceSettings(ForecasterSettings, TrainingSettings):
 
 class GRUSettings(SequenceSettings):
     channels: Count = 24
+    """Size of the projection of the inputs."""
     learning_rate: Positive = 8e-3
+    """Of the optimizer (AdamW), after the warm-up."""
     weight_decay: Annotated[float, Field(ge=0)] = 1.0
+    """Of the optimizer."""
 
 
 class CNNLSTMSettings(SequenceSettings):
     channels: Count = 24
+    """Channels of the convolution."""
     kernel_size: Annotated[int, Field(ge=2, le=32)] = 2
+    """Bars that the convolution sees."""
     learning_rate: Positive = 8e-3
+    """Of the optimizer (AdamW), after the warm-up."""
     weight_decay: Annotated[float, Field(ge=0)] = 1.0
+    """Of the optimizer."""
 
 
 class SearchSettings(Section):
@@ -311,6 +348,7 @@ class EnvironmentSettings(Section):
     liquidation_bps: Annotated[float, Field(ge=0, le=1_000)] = 50.0
     """What a margin call costs, in basis points of the notional."""
     reward: Literal["log_return", "differential_sharpe", "mean_variance"] = "log_return"
+    """Of a bar, before the risk penalty."""
     sharpe_decay: Annotated[float, Field(gt=0, lt=1)] = 0.01
     """Weight of the newest bar in the averages of the differential Sharpe ratio."""
     risk_aversion: Annotated[float, Field(ge=0, le=1_000)] = 1.0
@@ -322,6 +360,7 @@ class EnvironmentSettings(Section):
     starts: Literal["random", "sequential"] = "random"
     """Where episodes begin."""
     episode_bars: Count = 512
+    """Bars of a training episode."""
 
 
 class EnvConfig(EnvironmentSettings):
@@ -371,14 +410,23 @@ class EnvConfig(EnvironmentSettings):
 
 class PPOSettings(Section):
     total_steps: Count = 131_072
+    """Environment steps of the whole training."""
     n_envs: Count = 64
+    """Accounts that trade at the same time."""
     n_steps: Count = 64
+    """Bars of each account between two updates."""
     batch_size: Count = 2_048
+    """Rows of a minibatch."""
     n_epochs: Count = 4
+    """Passes over what was collected, at each update."""
     learning_rate: Positive = 1e-3
+    """Of the optimizer."""
     gamma: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """Discount of a bar."""
     gae_lambda: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """Of generalized advantage estimation."""
     ent_coef: Annotated[float, Field(ge=0)] = 0.002
+    """Weight of the entropy in the loss."""
     hidden_size: Count = 32
     """Width of the two hidden layers of policy and value net."""
     evaluations: Count = 8
@@ -387,9 +435,11 @@ class PPOSettings(Section):
 
 class HybridSettings(Section):
     total_steps: Count = 65_536
+    """Environment steps of the whole training."""
     learning_rate: Positive = 3e-4
     """Of encoder, policy and value net alike."""
     evaluations: Count = 4
+    """Times that it is looked at on the validation era; the best weights are kept."""
 
 
 class EnsembleSettings(Section):
@@ -403,6 +453,7 @@ class BundleSettings(Section):
     warm_up_bars: Annotated[int, Field(ge=256)] = 512
     """Bars a freshly loaded policy must see before its first decision."""
     latency_calls: Annotated[int, Field(ge=100)] = 2_000
+    """Decisions that the latency is measured on."""
 
 
 class Settings(Section):

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from trading_assets.config import Settings, load_settings
+from trading_assets.config.page import sections
 from trading_assets.config.paths import artifacts_dir, default_profile, market_dir
 from trading_assets.config.profiles import profile_tree
 from trading_assets.config.settings import FeatureSet
@@ -16,6 +18,11 @@ from trading_assets.market.sources import FolderSource
 from trading_assets.registry.digests import digest_json
 from trading_assets.registry.store import ArtifactStore
 
+OVERRIDES = "Settings for this run as a tree, for instance {'costs': {'fee_bps': 5}}. " + " ".join(
+    f"{name}: {about}." for name, about in sections().items()
+)
+"""What Dagster's launchpad shows."""
+
 
 class Workspace(dg.ConfigurableResource[Any]):
     """Where bars come from, where artifacts go, and the settings of every symbol.
@@ -23,10 +30,8 @@ class Workspace(dg.ConfigurableResource[Any]):
     Folders and the default profile come from the environment, see `config.paths`.
     """
 
-    profile: str = ""
-    """Name or YAML file of a profile; empty takes the environment's."""
-    overrides: dict[str, Any] = {}  # noqa: RUF012 - a field, copied by pydantic
-    """Settings for this run, for instance {'costs': {'fee_bps': 5}}."""
+    profile: str = Field("", description="Name or YAML file of a profile; empty takes the environment's.")
+    overrides: dict[str, Any] = Field(default_factory=dict, description=OVERRIDES)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Workspace"]:
