@@ -343,6 +343,14 @@ def trials(
 
 
 @app.command(rich_help_panel=SERVICE)
+def doctor(profile: ProfileOption) -> int:
+    """Look for what is wrong: settings, files, artifacts of earlier versions; say what to do."""
+    from trading_assets.cli.doctor import examine
+
+    return examine(profile)
+
+
+@app.command(rich_help_panel=SERVICE)
 def automation(
     action: Annotated[Literal["on", "off", "status"], typer.Argument(metavar="on|off|status")],
 ) -> int:

@@ -1,4 +1,4 @@
-"""Every setting as a page: its name, default and range, and what it means; `docs/settings-reference.md` is it."""
+"""Every setting as a page: its name, default and range, and what it means. It is in `docs/`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from trading_assets.config.section import Section
 from trading_assets.config.settings import PreprocessingStep, Settings
 
 HEAD = """# Every setting
-Made from the code by `python -m trading_assets.config.page > docs/settings-reference.md`. How settings are given
-is told in [settings and profiles](settings.md); profiles may have other defaults.
+Made from the code (`python -m trading_assets.config.page > docs/settings-reference.md`). How settings are
+given is told in [settings and profiles](settings.md); profiles may have other defaults.
 """
 
 

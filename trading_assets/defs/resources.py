@@ -30,7 +30,9 @@ class Workspace(dg.ConfigurableResource[Any]):
     Folders and the default profile come from the environment, see `config.paths`.
     """
 
-    profile: str = Field("", description="Name or YAML file of a profile; empty takes the environment's.")
+    profile: str = Field(
+        default="", description="Name or YAML file of a profile; empty takes the environment's."
+    )
     overrides: dict[str, Any] = Field(default_factory=dict, description=OVERRIDES)
 
     @contextmanager
