@@ -268,7 +268,7 @@ def test_a_check_of_a_folder_knows_side_files_and_says_what_would_not_be_taken(
     (tmp_path / "B.splits.csv").write_text("date,factor\n2017-01-01,2\n")
     (tmp_path / "._A.csv").write_bytes(b"\x00\x05\x16\x07")
     (tmp_path / "BTC_USDT_USDT-1h-mark.feather").write_bytes(b"")
-    assert main(["data", "check", *map(str, sorted(tmp_path.iterdir()))]) == 0
+    assert main(["data", "check", *map(str, sorted(tmp_path.iterdir()))]) == 1
     sections = capsys.readouterr().out.split(f"{tmp_path}/")[1:]
     told = {section.splitlines()[0]: section for section in sections}
     assert "299 (1 left out)" in told["A.csv"] and "not taken" not in told["A.csv"]

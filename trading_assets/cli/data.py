@@ -72,7 +72,7 @@ def check(
     symbol: str | None = None,
     as_json: bool = False,
 ) -> int:
-    """Report on each file as the pipeline would read it; 1 where one is rejected.
+    """Report on each file as the pipeline would read it; 1 where one is rejected, or would not be taken.
 
     The profile's market settings for the file's symbol hold, then the overrides. Side files are read as such;
     files without bars are passed over. Nothing is copied.
@@ -80,7 +80,7 @@ def check(
     failed, several = 0, []
     for file in files:
         checked = _check(Path(file), profile, overrides, symbol)
-        failed += checked.error is not None
+        failed += checked.error is not None or checked.not_taken is not None
         several.append(asdict(checked))
         if not as_json:
             _show(checked)

@@ -31,6 +31,7 @@ _ORDERS = {
 _LEAN_ROW = re.compile(rb"\d{8} \d\d:\d\d(,\d+(\.\d+)?){5}\s")
 _LEAN_DAY = re.compile(r"\d{8}_(trade|quote|openinterest)\.zip")
 _LEAN_SCALE = 10_000
+_DATED = re.compile(r"\d{4}-\d\d-\d\d")
 _QLIB = re.compile(r"\w+\.\w+\.bin")
 
 
@@ -91,9 +92,17 @@ def json_rows(data: bytes, report: IngestReport) -> Rows | None:
 def _lists(document: Any, place: str = "", depth: int = 3) -> Iterator[tuple[str, Rows]]:
     if isinstance(document, list) and document and all(isinstance(row, list | dict) for row in document):
         yield place, document
+    elif isinstance(document, dict) and document and all(map(_DATED.match, document)):
+        # Alpha Vantage: an object a bar under its time, with numbered names.
+        if all(isinstance(row, dict) for row in document.values()):
+            yield place, [{"timestamp": time, **_unnumbered(row)} for time, row in document.items()]
     elif isinstance(document, dict) and depth:
         for name, value in document.items():
             yield from _lists(value, f"{place}.{name}" if place else str(name), depth - 1)
+
+
+def _unnumbered(row: dict[str, Any]) -> dict[str, Any]:
+    return {re.sub(r"^\d+[a-z]?\. ", "", name): value for name, value in row.items()}
 
 
 def _table(rows: Rows, report: IngestReport) -> pa.Table:
@@ -106,7 +115,7 @@ def _table(rows: Rows, report: IngestReport) -> pa.Table:
         if odd:
             report.reject("short row", f"is no list of {width} values", "Mend or remove the row.", rows=odd)
         columns = [_column(values) for values in zip(*rows, strict=True)]
-    except (pa.ArrowException, TypeError) as error:
+    except (pa.ArrowException, TypeError, OverflowError) as error:
         report.reject(
             "unreadable", f"holds values that are no columns: {' '.join(str(error).split())}", AGAIN
         )

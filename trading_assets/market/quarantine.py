@@ -12,10 +12,16 @@ from trading_assets.registry.files import replacing
 
 
 def quarantine(path: Path, folder: Path, report: IngestReport, reason: str) -> None:
-    """Copy the file, and write the report beside it; an earlier file of that name is kept."""
+    """Copy the file, and write the report beside it; an earlier file of that name is kept.
+
+    Of a folder there is the report alone.
+    """
     if all(finding.message != reason for finding in report.findings):
         report.findings.append(Finding(kind="side file", reaction="rejected", message=reason))
     try:
+        if path.is_dir():
+            report.write(folder / f"{path.name}.report.json")
+            return
         target = folder / path.name
         digest = sha256_file(path)
         if target.exists() and sha256_file(target) != digest:

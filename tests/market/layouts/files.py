@@ -89,6 +89,20 @@ def _polygon(folder: Path) -> Result:
     return dumped(folder, {"status": "OK", "results": frame.to_dict("records")})
 
 
+@layout(
+    "Alpha Vantage's JSON, an object a bar under its time, newest first",
+    said=("unsorted", "time zone"),
+    time_zone="UTC",
+)
+def _alpha_vantage_json(folder: Path) -> Result:
+    names = ("1. open", "2. high", "3. low", "4. close", "5. volume")
+    columns = HOURLY[[*PRICES, "volume"]].astype(str).to_numpy()[::-1]
+    times = HOURLY["timestamp"].dt.strftime("%Y-%m-%d %H:%M:%S")[::-1]
+    series = {time: dict(zip(names, row, strict=True)) for time, row in zip(times, columns, strict=True)}
+    about = {"1. Information": "Intraday (60min) prices", "2. Symbol": "IBM", "6. Time Zone": "US/Eastern"}
+    return dumped(folder, {"Meta Data": about, "Time Series (60min)": series})
+
+
 @layout("JSON, an object a line", said=("epoch",))
 def _json_lines(folder: Path) -> Result:
     HOURLY.assign(timestamp=epochs(HOURLY)).to_json(folder / "BTCUSDT.json", orient="records", lines=True)
