@@ -159,3 +159,15 @@ def test_one_s_own_funding_rates_go_before_freqtrade_s(tmp_path: Path) -> None:
     assert [path.name for path in source.parts("BTC_USDT_USDT-1H")[1:]] == [
         "BTC_USDT_USDT-1h-funding_rate.feather"
     ]
+
+
+def test_folders_of_freqtrade_are_named_with_what_to_do(tmp_path: Path) -> None:
+    spot, futures = tmp_path / "binance", tmp_path / "binance" / "futures"
+    futures.mkdir(parents=True)
+    (tmp_path / "truth").mkdir()
+    (tmp_path / "truth" / "SYN.parquet").touch()
+    (spot / "BTC_USDT-1h.feather").touch()
+    (futures / "BTC_USDT_USDT-1h-futures.feather").touch()
+    reasons = passed_over(tmp_path, [])
+    assert list(reasons) == ["binance/", "binance/futures/"]
+    assert all("TRADING_ASSETS_MARKET_DIR" in reason for reason in reasons.values())

@@ -108,9 +108,29 @@ def why_not_taken(path: Path, names: Collection[str] = ()) -> str | None:
 
 
 def passed_over(folder: Path, names: Collection[str]) -> dict[str, str]:
-    """Of the files `names` in a folder, those that look like bars and are not taken, with the reason."""
+    """Of the files `names` in a folder, those that look like bars and are not taken, with the reason.
+
+    Folders of freqtrade's in it are named as well: nothing in a folder is taken.
+    """
     reasons = {name: why_not_taken(folder / name, names) for name in sorted(names)}
-    return {name: reason for name, reason in reasons.items() if reason is not None}
+    return {name: reason for name, reason in reasons.items() if reason is not None} | {
+        f"{place}/": "folders are not looked into, and it holds freqtrade's bars: set "
+        "TRADING_ASSETS_MARKET_DIR to it, or move its files here"
+        for place in _freqtrade_folders(folder)
+    }
+
+
+def _freqtrade_folders(folder: Path) -> list[str]:
+    """`binance` and `binance/futures`, as freqtrade lays them out, where bars are in them."""
+    try:
+        places = [*folder.glob("*/"), *folder.glob("*/futures/")]
+        return sorted(
+            place.relative_to(folder).as_posix()
+            for place in places
+            if place.is_dir() and any(is_freqtrade(symbol_of(file) or "") for file in place.iterdir())
+        )
+    except OSError:
+        return []
 
 
 def told(reasons: Mapping[str, str], limit: int = 3) -> str:
