@@ -30,6 +30,10 @@ class BarsRejected(MarketError):  # noqa: N818 - what happened to the bars, not 
     """Bars that cannot be repaired; the message names file, row, column, value and remedy.
 
     `report` is the `market.IngestReport` of the file, where there is one.
+
+    Examples
+    --------
+    >>> raise BarsRejected("BTCUSDT.csv, row 7, column 'close': nan is not finite.")  # doctest: +SKIP
     """
 
     def __init__(self, message: str, report: object = None) -> None:

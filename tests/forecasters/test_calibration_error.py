@@ -145,8 +145,8 @@ def test_the_reliability_curve_is_that_of_scikit_learn():
     y, p = simulate(5_000)
     happened, said = calibration_curve(y, p, n_bins=10)
     curve = reliability_curve(y, p, n_bins=10)
-    np.testing.assert_allclose(curve.said, said, rtol=1e-12)
-    np.testing.assert_allclose(curve.happened, happened, rtol=1e-12)
+    np.testing.assert_allclose(curve.predicted, said, rtol=1e-12)
+    np.testing.assert_allclose(curve.observed, happened, rtol=1e-12)
     assert curve.rows.sum() == 5_000
 
 
@@ -155,10 +155,10 @@ def test_the_reliability_curve_holds_every_row_once_in_bins_from_low_to_high(sam
     y, p, _ = columns(sample)
     curve = reliability_curve(y, p, n_bins=n_bins, strategy=strategy)
     assert 1 <= len(curve.rows) <= n_bins and curve.rows.min() > 0 and curve.rows.sum() == len(y)
-    assert curve.rows @ curve.said == pytest.approx(p.sum(), abs=1e-9)
-    assert curve.rows @ curve.happened == pytest.approx(y.sum(), abs=1e-9)
-    assert (np.diff(curve.said) > -1e-12).all()
-    gaps = np.abs(curve.said - curve.happened)
+    assert curve.rows @ curve.predicted == pytest.approx(p.sum(), abs=1e-9)
+    assert curve.rows @ curve.observed == pytest.approx(y.sum(), abs=1e-9)
+    assert (np.diff(curve.predicted) > -1e-12).all()
+    gaps = np.abs(curve.predicted - curve.observed)
     assert maximum_calibration_error(y, p, n_bins=n_bins, strategy=strategy) == pytest.approx(
         gaps.max(), abs=1e-12
     )
@@ -169,14 +169,14 @@ def test_quantile_bins_hold_equally_many_rows_and_keep_equal_forecasts_together(
     assert (reliability_curve(y, p, strategy="quantile").rows == 100).all()
     tied = np.repeat([0.2, 0.6], [70, 30])
     curve = reliability_curve(np.zeros(100), tied, n_bins=10, strategy="quantile")
-    np.testing.assert_allclose(curve.said, [0.2, 0.6], rtol=1e-12)
+    np.testing.assert_allclose(curve.predicted, [0.2, 0.6], rtol=1e-12)
     assert curve.rows.tolist() == [70, 30]
 
 
 def test_a_forecast_of_one_belongs_to_the_last_bin():
     curve = reliability_curve([1, 1, 0], [0.95, 1.0, 0.0], n_bins=10)
     assert curve.rows.tolist() == [1, 2]
-    assert curve.said.tolist() == [0.0, 0.975]
+    assert curve.predicted.tolist() == [0.0, 0.975]
 
 
 def test_certain_and_right_forecasts_have_no_calibration_error_and_wrong_ones_all_of_it():

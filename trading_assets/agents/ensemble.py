@@ -41,7 +41,25 @@ Members = list[tuple[ActorNet, F32]]
 
 
 def run_ensemble(members: Members, weights: F64, market: AgentMarket, era: Era) -> BacktestResult:
-    """Follow the target with the highest weighted probability through an era."""
+    """Follow the target with the highest weighted probability through an era.
+
+    Parameters
+    ----------
+    members : mapping of str to member
+        As from `agents.storage.load_members`.
+    weights : ndarray of shape (n_members,)
+    market : AgentMarket
+    era : Era
+
+    Returns
+    -------
+    BacktestResult
+
+    Examples
+    --------
+    >>> run_ensemble(members, weights, market, market.eras.validation).equity[-1]  # doctest: +SKIP
+    1.07
+    """
 
     def decide(t: int, account: F32) -> float:
         mixed = sum(
@@ -67,11 +85,22 @@ def choose_weights(
     Of points that are equally good the one nearest to equal shares is taken, and the mean of several as near:
     the shares are the same in whatever order the members come, and equal for members that do the same.
 
+    Parameters
+    ----------
+    members : mapping of str to member
+        As from `agents.storage.load_members`.
+    market : AgentMarket
+    settings : EnsembleSettings
+
     Returns
     -------
     weights : ndarray of shape (n_members,)
     trials : list of dict
         Final equity on validation of every point looked at.
+
+    Examples
+    --------
+    >>> weights, trials = choose_weights(members, market, settings.ensemble)  # doctest: +SKIP
     """
     trials = []
     points = weight_grid(len(members), settings.grid)

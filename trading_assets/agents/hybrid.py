@@ -54,6 +54,10 @@ class EraEncoder(BaseFeaturesExtractor):
         The agent's, for the whole width.
     embedding : slice
     era : Era
+
+    Examples
+    --------
+    See `train_hybrid`.
     """
 
     def __init__(
@@ -169,6 +173,17 @@ def train_hybrid(
     settings : Settings
     warm_up : int
         Bars that warm the encoder before validation.
+
+    Returns
+    -------
+    weights, history
+        As from `train_ppo`.
+
+    Examples
+    --------
+    >>> weights, history = train_hybrid(
+    ...     market, module, inputs, scaler, embedding, parent, settings, warm_up=512
+    ... )  # doctest: +SKIP
     """
     hybrid, era = settings.hybrid, market.eras.agent_train
     ppo = settings.ppo.model_copy(update={"learning_rate": hybrid.learning_rate})

@@ -32,6 +32,10 @@ class AgentMarket:
     eras : Eras
     n_forecasters : int
         The last columns of `table`, which are their probabilities.
+
+    Examples
+    --------
+    See `train_ppo`.
     """
 
     market: Market

@@ -79,6 +79,10 @@ def train_ppo(market: AgentMarket, table: F32, settings: PPOSettings, seed: int)
         State of the Stable-Baselines3 policy.
     history : list of dict
         Validation figures at each evaluation, the one kept marked by `kept`.
+
+    Examples
+    --------
+    >>> weights, history = train_ppo(market, table, settings.ppo, seed=0)  # doctest: +SKIP
     """
     model = make_ppo(training_env(market, table, settings), settings, seed)
 

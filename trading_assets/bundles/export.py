@@ -30,7 +30,12 @@ BUNDLE_FILES = ("architecture.json", "weights.safetensors", "limits.json")
 
 @dataclass(frozen=True)
 class MemberParts:
-    """One trained policy: its name, share, scaler, actor and, for a hybrid, encoder arrays."""
+    """One trained policy: its name, share, scaler, actor and, for a hybrid, encoder arrays.
+
+    Examples
+    --------
+    See `write_bundle`.
+    """
 
     name: str
     share: float
@@ -67,6 +72,10 @@ def write_bundle(
     -------
     PolicyNetwork
         The numpy network the exports were made from.
+
+    Examples
+    --------
+    >>> write_bundle(folder, stack, members, trained_on=market.terms, warm_up_bars=512)  # doctest: +SKIP
     """
     architecture = {
         "format": FORMAT,

@@ -24,11 +24,24 @@ def measure_latency(
 ) -> dict[str, Any]:
     """Microseconds of `Policy.predict`, after a tenth of the calls as a warm-up.
 
+    Parameters
+    ----------
+    folder : Path
+        Of the bundle.
+    architecture : dict
+        Its `architecture.json`.
+    observations : ndarray of shape (n, n_features + n_account), float32
+    calls : int
+
     Returns
     -------
     dict
         `runtimes` with p50, p99 and p99.9 of each, and the processor, threads and versions they hold
         for.
+
+    Examples
+    --------
+    >>> measure_latency(folder, architecture, observations, 2_000)["runtimes"]["numpy"]  # doctest: +SKIP
     """
     runtimes = {}
     for runtime in RUNTIMES:

@@ -90,9 +90,23 @@ def compare(reference: F64, other: F64) -> dict[str, float]:
 
 
 def require_parity(report: Mapping[str, Mapping[str, float]]) -> None:
-    """Raise `ArtifactError` for a runtime that does not decide like the trained policy.
+    """Raise an error for a runtime that does not decide like the trained policy.
 
     What is not finite on either side differs.
+
+    Parameters
+    ----------
+    report : mapping
+        As from `compare_runtimes`.
+
+    Raises
+    ------
+    ArtifactError
+        Naming the runtime and how far it is off.
+
+    Examples
+    --------
+    >>> require_parity(compare_runtimes(folder, architecture, features, accounts, trained))  # doctest: +SKIP
     """
     for name, row in report.items():
         alike = row["max difference"] <= PROBABILITY_TOLERANCE and row["clear actions that differ"] == 0
@@ -109,7 +123,25 @@ def compare_runtimes(
 ) -> dict[str, dict[str, float]]:
     """numpy against the trained policy, every other runtime against numpy.
 
-    `features` and `accounts` are consecutive bars; `trained` has the last `len(trained)` of them.
+    Parameters
+    ----------
+    folder : Path
+        Of the bundle.
+    architecture : dict
+        Its `architecture.json`.
+    features, accounts : ndarray of shape (n_bars, n_features) and (n_bars, n_account), float32
+        Of consecutive bars.
+    trained : ndarray of shape (n, n_targets)
+        Probabilities of the trained policy at the last n of them.
+
+    Returns
+    -------
+    dict of str to dict
+        By runtime: share of equal decisions, largest differences.
+
+    Examples
+    --------
+    See `require_parity`.
     """
     numpy_rows = run_runtime(folder, architecture, "numpy", features, accounts)
     report = {"numpy": compare(trained, numpy_rows[-len(trained) :])}

@@ -101,6 +101,10 @@ def register_forecaster(
     ------
     SettingsError
         When the name is taken or cannot be that of an asset, or where the class is has another form.
+
+    Examples
+    --------
+    >>> register_forecaster("mine", "my_package.mine:MyForecaster", MySettings)  # doctest: +SKIP
     """
     line = ForecasterKind(implementation, settings, description or f"The {kind} forecaster.", libraries)
     if FORECASTERS.get(kind) == line:

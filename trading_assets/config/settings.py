@@ -277,6 +277,14 @@ class SequenceSettings(ForecasterSettings, TrainingSettings):
 
 
 class GRUSettings(SequenceSettings):
+    """The GRU: a projection of the inputs, one recurrent layer, a linear head.
+
+    Examples
+    --------
+    >>> GRUSettings(hidden_size=48).hidden_size
+    48
+    """
+
     channels: Count = 24
     """Size of the projection of the inputs."""
     learning_rate: Positive = 8e-3
@@ -286,6 +294,14 @@ class GRUSettings(SequenceSettings):
 
 
 class CNNLSTMSettings(SequenceSettings):
+    """The CNN-LSTM: a causal convolution, one LSTM layer, a linear head.
+
+    Examples
+    --------
+    >>> CNNLSTMSettings(kernel_size=3).kernel_size
+    3
+    """
+
     channels: Count = 24
     """Channels of the convolution."""
     kernel_size: Annotated[int, Field(ge=2, le=32)] = 2

@@ -55,6 +55,10 @@ class ForecasterForm(ABC):
         with `scaler.` is a `networks.Scaler`.
     state_size : int
         Length of the float32 vector that is all it remembers of past bars; zeros at the start.
+
+    Examples
+    --------
+    See `register_form`.
     """
 
     layout: ClassVar[Layout]
@@ -217,6 +221,10 @@ def register_form(name: str, form: type[ForecasterForm]) -> None:
     ------
     SettingsError
         When the name is taken.
+
+    Examples
+    --------
+    >>> register_form("mine", MyForm)  # doctest: +SKIP
     """
     if name in FORMS and FORMS[name].__qualname__ != form.__qualname__:
         raise SettingsError(f"The form '{name}' is taken by {FORMS[name].__name__}; choose another name.")

@@ -31,11 +31,21 @@ def load_bundle(path: str | Path, *, runtime: Runtime = "numpy") -> Policy:
         `numpy` is what the backtest in the bundle's report ran on, bit for bit. `fastest` is the one
         whose measured median latency in `metadata.json` is the lowest; all passed the parity test.
 
+    Returns
+    -------
+    Policy
+
     Raises
     ------
     ArtifactError
         When a file was changed, is missing or is extra, the bundle has another format, or what its files
         hold is not a policy that can decide.
+
+    Examples
+    --------
+    >>> policy = load_bundle("policy_bundle/BTCUSDT/1.0.0")  # doctest: +SKIP
+    >>> policy.warm_up(past_features)  # doctest: +SKIP
+    >>> action, info = policy.predict(observation)  # doctest: +SKIP
     """
     folder = Path(path).resolve()  # a link such as `current` may point elsewhere in a moment
     if not (folder / "architecture.json").is_file():

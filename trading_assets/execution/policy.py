@@ -38,6 +38,10 @@ class Policy:
         Position targets an action can be, in units of `max_leverage` times equity.
     trained_on : dict
         `levels`, `max_leverage`, `window` and `columns`: where it is used they have to be the same.
+
+    Examples
+    --------
+    See `load_bundle`.
     """
 
     def __init__(

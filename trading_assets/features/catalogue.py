@@ -212,10 +212,23 @@ SEQUENCE_NAMES: Mapping[str, Literal["", "odd", "even"]] = {
 def select(feature_set: FeatureSet) -> list[Column]:
     """The columns that a feature set asks for, in the order of the catalogue; larger bars come last.
 
+    Parameters
+    ----------
+    feature_set : FeatureSet
+
+    Returns
+    -------
+    list of Column
+
     Raises
     ------
     SettingsError
         Naming what is unknown, or out of range, and what comes close to it.
+
+    Examples
+    --------
+    >>> [column.name for column in select(FeatureSet(timeframes=(), names=("return_1", "rsi_14")))]
+    ['return_1', 'rsi_14']
     """
     offered = [
         column for indicator in CATALOGUE for column in indicator.columns(_given(feature_set, indicator))
@@ -275,7 +288,17 @@ def leave_out(
 
 
 def catalogue_page() -> str:
-    """The catalogue in Markdown; `docs/features.md` is this text."""
+    """The catalogue in Markdown; `docs/features.md` is this text.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> catalogue_page().startswith("#")
+    True
+    """
     lines = [
         "# Features",
         "Generated from the code: `python -m trading_assets.features.catalogue > docs/features.md`.",

@@ -69,6 +69,10 @@ class ModelAdapter(ForecasterEstimator, ABC):
         Threads that a fit may use; the result does not depend on it.
     checkpoint : Path or None
         File that lets an interrupted fit go on, where the model takes long enough to have one.
+
+    Examples
+    --------
+    See `LightGBMForecaster`.
     """
 
     kind: ClassVar[str]

@@ -16,9 +16,9 @@ Strategy = Literal["uniform", "quantile"]
 class ReliabilityCurve(NamedTuple):
     """The bins that have rows, from low to high; arrays of shape (n_filled_bins,)."""
 
-    said: Floats
+    predicted: Floats
     """Mean probability."""
-    happened: Floats
+    observed: Floats
     """Frequency of y = 1."""
     rows: NDArray[np.int64]
     """How many."""
@@ -52,9 +52,9 @@ def expected_calibration_error(
 
     Parameters
     ----------
-    y : array of shape (n,)
+    y : array-like of shape (n,)
         What happened, 0 or 1.
-    p : array of shape (n,)
+    p : array-like of shape (n,)
         Probability of 1.
     n_bins : int
     strategy : {'uniform', 'quantile'}
@@ -62,18 +62,28 @@ def expected_calibration_error(
     norm : {'l1', 'l2', 'max'}
         Mean distance, root of the mean squared distance (both by the weight of the bins), or the largest
         (Kumar et al. 2019).
-    sample_weight : array of shape (n,), optional
+    sample_weight : array-like of shape (n,), optional
+
+    Returns
+    -------
+    float
+        0 to 1.
 
     Raises
     ------
     ValueError
         When lengths differ, p leaves 0 to 1 or is NaN, y is neither 0 nor 1, a weight is negative, or
         an option is unknown.
+
+    Examples
+    --------
+    >>> expected_calibration_error([1, 1, 0, 0], [0.75, 0.75, 0.25, 0.25])
+    0.25
     """
     if norm not in {"l1", "l2", "max"}:
         raise ValueError(f"norm must be one of 'l1', 'l2', 'max'. Got {norm!r} instead.")
-    weight, said, happened = _sums(*require_rows(y, p, sample_weight), n_bins, strategy)
-    share, distance = _distances(weight, said, happened)
+    weight, predicted, observed = _sums(*require_rows(y, p, sample_weight), n_bins, strategy)
+    share, distance = _distances(weight, predicted, observed)
     if norm == "max":
         return float(distance.max())
     return float(share @ distance if norm == "l1" else np.sqrt(share @ distance**2))
@@ -82,12 +92,62 @@ def expected_calibration_error(
 def maximum_calibration_error(
     y: ArrayLike, p: ArrayLike, *, n_bins: int = 15, strategy: Strategy = "uniform"
 ) -> float:
-    """The largest distance of what a bin says to what happened in it; see `expected_calibration_error`."""
+    """The largest distance of what a bin says to what happened in it.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        What happened, 0 or 1.
+    p : array-like of shape (n,)
+        Probability of 1.
+    n_bins : int
+    strategy : {'uniform', 'quantile'}
+        See `expected_calibration_error`.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Raises
+    ------
+    ValueError
+        As `expected_calibration_error`.
+
+    Examples
+    --------
+    >>> maximum_calibration_error([1, 1, 0, 0], [0.75, 0.75, 0.5, 0.5])
+    0.5
+    """
     return expected_calibration_error(y, p, n_bins=n_bins, strategy=strategy, norm="max")
 
 
 def brier_score(y: ArrayLike, p: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-    """Mean squared distance of probabilities to outcomes (Brier 1950); arguments as above."""
+    """Mean squared distance of probabilities to outcomes (Brier 1950).
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        What happened, 0 or 1.
+    p : array-like of shape (n,)
+        Probability of 1.
+    sample_weight : array-like of shape (n,), optional
+
+    Returns
+    -------
+    float
+        0 to 1, the lower the better.
+
+    Raises
+    ------
+    ValueError
+        As `expected_calibration_error`.
+
+    Examples
+    --------
+    >>> brier_score([1, 0], [0.5, 0.0])
+    0.125
+    """
     y, p, weight = require_rows(y, p, sample_weight)
     return float(np.average((p - y) ** 2, weights=weight))
 
@@ -109,12 +169,34 @@ def brier_decomposition(y: ArrayLike, p: ArrayLike, *, n_bins: int = 15) -> Brie
     Reliability, resolution and uncertainty are Murphy's (1973). His three add up only if all
     probabilities of a bin are equal; what is missing otherwise are the within-bin terms of Stephenson,
     Coelho and Jolliffe (2008).
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        What happened, 0 or 1.
+    p : array-like of shape (n,)
+        Probability of 1.
+    n_bins : int
+
+    Returns
+    -------
+    BrierDecomposition
+
+    Raises
+    ------
+    ValueError
+        As `expected_calibration_error`.
+
+    Examples
+    --------
+    >>> round(brier_decomposition([1, 0, 1, 0], [0.9, 0.1, 0.9, 0.1]).uncertainty, 2)
+    0.25
     """
     y, p, weight = require_rows(y, p)
     index = _bins(p, weight, n_bins, "uniform")
-    count, said, happened = _sums(y, p, weight, n_bins, "uniform")
+    count, predicted, observed = _sums(y, p, weight, n_bins, "uniform")
     filled = np.maximum(count, 1)
-    p_mean, y_mean, base = said / filled, happened / filled, y.mean()
+    p_mean, y_mean, base = predicted / filled, observed / filled, y.mean()
     within, y_within = p - p_mean[index], y - y_mean[index]
     return BrierDecomposition(
         reliability=float(np.average((p_mean - y_mean) ** 2, weights=count)),
@@ -127,11 +209,37 @@ def brier_decomposition(y: ArrayLike, p: ArrayLike, *, n_bins: int = 15) -> Brie
 def reliability_curve(
     y: ArrayLike, p: ArrayLike, *, n_bins: int = 15, strategy: Strategy = "uniform"
 ) -> ReliabilityCurve:
-    """What the bins of a forecast say and what happened in them; see `expected_calibration_error`."""
-    count, said, happened = _sums(*require_rows(y, p), n_bins, strategy)
+    """What the bins of a forecast say and what happened in them.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        What happened, 0 or 1.
+    p : array-like of shape (n,)
+        Probability of 1.
+    n_bins : int
+    strategy : {'uniform', 'quantile'}
+        See `expected_calibration_error`.
+
+    Returns
+    -------
+    ReliabilityCurve
+
+    Raises
+    ------
+    ValueError
+        As `expected_calibration_error`.
+
+    Examples
+    --------
+    >>> curve = reliability_curve([1, 1, 0, 0], [0.75, 0.75, 0.25, 0.25], n_bins=2)
+    >>> len(curve.predicted)
+    2
+    """
+    count, predicted, observed = _sums(*require_rows(y, p), n_bins, strategy)
     filled = count > 0
-    count, said, happened = count[filled], said[filled], happened[filled]
-    return ReliabilityCurve(said / count, happened / count, count.astype(np.int64))
+    count, predicted, observed = count[filled], predicted[filled], observed[filled]
+    return ReliabilityCurve(predicted / count, observed / count, count.astype(np.int64))
 
 
 def require_probabilities(p: ArrayLike) -> Floats:
@@ -205,14 +313,14 @@ def _sums(
     """Per bin, sums of the weights, of p and of y."""
     index = _bins(p, weight, n_bins, strategy)
     columns = (weight, weight * p, weight * y)
-    weights, said, happened = (np.bincount(index, x, n_bins).astype(np.float64) for x in columns)
-    return weights, said, happened
+    weights, predicted, observed = (np.bincount(index, x, n_bins).astype(np.float64) for x in columns)
+    return weights, predicted, observed
 
 
-def _distances(weight: Floats, said: Floats, happened: Floats) -> tuple[Floats, Floats]:
-    """Of the bins that have rows, share of the weight and distance of what is said to what happened."""
+def _distances(weight: Floats, predicted: Floats, observed: Floats) -> tuple[Floats, Floats]:
+    """Of the bins that have rows, share of the weight and distance of predicted to observed."""
     filled = weight > 0
-    return weight[filled] / weight.sum(), np.abs(said - happened)[filled] / weight[filled]
+    return weight[filled] / weight.sum(), np.abs(predicted - observed)[filled] / weight[filled]
 
 
 def _bins(p: Floats, weight: Floats, n_bins: int, strategy: Strategy) -> NDArray[np.int64]:

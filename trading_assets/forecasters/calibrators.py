@@ -94,7 +94,13 @@ class Calibrator(Estimator, ABC):
 
 
 class IsotonicCalibrator(Calibrator):
-    """Knots of the best non-decreasing step function, joined by lines (Zadrozny and Elkan 2002)."""
+    """Knots of the best non-decreasing step function, joined by lines (Zadrozny and Elkan 2002).
+
+    Examples
+    --------
+    >>> IsotonicCalibrator().fit([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]).transform([0.85]).tolist()
+    [1.0]
+    """
 
     form = "isotonic"
     method = "isotonic"
@@ -117,7 +123,16 @@ class NoCalibrator(Calibrator):
 
 
 class PlattCalibrator(Calibrator):
-    """`platt_scaling` of the log-odds: sigmoid(a ln(p / (1 - p)) + c), a >= 0."""
+    """`platt_scaling` of the log-odds: sigmoid(a ln(p / (1 - p)) + c), a >= 0.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> p = rng.uniform(size=2_000)
+    >>> y = (rng.uniform(size=2_000) < p**2).astype(float)
+    >>> PlattCalibrator().fit(p, y).transform(np.array([0.5])).round(1)
+    array([0.2])
+    """
 
     form = "logistic"
     method = "platt"
@@ -135,6 +150,14 @@ class BetaCalibrator(Calibrator):
     Logistic regression without a penalty; a slope that comes out negative is set to 0 and the rest fitted
     again. Where p parts the classes perfectly no finite fit exists; the slopes are then as steep as it takes
     to say the outcomes to about ten digits.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> p = rng.uniform(size=2_000)
+    >>> y = (rng.uniform(size=2_000) < p**2).astype(float)
+    >>> BetaCalibrator().fit(p, y).transform(np.array([0.5])).round(1)
+    array([0.2])
     """
 
     form = "logistic"
@@ -149,6 +172,12 @@ class TemperatureCalibrator(Calibrator):
     """softmax(a ln p), one a >= 0 for all classes; 1 / a is the temperature (Guo et al. 2017).
 
     For probabilities of shape (n, n_classes) of more than two classes.
+
+    Examples
+    --------
+    >>> p = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
+    >>> TemperatureCalibrator().fit(p, [0, 1, 2, 2]).transform(p).shape
+    (4, 3)
     """
 
     form = "temperature"
@@ -202,10 +231,24 @@ BINARY: Mapping[str, type[Calibrator]] = {**CALIBRATORS, "none": NoCalibrator}
 def calibrator_from_json(tree: Mapping[str, Any]) -> Calibrator:
     """The calibrator whose `to_json` is `tree`.
 
+    Parameters
+    ----------
+    tree : mapping
+
+    Returns
+    -------
+    Calibrator
+
     Raises
     ------
     ValueError
         When the method is unknown, or the form or the parameters are not that method's.
+
+    Examples
+    --------
+    >>> fitted = PlattCalibrator().fit([0.2, 0.4, 0.6, 0.8], [0, 1, 0, 1])
+    >>> calibrator_from_json(fitted.to_json()).transform([0.5]) == fitted.transform([0.5])
+    array([ True])
     """
     kinds: dict[str, type[Calibrator]] = {**BINARY, "temperature": TemperatureCalibrator}
     kind = kinds.get(tree.get("method", ""))

@@ -32,7 +32,12 @@ class CausalCNNLSTM(CausalModule):
 
 
 class CNNLSTMForecaster(SequenceForecaster):
-    """The causal CNN-LSTM; parameters as in `config.settings.CNNLSTMSettings`."""
+    """The causal CNN-LSTM; parameters as in `config.settings.CNNLSTMSettings`.
+
+    Examples
+    --------
+    See `GRUForecaster`.
+    """
 
     kind = "cnn_lstm"
     Settings = CNNLSTMSettings

@@ -27,7 +27,9 @@ LACKING = "The training rows of some folds lack a class that others have; use fe
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Attributes
+    """Forecasts of every tested bar by a model that was not fitted on it.
+
+    Attributes
     ----------
     frame : DataFrame
         One row a tested bar whose features are known: `row`, `fold`, `y` (number of the class, or value; NaN
@@ -37,6 +39,10 @@ class OutOfFold:
         Rows and scores of every fold.
     models : list of ModelAdapter
         The one of every fold.
+
+    Examples
+    --------
+    See `cross_fit`.
     """
 
     frame: pd.DataFrame
@@ -79,6 +85,26 @@ def cross_fit(
         Folds fitted at once, where the model allows it; the result does not depend on it.
     checkpoints : Path, optional
         Folder from which an interrupted call goes on, where the model can.
+
+    Returns
+    -------
+    OutOfFold
+
+    Raises
+    ------
+    NotReadyError
+        When the training rows of a fold lack a class.
+
+    Examples
+    --------
+    >>> from trading_assets.forecasters import LightGBMForecaster
+    >>> from trading_assets.validation import PurgedKFold
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame(rng.normal(size=(600, 2)), columns=["a", "b"])
+    >>> y, splits = (X["a"] > 0).to_numpy(dtype=float), list(PurgedKFold(3, label_horizon=1).split(X))
+    >>> out_of_fold = cross_fit(lambda: LightGBMForecaster(n_estimators=10), X, y, splits)
+    >>> out_of_fold.score["AUC"] > 0.9
+    True
     """
     done = 0
 

@@ -49,6 +49,11 @@ class DeviceManager:
     wanted : str, optional
         `auto`, `cpu`, `mps`, `cuda` or `cuda:N`; without it the environment's TRADING_ASSETS_DEVICE, or
         `auto`. Under torchrun `auto` and `cuda` take the GPU of the process's local rank.
+
+    Examples
+    --------
+    >>> DeviceManager("cpu").choose().name  # doctest: +SKIP
+    'cpu'
     """
 
     def __init__(self, wanted: str | None = None) -> None:

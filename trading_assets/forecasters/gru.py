@@ -33,7 +33,19 @@ class CausalGRU(CausalModule):
 
 
 class GRUForecaster(SequenceForecaster):
-    """The GRU; parameters as in `config.settings.GRUSettings`."""
+    """The GRU; parameters as in `config.settings.GRUSettings`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame(rng.normal(size=(600, 2)), columns=["a", "b"])
+    >>> y = (X["a"] + rng.normal(size=600) > 0).astype(float)
+    >>> model = GRUForecaster(seed=0, steps=2, inputs="all", chunk=32, burn_in=8).fit(X, y)
+    >>> model.predict_proba(X).shape
+    (600, 2)
+    """
 
     kind = "gru"
     Settings = GRUSettings

@@ -34,13 +34,35 @@ OWNER = "owner"
 
 
 def define_search_space(model: str) -> dict[str, BaseDistribution]:
-    """What is searched for a kind of forecaster: Optuna's distribution of each setting, yours to change."""
+    """What is searched for a kind of forecaster: Optuna's distribution of each setting, yours to change.
+
+    Parameters
+    ----------
+    model : str
+        The kind: lightgbm, gru, cnn_lstm, or one of your own.
+
+    Returns
+    -------
+    dict of str to BaseDistribution
+
+    Raises
+    ------
+    SettingsError
+        When there is no such kind.
+
+    Examples
+    --------
+    >>> "learning_rate" in define_search_space("lightgbm")
+    True
+    """
     return forecaster_class(model).search_space()
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """Attributes
+    """What a search found.
+
+    Attributes
     ----------
     parameters : dict
         The best set found, of the settings that were searched.
@@ -48,6 +70,10 @@ class SearchResult:
         Of every set that is finished: number, state, median loss, loss of each fold, parameters.
     importance : dict of str to float
         Share of each parameter in what the losses differ by; empty where too few were tried.
+
+    Examples
+    --------
+    See `search`.
     """
 
     parameters: dict[str, Any]
@@ -204,12 +230,20 @@ def search(
     trials : Trials, optional
         Where each set is counted when it starts.
 
+    Returns
+    -------
+    SearchResult
+
     Raises
     ------
     SettingsError
         When the space names what is no setting of the model, or nothing is to be tried.
     DivergedError
         When no set could be fitted on every fold.
+
+    Examples
+    --------
+    >>> search(LightGBMForecaster(), X, y, splits, n_trials=20).parameters  # doctest: +SKIP
     """
     if n_trials < 1 or n_workers < 1:
         raise SettingsError(f"n_trials is {n_trials} and n_workers {n_workers}; expected 1 or more of both.")

@@ -58,6 +58,23 @@ def permutation_importance(
     n_rows : int
         Rows of each test block, for speed.
     seed : int
+
+    Returns
+    -------
+    Importance
+        By feature.
+
+    Examples
+    --------
+    >>> from trading_assets.forecasters import LightGBMForecaster, cross_fit
+    >>> from trading_assets.validation import PurgedKFold
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame(rng.normal(size=(900, 2)), columns=["a", "b"])
+    >>> y, splits = (X["a"] > 0).to_numpy(dtype=float), list(PurgedKFold(3, label_horizon=1).split(X))
+    >>> found = cross_fit(lambda: LightGBMForecaster(n_estimators=10), X, y, splits)
+    >>> rises = permutation_importance(found, X)
+    >>> rises["a"] > rises["b"]
+    True
     """
     rng = np.random.default_rng(seed)
     names = list(X.columns) if names is None else list(names)

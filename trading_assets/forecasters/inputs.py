@@ -21,7 +21,17 @@ Rows = NDArray[np.int64]
 
 
 class NotFittedError(SchemaError, exceptions.NotFittedError):  # type: ignore[misc]
-    """Something learnt is asked of what has learnt nothing yet."""
+    """Something learnt is asked of what has learnt nothing yet.
+
+    Examples
+    --------
+    >>> from trading_assets.forecasters import LightGBMForecaster
+    >>> try:
+    ...     LightGBMForecaster().predict_proba([[0.0]])
+    ... except NotFittedError:
+    ...     print("not fitted")
+    not fitted
+    """
 
 
 class Estimator:

@@ -32,7 +32,18 @@ WALKED = 8
 
 
 class LightGBMForecaster(ModelAdapter):
-    """LightGBM on one bar's features; parameters as in `config.settings.LightGBMSettings`."""
+    """LightGBM on one bar's features; parameters as in `config.settings.LightGBMSettings`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame(rng.normal(size=(600, 2)), columns=["a", "b"])
+    >>> y = (X["a"] + rng.normal(size=600) > 0).astype(float)
+    >>> LightGBMForecaster(seed=0, n_estimators=5).fit(X, y).predict_proba(X).shape
+    (600, 2)
+    """
 
     kind = "lightgbm"
     Settings = LightGBMSettings
@@ -167,7 +178,29 @@ def shap_importance(
 ) -> Mapping[str, float]:
     """Mean of |SHAP value| of every feature, in log-odds; exact for trees (Lundberg et al. 2020).
 
-    Of about `n_rows` of the consecutive bars `X`, evenly spread, for speed.
+    Parameters
+    ----------
+    model : LightGBMForecaster
+        Fitted.
+    X : DataFrame of shape (n_bars, n_features)
+        Consecutive bars.
+    n_rows : int
+        About so many of them, evenly spread, are explained.
+
+    Returns
+    -------
+    dict of str to float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame(rng.normal(size=(600, 2)), columns=["a", "b"])
+    >>> y = (X["a"] + rng.normal(size=600) > 0).astype(float)
+    >>> shares = shap_importance(LightGBMForecaster(seed=0, n_estimators=20).fit(X, y), X)
+    >>> shares["a"] > shares["b"]
+    True
     """
     Z = model.preprocessor_.transform(X)[model.preprocessor_.lookback :]
     Z = Z[:: max(len(Z) // n_rows, 1)]

@@ -20,10 +20,23 @@ OUT_OF_FOLD = "out_of_fold.parquet"
 def forecaster_class(kind: str) -> type[ModelAdapter]:
     """The class of a kind of forecaster.
 
+    Parameters
+    ----------
+    kind : str
+
+    Returns
+    -------
+    type of ModelAdapter
+
     Raises
     ------
     SettingsError
         When there is no such kind, or the class that its line names is not of this kind.
+
+    Examples
+    --------
+    >>> forecaster_class("gru").__name__
+    'GRUForecaster'
     """
     kinds = forecaster_kinds()
     if kind not in kinds:
@@ -45,7 +58,25 @@ def forecaster_class(kind: str) -> type[ModelAdapter]:
 
 
 def load_forecaster(folder: Path | str) -> ModelAdapter:
-    """The fitted forecaster, of any kind, that was saved in `folder`."""
+    """The fitted forecaster, of any kind, that was saved in `folder`.
+
+    Parameters
+    ----------
+    folder : Path or str
+
+    Returns
+    -------
+    ModelAdapter
+
+    Raises
+    ------
+    ArtifactError
+        When there is none, or it is damaged.
+
+    Examples
+    --------
+    >>> load_forecaster("data/artifacts/models/gru_calibrator/BTCUSDT/current")  # doctest: +SKIP
+    """
     path = Path(folder) / "model.json"
     try:
         kind = json.loads(path.read_bytes())["kind"]

@@ -48,6 +48,14 @@ class PreprocessorManager(Estimator):
         The fitted steps.
     feature_names_out : list of str
         Columns that come out.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from trading_assets.config.settings import RobustScale
+    >>> X = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0, 100.0]})
+    >>> PreprocessorManager([RobustScale(limit=5.0)]).fit(X).transform(X).max()
+    np.float32(5.0)
     """
 
     feature_names_in: list[str]

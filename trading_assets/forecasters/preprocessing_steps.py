@@ -103,6 +103,12 @@ class RobustScaler(Step):
 
     For a normal column that is the standard score. A column whose middle half is one value is divided by
     its standard deviation; a constant column becomes 0.
+
+    Examples
+    --------
+    >>> values = np.array([[0.0], [1.0], [2.0], [3.0], [100.0]], dtype=np.float32)
+    >>> RobustScaler.fit(values).transform(values)[2].tolist()
+    [0.0]
     """
 
     center: F64

@@ -51,7 +51,12 @@ class CausalModule(nn.Module):
 
 
 class SequenceForecaster(ModelAdapter):
-    """A `CausalModule` as a forecaster; a subclass names the module, its settings and its step."""
+    """A `CausalModule` as a forecaster; a subclass names the module, its settings and its step.
+
+    Examples
+    --------
+    See `GRUForecaster`.
+    """
 
     Settings: ClassVar[type[SequenceSettings]]
     Module: ClassVar[type[CausalModule]]
@@ -195,6 +200,29 @@ def integrated_gradients(
 
     Of the sum of the first output over the last half of the last `n_bars` bars, through the whole past that
     they remember; the parts of a bar sum to what the output differs by.
+
+    Parameters
+    ----------
+    model : SequenceForecaster
+        Fitted.
+    X : DataFrame of shape (n_bars, n_features)
+        Consecutive bars.
+    n_steps : int
+        Points between zero and the inputs.
+    n_bars : int
+
+    Returns
+    -------
+    dict of str to float
+
+    Examples
+    --------
+    >>> from trading_assets.forecasters import GRUForecaster
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame(rng.normal(size=(600, 2)), columns=["a", "b"])
+    >>> model = GRUForecaster(steps=2, inputs="all", chunk=32, burn_in=8).fit(X, (X["a"] > 0).astype(float))
+    >>> sorted(integrated_gradients(model, X, n_steps=2, n_bars=64))
+    ['a', 'b']
     """
     parts = attributions(model, X.iloc[-n_bars:], n_steps=n_steps)
     return dict(zip(model.input_names, np.abs(parts).mean(axis=0).tolist(), strict=True))

@@ -68,6 +68,10 @@ class TrainingRecord:
         What was given up to fit into memory.
     resumed_at : int
         Step that a checkpoint was continued from, 0 for none.
+
+    Examples
+    --------
+    See `train`.
     """
 
     device: dict[str, Any]
@@ -118,6 +122,15 @@ def train(
         When the precision is not to be had on the device.
     DivergedError
         When the loss is not finite any more.
+
+    Returns
+    -------
+    TrainingRecord
+
+    Examples
+    --------
+    >>> train(module, task, settings, seed=0).steps  # doctest: +SKIP
+    400
     """
     trainer = _Trainer(module, task, settings, seed, patience, checkpoint, device or DeviceManager().choose())
     exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)

@@ -18,7 +18,14 @@ Category = Literal["tables", "models", "bundles", "reports"]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that decides an artifact's content."""
+    """Everything that decides an artifact's content.
+
+    Examples
+    --------
+    >>> parts = {"category": "tables", "kind": "bars", "symbol": "A", "settings": {}, "inputs": {}}
+    >>> Recipe(method=1, **parts).digest == Recipe(method=2, **parts).digest
+    False
+    """
 
     category: Category
     kind: str
@@ -60,7 +67,13 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a person wants to see of an artifact at one look."""
+    """What a person wants to see of an artifact at one look.
+
+    Examples
+    --------
+    >>> Summary(numbers={"rows": 3}).numbers["rows"]
+    3
+    """
 
     numbers: Mapping[str, float | int | str] = field(default_factory=dict)
     tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -76,7 +89,12 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildResult:
-    """What a build says of the folder it has filled."""
+    """What a build says of the folder it has filled.
+
+    Examples
+    --------
+    See `ArtifactStore`.
+    """
 
     identity: str
     """Digest of what the artifact is: rows, weights; not of exports or measurements."""
@@ -95,7 +113,12 @@ class BuildResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactRef:
-    """Names one immutable version of an artifact. Small: it travels between assets in its place."""
+    """Names one immutable version of an artifact. Small: it travels between assets in its place.
+
+    Examples
+    --------
+    See `ArtifactStore`.
+    """
 
     kind: str
     symbol: str

@@ -13,7 +13,16 @@ NAME = "manifest.json"
 
 
 def write_manifest(folder: Path) -> None:
-    """Write `manifest.json` over every file below `folder`."""
+    """Write `manifest.json` over every file below `folder`: path, size and SHA-256 of each.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Examples
+    --------
+    See `verify_manifest`.
+    """
     files = [
         {
             "path": path.relative_to(folder).as_posix(),
@@ -29,6 +38,10 @@ def write_manifest(folder: Path) -> None:
 def verify_manifest(folder: Path) -> dict[str, Any]:
     """Check that `folder` holds exactly the files of its manifest, byte for byte.
 
+    Parameters
+    ----------
+    folder : Path
+
     Returns
     -------
     dict
@@ -38,6 +51,17 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
     ------
     ArtifactError
         When a file is missing, extra, changed, or a symbolic link; the message names it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     folder = Path(name)
+    ...     _ = (folder / "answer.txt").write_text("42")
+    ...     write_manifest(folder)
+    ...     manifest = verify_manifest(folder)
+    >>> len(manifest["files"])
+    1
     """
     try:
         manifest: dict[str, Any] = json.loads((folder / NAME).read_bytes())

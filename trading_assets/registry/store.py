@@ -45,7 +45,12 @@ Outcome = Literal["cached", "built", "unchanged", "not reproduced"]
 
 @dataclass(frozen=True)
 class StoreResult:
-    """An artifact, and whether it was found or built."""
+    """An artifact, and whether it was found or built.
+
+    Examples
+    --------
+    See `ArtifactStore`.
+    """
 
     ref: ArtifactRef
     outcome: Outcome
@@ -54,7 +59,25 @@ class StoreResult:
 
 
 class ArtifactStore:
-    """The artifacts below one folder."""
+    """The artifacts below one folder.
+
+    Parameters
+    ----------
+    root : Path
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> recipe = Recipe(category="models", kind="mine", symbol="A", method=1, settings={}, inputs={})
+    >>> def build(folder):
+    ...     (folder / "answer.txt").write_text("42")
+    ...     return BuildResult(identity="42")
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     store = ArtifactStore(Path(root))
+    ...     first, second = (store.get_or_build(recipe, {}, build) for _ in range(2))
+    >>> first.outcome, second.outcome, second.ref.version
+    ('built', 'cached', '1.0.0')
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -73,6 +73,33 @@ def compare_on_test(
     """One row a strategy (its name, its metrics, its verdict), and how much of the first may be luck.
 
     The first is the one that was chosen: its verdict needs a deflated Sharpe ratio above 95 % too.
+
+    Parameters
+    ----------
+    results : dict of str to BacktestResult
+    periods_per_year : float
+        Bars a year.
+    tried : TrialCount
+        What the first was chosen among.
+    label_horizon : int
+        Bars; returns depend on each other for at least as long.
+
+    Returns
+    -------
+    rows : list of dict
+    luck : dict of str to float
+        See `reports.luck.sharpe_statistics`.
+
+    Examples
+    --------
+    >>> from trading_assets.market import SyntheticMarket
+    >>> from trading_assets.registry.ledger import TrialCount
+    >>> from trading_assets.simulation import Market
+    >>> market = Market.make(SyntheticMarket("price", 1.0, n_bars=500).bars)
+    >>> results = {"mine": always_flat(market), "buy and hold": buy_and_hold(market)}
+    >>> rows, luck = compare_on_test(results, 8_766, TrialCount(1, ()))
+    >>> rows[0]["verdict"]
+    'no edge after costs'
     """
     rows = []
     for name, result in results.items():

@@ -41,6 +41,16 @@ def daily_returns(times: pd.Series[Any], returns: Floats) -> pd.Series[float]:
 def days_per_year(times: pd.Series[Any], periods_per_year: float) -> int:
     """Days with bars in a year: 365 where markets never close, 252 for stocks, 52 for weekly bars.
 
+    Parameters
+    ----------
+    times : Series of timestamps, of length n_bars
+    periods_per_year : float
+        Bars a year.
+
+    Returns
+    -------
+    int
+
     Examples
     --------
     >>> days_per_year(pd.Series(pd.date_range("2024-01-01", periods=500, freq="h")), 8_766)

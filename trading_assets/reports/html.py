@@ -48,6 +48,10 @@ def write_html(
     facts : mapping, optional
         More to say of the run, such as its costs.
 
+    Returns
+    -------
+    Path
+
     Examples
     --------
     >>> import tempfile

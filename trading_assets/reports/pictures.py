@@ -171,7 +171,7 @@ def fold_scores(folder: Path, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def reliability(folder: Path, curves: Mapping[str, tuple[Floats, Floats, Floats]]) -> str:
-    """What happened against what was said; a panel for each (outcomes, said before, said after)."""
+    """Observed frequency against probability; a panel for each (outcomes, before, after calibration)."""
     figure = Figure(figsize=(4 * len(curves) + 1, 4), layout="constrained")
     for axis, (title, (y, before, after)) in zip(
         np.atleast_1d(figure.subplots(1, len(curves))), curves.items(), strict=True
@@ -179,12 +179,12 @@ def reliability(folder: Path, curves: Mapping[str, tuple[Floats, Floats, Floats]
         axis.plot([0, 1], [0, 1], color="black", lw=0.8)
         for name, p in (("raw", before), ("calibrated", after)):
             curve = reliability_curve(y, p, strategy="quantile")
-            axis.plot(curve.said, curve.happened, "o-", ms=3, label=name)
+            axis.plot(curve.predicted, curve.observed, "o-", ms=3, label=name)
         low, high = np.percentile(np.concatenate([before, after]), [0.5, 99.5])
         axis.set(
             title=title,
-            xlabel="said",
-            ylabel="happened",
+            xlabel="predicted",
+            ylabel="observed",
             xlim=(low - 0.05, high + 0.05),
             ylim=(low - 0.1, high + 0.1),
         )

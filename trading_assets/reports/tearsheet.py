@@ -49,6 +49,17 @@ def tear_sheet(
     -------
     tuple of str
         Names of the files.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from trading_assets.market import SyntheticMarket
+    >>> from trading_assets.simulation import Market
+    >>> bars = SyntheticMarket("price", 1.0, n_bars=500).bars
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     names = tear_sheet(folder, bars["timestamp"][1:], buy_and_hold(Market.make(bars)), 8_766)
+    >>> names[0]
+    'equity_and_drawdown.png'
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
