@@ -7,7 +7,6 @@ from trading_assets.lazy import lazy_exports
 if TYPE_CHECKING:
     from trading_assets.config.settings import FeatureSet as FeatureSet
     from trading_assets.config.settings import LabelSettings as LabelSettings
-    from trading_assets.features.catalogue import CATALOGUE as CATALOGUE
     from trading_assets.features.catalogue import SEQUENCE_NAMES as SEQUENCE_NAMES
     from trading_assets.features.catalogue import catalogue_page as catalogue_page
     from trading_assets.features.catalogue import select as select
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from trading_assets.features.dataset import assemble as assemble
     from trading_assets.features.dataset import label_table as label_table
     from trading_assets.features.engine import FeatureState as FeatureState
+    from trading_assets.features.kernels.advance import CATALOGUE as CATALOGUE
     from trading_assets.features.labels import Events as Events
     from trading_assets.features.labels import Labels as Labels
     from trading_assets.features.labels import cusum_events as cusum_events

@@ -1,4 +1,4 @@
-"""The features there are. Adding one is a kernel and a line here.
+"""The features there are: the columns of all indicators in `features.kernels`.
 
 An indicator makes a column for each of its default parameters; a `FeatureSet` chooses among the columns,
 changes parameters, and says on which larger bars some of them are seen too.
@@ -7,66 +7,18 @@ changes parameters, and says on which larger bars some of them are seen too.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from trading_assets.config.settings import FeatureSet
 from trading_assets.errors import SettingsError
-from trading_assets.features import kernels as k
+from trading_assets.features.indicators import DAY, WEEK, Indicator
+from trading_assets.features.kernels.advance import CATALOGUE
 
-_DAY, _WEEK = 86_400, 604_800
 LONGEST_MEMORY = 10_000
-_UNITS = {"m": 60, "h": 3_600, "d": _DAY, "w": _WEEK}
-
-Span = Callable[..., float]
-
-
-@dataclass(frozen=True)
-class Indicator:
-    """A kernel and what has to be known of it.
-
-    Parameters
-    ----------
-    name, family : str
-    kernel : callable
-        One of `kernels.KERNELS`.
-    defaults : tuple of tuple of float
-        Parameters of its columns in the default set; the first ones are in bars unless `spans` is False.
-    formula : str
-        `{0}`, `{1}` stand for the parameters.
-    state : int
-        float64 slots that the kernel remembers.
-    memory, warm_up : callable
-        From the parameters: bars before the current one that it reads, and rows at the start whose value
-        is NaN.
-    unit : str
-    needs : {'', 'volume', 'funding', 'range', 'day', 'week'}
-        What a market must have for it: volume or funding that varies, highs above lows, bars shorter than
-        a day or a week.
-    sequence : {'', 'odd', 'even'}
-        Stationary and small enough in number to be an input of sequence models; odd if it changes its sign
-        where rises become falls and falls rises.
-    spans : bool
-        Whether the parameters are whole numbers of bars.
-    """
-
-    name: str
-    family: str
-    kernel: Callable[..., None]
-    defaults: tuple[tuple[float, ...], ...]
-    formula: str
-    state: int
-    memory: Span
-    warm_up: Span
-    unit: str = "1"
-    needs: str = ""
-    sequence: Literal["", "odd", "even"] = ""
-    spans: bool = True
-
-    def columns(self, parameters: Iterable[tuple[float, ...]]) -> list[Column]:
-        return [Column(self, given) for given in parameters]
+_UNITS = {"m": 60, "h": 3_600, "d": DAY, "w": WEEK}
 
 
 @dataclass(frozen=True)
@@ -113,90 +65,17 @@ class Column:
         return (self.warm_up + 2) * int(-(-timeframe_seconds(self.timeframe) // interval))
 
 
+def columns_of(indicator: Indicator, parameters: Iterable[tuple[float, ...]]) -> list[Column]:
+    return [Column(indicator, values) for values in parameters]
+
+
 def timeframe_seconds(timeframe: str) -> int:
     """Seconds of '15m', '4h', '1d' or '1w'."""
     return int(timeframe[:-1]) * _UNITS[timeframe[-1]]
 
 
-def _none(*_: float) -> float:
-    return 0
-
-
-def _one(*_: float) -> float:
-    return 1
-
-
-def _window(n: float, *_: float) -> float:
-    return n
-
-
-def _returns(n: float, *_: float) -> float:
-    return n + 1
-
-
-def _second(_: float, n: float, *__: float) -> float:
-    return n
-
-
-def _second_returns(_: float, n: float, *__: float) -> float:
-    return n + 1
-
-
 _BARE = frozenset({"day_sin", "day_cos", "week_sin", "week_cos"})
 """Indicators whose parameter is in their name already."""
-_A = Indicator
-
-CATALOGUE: tuple[Indicator, ...] = (
-    _A("return", "returns", k.log_return, ((1,), (2,), (4,), (8,), (12,), (24,), (72,), (168,)), "ln(close[t] / close[t - {0}])", 0, _window, _window, "log"),
-    _A("return_z", "returns", k.return_z, ((),), "return / its EWMA deviation (0.95) before it, in +-3", 0, _none, lambda: 64, "sd", sequence="odd"),
-    _A("return_z_ema", "momentum", k.return_z_ema, ((5,), (10,), (32,)), "EMA of return_z, centred {0} bars back", 1, _none, lambda n: 64 + 8 * n, "sd", sequence="odd"),
-    _A("rsi", "momentum", k.rsi, ((14,), (28,)), "Wilder's RSI of {0} bars / 100, seeded with the mean of the first", 2, _one, lambda n: 10 * n),
-    _A("macd_histogram", "momentum", k.macd_histogram, ((12, 26, 9),), "(EMA {0} - EMA {1} - its EMA {2}) / close, seeded with the first close", 3, _none, lambda _, n, m: 8 * n + 8 * m),
-    _A("efficiency", "momentum", k.efficiency, ((24,), (96,)), "way / path of ln(close) in {0} bars (Kaufman), signed", 2, _window, _returns),
-    _A("up_share", "momentum", k.up_share, ((24,),), "share of rising closes in {0} bars", 1, _window, _returns),
-    _A("ema_gap", "trend", k.ema_gap, ((12, 26), (24, 96)), "EMA {0} - EMA {1} of ln(close), seeded with the first", 2, _none, lambda _, n: 4 * n, "log"),
-    _A("sma_gap", "trend", k.sma_gap, ((24,), (168,)), "ln(close) - its mean over {0} bars", 2, _window, _window, "log"),
-    _A("slope", "trend", k.slope, ((24,), (96,)), "least-squares slope of ln(close) on time, times {0} bars", 4, _window, _window, "log"),
-    _A("trend_correlation", "trend", k.trend_correlation, ((24,), (96,)), "correlation of ln(close) with time, {0} bars", 5, _window, _window),
-    _A("adx", "trend", k.adx, ((14,),), "Wilder's ADX of {0} bars / 100, seeded with the first moves", 3, _one, lambda n: 24 * n),
-    _A("channel", "price position", k.channel_position, ((24,), (96,), (168,)), "(close - lowest low) / (highest high - lowest low), {0} bars", 0, _window, _window),
-    _A("aroon", "price position", k.aroon, ((48,),), "(bars since the low - bars since the high) / {0}, of {0} + 1 bars", 0, _returns, _returns),
-    _A("below_high", "price position", k.below_high, ((168,),), "ln(close / highest high), {0} bars", 0, _window, _window, "log"),
-    _A("above_low", "price position", k.above_low, ((168,),), "ln(close / lowest low), {0} bars", 0, _window, _window, "log"),
-    _A("volatility", "volatility", k.volatility, ((24,), (96,)), "standard deviation of {0} returns", 3, _window, _returns, "log"),
-    _A("volatility_ratio", "volatility", k.volatility_ratio, ((24, 96),), "ln(volatility {0} / volatility {1})", 6, _second, _second_returns, "log", sequence="even"),
-    _A("ewma_volatility", "volatility", k.ewma_volatility, ((),), "EWMA (0.95) deviation of returns", 0, _none, lambda: 64, "log"),
-    _A("parkinson", "volatility", k.parkinson, ((24,),), "sqrt(mean ln(high / low)^2 / (4 ln 2)), {0} bars", 2, _window, _window, "log", needs="range"),
-    _A("garman_klass", "volatility", k.garman_klass, ((24,),), "sqrt(mean(ln(high/low)^2 / 2 - (2 ln 2 - 1) ln(close/open)^2)), {0} bars", 2, _window, _window, "log", needs="range"),
-    _A("rogers_satchell", "volatility", k.rogers_satchell, ((24,),), "sqrt(mean(ln(h/c) ln(h/o) + ln(l/c) ln(l/o))), {0} bars", 2, _window, _window, "log", needs="range"),
-    _A("yang_zhang", "volatility", k.yang_zhang, ((24,),), "sqrt(overnight + k open-to-close + (1 - k) Rogers-Satchell), {0} bars", 6, _returns, _returns, "log", needs="range"),
-    _A("atr", "volatility", k.atr, ((14,),), "Wilder's average true range of {0} bars / close, seeded with the mean of the first", 1, _one, lambda n: 24 * n),
-    _A("range_surprise", "volatility", k.range_surprise, ((50,),), "ln(ln(high / low)) - its EMA, centred {0} bars back, in +-4", 2, _none, lambda n: 5 * n, "log", needs="range", sequence="even"),
-    _A("downside_share", "volatility", k.downside_share, ((48,),), "squared falls / squared returns, {0} bars", 3, _window, _returns),
-    _A("jump_share", "volatility", k.jump_share, ((96,),), "1 - bipower variation / squared returns, {0} bars", 3, _returns, lambda n: n + 2),
-    _A("volume_surprise", "volume", k.volume_surprise, ((50,),), "ln(volume) - its EMA, centred {0} bars back, in +-4", 2, _none, lambda n: 5 * n, "log", needs="volume", sequence="even"),
-    _A("volume_z", "volume", k.volume_z, ((48,),), "z-score of ln(1 + volume) in {0} bars, in +-5", 3, _window, _window, "sd", needs="volume"),
-    _A("volume_ratio", "volume", k.volume_ratio, ((12, 96),), "(a - b) / (a + b), a and b the mean volume of {0} and {1} bars", 4, _second, _second, "1", needs="volume"),
-    _A("money_flow", "volume", k.money_flow, ((14,),), "money flow index of {0} bars / 100", 3, _returns, _returns, needs="volume"),
-    _A("signed_volume", "volume", k.signed_volume, ((24,),), "(volume of rises - volume of falls) / volume, {0} bars", 3, _window, _returns, needs="volume"),
-    _A("vwap_gap", "volume", k.vwap_gap, ((24,),), "close / volume-weighted typical price - 1, {0} bars", 3, _returns, _window, "1", needs="volume"),
-    _A("illiquidity_ratio", "volume", k.illiquidity_ratio, ((24, 168),), "(a - b) / (a + b), a and b the mean of |return| / volume of {0} and {1} bars (Amihud)", 4, _second, _second_returns, "1", needs="volume"),
-    _A("return_volume_correlation", "volume", k.return_volume_correlation, ((48,),), "correlation of returns with ln(1 + volume), {0} bars", 7, _window, _returns, needs="volume"),
-    _A("body", "bar shape", k.body, ((),), "(close - open) / (high - low)", 0, _none, _none, needs="range"),
-    _A("upper_shadow", "bar shape", k.upper_shadow, ((),), "share of the range above the body", 0, _none, _none, needs="range"),
-    _A("lower_shadow", "bar shape", k.lower_shadow, ((),), "share of the range below the body", 0, _none, _none, needs="range"),
-    _A("skewness", "higher moments", k.skewness, ((48,), (168,)), "skewness of {0} returns", 4, _window, _returns),
-    _A("kurtosis", "higher moments", k.kurtosis, ((48,), (168,)), "excess kurtosis of {0} returns", 5, _window, _returns),
-    _A("autocorrelation", "autocorrelation", k.autocorrelation, ((48, 1), (168, 1), (168, 24)), "autocorrelation of {0} returns at lag {1}", 6, lambda n, lag: n + lag, _returns),
-    _A("variance_ratio", "autocorrelation", k.variance_ratio, ((96, 4), (168, 24)), "squared returns over {1} bars / ({1} x those over one), {0} bars", 3, lambda n, q: n + q, lambda n, q: n + q),
-    _A("fractional_difference", "fractional differences", k.fractional_difference, ((0.4, 64), (0.7, 64)), "(1 - L)^{0} of ln(close) since {1} bars ago", 0, _second, _second, "log", spans=False),
-    _A("day_sin", "calendar", k.cycle_sin, ((_DAY,),), "sin of the time of day, UTC", 0, _none, _none, needs="day"),
-    _A("day_cos", "calendar", k.cycle_cos, ((_DAY,),), "cos of the time of day, UTC", 0, _none, _none, needs="day"),
-    _A("week_sin", "calendar", k.cycle_sin, ((_WEEK,),), "sin of the time of week, UTC", 0, _none, _none, needs="week"),
-    _A("week_cos", "calendar", k.cycle_cos, ((_WEEK,),), "cos of the time of week, UTC", 0, _none, _none, needs="week"),
-    _A("funding_last", "funding", k.funding_last, ((),), "the last rate other than 0 that fell due", 1, _none, _none, "rate", needs="funding"),
-    _A("funding_sum", "funding", k.funding_sum, ((24,), (168,)), "sum of the rates that fell due, {0} bars", 1, _window, _window, "rate", needs="funding"),
-)  # fmt: skip
 
 _BY_NAME: Mapping[str, Indicator] = {indicator.name: indicator for indicator in CATALOGUE}
 FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(indicator.family for indicator in CATALOGUE))
@@ -204,7 +83,7 @@ SEQUENCE_NAMES: Mapping[str, Literal["", "odd", "even"]] = {
     column.name: indicator.sequence
     for indicator in CATALOGUE
     if indicator.sequence
-    for column in indicator.columns(indicator.defaults)
+    for column in columns_of(indicator, indicator.defaults)
 }
 """The inputs of sequence models, and whether each is odd or even."""
 
@@ -231,7 +110,7 @@ def select(feature_set: FeatureSet) -> list[Column]:
     ['return_1', 'rsi_14']
     """
     offered = [
-        column for indicator in CATALOGUE for column in indicator.columns(_given(feature_set, indicator))
+        column for indicator in CATALOGUE for column in columns_of(indicator, _given(feature_set, indicator))
     ]
     unknown = sorted(set(feature_set.parameters) - set(_BY_NAME))
     if unknown:
@@ -276,9 +155,9 @@ def leave_out(
             reason = f"{column.timeframe} bars are not larger than these"
         elif column.indicator.needs in _ABSENT and column.indicator.needs not in has:
             reason = _ABSENT[column.indicator.needs]
-        elif column.indicator.needs == "day" and length >= _DAY:
+        elif column.indicator.needs == "day" and length >= DAY:
             reason = "constant for bars of a day"
-        elif column.indicator.needs == "week" and length >= _WEEK:
+        elif column.indicator.needs == "week" and length >= WEEK:
             reason = "constant for bars of a week"
         if reason:
             left[column.name] = reason
@@ -319,7 +198,7 @@ def catalogue_page() -> str:
                 lines += [
                     f"| `{c.name}` | {c.formula.replace('|', chr(92) + '|')} | {c.unit} | {c.warm_up} "
                     f"| {indicator.needs or '-'} |"
-                    for c in indicator.columns(indicator.defaults)
+                    for c in columns_of(indicator, indicator.defaults)
                 ]
     larger = FeatureSet()
     lines += [

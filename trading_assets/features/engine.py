@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from trading_assets.config.settings import FeatureSet
 from trading_assets.errors import ArtifactError, MarketError
 from trading_assets.features.catalogue import Column, timeframe_seconds
-from trading_assets.features.kernels import ANCHOR, KERNELS, advance
+from trading_assets.features.kernels.advance import KERNELS, advance
+from trading_assets.features.kernels.rolling import ANCHOR
 from trading_assets.features.series import N_SERIES
 from trading_assets.features.timeframes import nothing_begun, resample, spread, start_of_buckets
 from trading_assets.registry.tensors import load_tensors, save_tensors
