@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.agents.observations import F32, F64, AgentMarket
+from trading_assets.agents.observations import AgentMarket
+from trading_assets.arrays import Floats, Singles
 from trading_assets.config.settings import TARGETS, EnsembleSettings
 from trading_assets.execution.networks import ActorNet, likeliest
 from trading_assets.progress import report
@@ -36,11 +37,11 @@ class EnsembleFigures(Figures):
     band_width: float
 
 
-Members = list[tuple[ActorNet, F32]]
+Members = list[tuple[ActorNet, Singles]]
 """Each member's actor and the market as it sees it, shape (n_bars, width)."""
 
 
-def run_ensemble(members: Members, weights: F64, market: AgentMarket, era: Era) -> BacktestResult:
+def run_ensemble(members: Members, weights: Floats, market: AgentMarket, era: Era) -> BacktestResult:
     """Follow the target with the highest weighted probability through an era.
 
     Parameters
@@ -61,7 +62,7 @@ def run_ensemble(members: Members, weights: F64, market: AgentMarket, era: Era) 
     1.07
     """
 
-    def decide(t: int, account: F32) -> float:
+    def decide(t: int, account: Singles) -> float:
         mixed = sum(
             weight * actor(np.concatenate([table[t], account]))
             for weight, (actor, table) in zip(weights, members, strict=True)
@@ -79,7 +80,7 @@ def weight_grid(n_members: int, grid: int) -> NDArray[np.float64]:
 
 def choose_weights(
     members: Members, market: AgentMarket, settings: EnsembleSettings
-) -> tuple[F64, list[dict[str, float]]]:
+) -> tuple[Floats, list[dict[str, float]]]:
     """The grid's best weights by final equity on validation, shrunk to 1/N.
 
     Of points that are equally good the one nearest to equal shares is taken, and the mean of several as near:
@@ -113,7 +114,7 @@ def choose_weights(
     return (1 - settings.shrinkage) * best + settings.shrinkage * equal, trials
 
 
-def best_weights(points: F64, equities: Sequence[float]) -> F64:
+def best_weights(points: Floats, equities: Sequence[float]) -> Floats:
     """The point with the highest equity; see `choose_weights` for points that are equally good.
 
     Parameters

@@ -16,7 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
-from trading_assets.agents.observations import F32, AgentMarket
+from trading_assets.agents.observations import AgentMarket
 from trading_assets.agents.ppo import (
     History,
     KeepBest,
@@ -26,6 +26,7 @@ from trading_assets.agents.ppo import (
     run_policy,
     training_env,
 )
+from trading_assets.arrays import Singles
 from trading_assets.config.forecasters import ENCODER
 from trading_assets.config.settings import Settings
 from trading_assets.execution.networks import GRU, Encoder
@@ -65,8 +66,8 @@ class EraEncoder(BaseFeaturesExtractor):
         observation_space: gym.spaces.Box,
         *,
         module: CausalModule,
-        inputs: F32,
-        table: F32,
+        inputs: Singles,
+        table: Singles,
         scaler: RobustScaler,
         embedding: slice,
         era: Era,
@@ -116,8 +117,8 @@ class _RefreshTable(BaseCallback):
 
 
 def with_embeddings(
-    encoder: Encoder | GRU, inputs: F32, table: F32, embedding: slice, first: int, stop: int
-) -> F32:
+    encoder: Encoder | GRU, inputs: Singles, table: Singles, embedding: slice, first: int, stop: int
+) -> Singles:
     """`table` with the embeddings of bars `first` to `stop - 1` computed by `encoder`, bar by bar."""
     own, state = table.copy(), np.zeros(encoder.state_size, dtype=np.float32)
     for t in range(first, stop):
@@ -145,7 +146,7 @@ def encoder_weights(policy_state: dict[str, Any]) -> dict[str, Any]:
 def train_hybrid(
     market: AgentMarket,
     module: CausalModule,
-    inputs: F32,
+    inputs: Singles,
     scaler: RobustScaler,
     embedding: slice,
     parent: Weights,

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from trading_assets.agents.hybrid import encoder_weights
-from trading_assets.agents.observations import F32, AgentMarket
+from trading_assets.agents.observations import AgentMarket
 from trading_assets.agents.ppo import actor_weights
 from trading_assets.agents.storage import TrainedPolicy
+from trading_assets.arrays import Singles
 from trading_assets.bundles.export import MemberParts
 from trading_assets.bundles.parity import (
     compare_runtimes,
@@ -48,7 +49,7 @@ def check_bundle(
     shares: Mapping[str, float],
     market: AgentMarket,
     settings: Settings,
-) -> tuple[dict[str, dict[str, float]], F32]:
+) -> tuple[dict[str, dict[str, float]], Singles]:
     """Compare a written bundle with torch and Stable-Baselines3 on up to 2,000 validation bars.
 
     In the reference, hidden states come from the torch modules over the whole sequence and actions from
@@ -87,7 +88,7 @@ def check_bundle(
     return parity, np.hstack([features, accounts])
 
 
-def _random_accounts(n: int) -> F32:
+def _random_accounts(n: int) -> Singles:
     rng = np.random.default_rng(0)
     columns = [
         rng.choice(TARGETS, n),

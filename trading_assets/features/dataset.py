@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_assets.arguments import as_path, require
+from trading_assets.arrays import Floats
 from trading_assets.compilation import source_digest
 from trading_assets.config.settings import FeatureSet, LabelSettings
 from trading_assets.errors import LeakageError, NotReadyError, SchemaError
@@ -30,7 +31,6 @@ from trading_assets.registry.store import ArtifactStore
 from trading_assets.registry.tables import digest_table, read_table, write_table
 from trading_assets.representation import one_line
 
-Floats = NDArray[np.float64]
 METHOD = 3
 """Raised when the same bars and settings give another dataset."""
 _SPANS = ("label_start", "label_end")

@@ -11,9 +11,10 @@ from copy import deepcopy
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.isotonic import IsotonicRegression
 
+from trading_assets.arrays import Floats
 from trading_assets.execution.networks import EDGE, make_calibrator
 from trading_assets.forecasters.calibration_error import (
     require_outcomes,
@@ -24,8 +25,6 @@ from trading_assets.forecasters.calibration_error import (
 from trading_assets.forecasters.inputs import Estimator, as_numbers
 from trading_assets.forecasters.logistic import minimise, rising_logistic
 from trading_assets.representation import one_line
-
-Floats = NDArray[np.float64]
 
 
 class Calibrator(Estimator, ABC):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from trading_assets.arrays import Floats
+
 Loss = Callable[[Floats], tuple[float, Floats, Floats]]
 """From coefficients to a convex loss, its gradient and its Hessian."""
 TOLERANCE = 1e-10

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from trading_assets.arrays import Floats
 from trading_assets.config.settings import Settings
 from trading_assets.errors import NotReadyError
 from trading_assets.features.dataset import Dataset
@@ -26,7 +27,6 @@ from trading_assets.forecasters.hyperparameters import SearchResult, search
 from trading_assets.forecasters.importance import Importance, importances
 from trading_assets.forecasters.loading import OUT_OF_FOLD
 from trading_assets.forecasters.trading import choose_threshold, forecast_market, write_threshold
-from trading_assets.forecasters.training_data import Floats
 from trading_assets.registry.artifacts import Check
 from trading_assets.registry.digests import digest_arrays, digest_json
 from trading_assets.registry.files import write_json

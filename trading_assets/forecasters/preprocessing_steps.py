@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from trading_assets.arrays import Array, Floats
 from trading_assets.config.settings import (
     FractionalDifference,
     PrincipalComponents,
@@ -27,8 +28,6 @@ from trading_assets.errors import SettingsError
 from trading_assets.execution.networks import Scaler
 from trading_assets.representation import one_line
 
-Array = NDArray[Any]
-F64 = NDArray[np.float64]
 ROBUST = RobustScale()
 EDGE = 1e-7
 """Ranks are kept this far from 0 and 1 before they become normal scores, as in scikit-learn: +-5.2."""
@@ -77,8 +76,8 @@ class Step(ABC):
 class Winsoriser(Step):
     """Clip every column at two quantiles of the training rows."""
 
-    low: F64
-    high: F64
+    low: Floats
+    high: Floats
 
     __repr__ = one_line
 
@@ -111,8 +110,8 @@ class RobustScaler(Step):
     [0.0]
     """
 
-    center: F64
-    scale: F64
+    center: Floats
+    scale: Floats
     limit: float = ROBUST.limit
 
     __repr__ = one_line
@@ -161,7 +160,7 @@ class StandardScaler(RobustScaler):
         return cls(X.mean(axis=0, dtype=np.float64), np.where(spread > 0, spread, 1.0), settings.limit)
 
 
-def _deviation(X: Array) -> F64:
+def _deviation(X: Array) -> Floats:
     """Standard deviation, and exactly 0 where a column is constant: rounding of its mean is no spread."""
     return np.where(np.ptp(X, axis=0) > 0, X.std(axis=0, dtype=np.float64), 0.0)
 
@@ -175,7 +174,7 @@ class QuantileTransformer(Step):
     as well, so that a column that is mostly 0 does not turn it into the most extreme value.
     """
 
-    quantiles: F64
+    quantiles: Floats
     normal: bool
 
     __repr__ = one_line
@@ -223,7 +222,7 @@ class FractionalDifferencer(Step):
     up to the first below the tolerance (López de Prado 2018, ch. 5.5). Nothing is learnt.
     """
 
-    weights: F64
+    weights: Floats
     """Of the bar itself, the bar before it, and so on."""
 
     __repr__ = one_line
@@ -241,7 +240,7 @@ class FractionalDifferencer(Step):
         return len(cls._weights(settings)) - 1
 
     @staticmethod
-    def _weights(settings: FractionalDifference) -> F64:
+    def _weights(settings: FractionalDifference) -> Floats:
         k = np.arange(1, MAX_WINDOW + 1)
         weights = np.cumprod(np.concatenate([[1.0], (k - 1 - settings.order) / k]))
         small = np.abs(weights) < settings.tolerance
@@ -268,7 +267,7 @@ class FractionalDifferencer(Step):
 
     def stream(self) -> Callable[[Array], Array]:
         oldest_first = self.weights[::-1, None]
-        window: F64 | None = None
+        window: Floats | None = None
 
         def push(row: Array) -> Array:
             nonlocal window
@@ -287,8 +286,8 @@ class FractionalDifferencer(Step):
 class PrincipalProjection(Step):
     """Project on the directions of largest variance; the largest loading of each is positive."""
 
-    center: F64
-    components: F64
+    center: Floats
+    components: Floats
     """Directions of shape (n_components, n_columns), from the largest variance to the smallest."""
 
     __repr__ = one_line

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from trading_assets.arrays import Floats, Rows
 from trading_assets.config.settings import EnvConfig, Settings
 from trading_assets.features.dataset import Dataset
-from trading_assets.forecasters.training_data import Floats, Rows
 from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.simulation.market import Market
 from trading_assets.validation.metrics import sharpe_ratio

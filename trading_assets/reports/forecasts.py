@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats
 from trading_assets.config.settings import Settings
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters.calibration_error import calibration_scores
@@ -27,8 +28,6 @@ from trading_assets.validation.eras import Era
 from trading_assets.validation.metrics import NO_EDGE, verdict
 from trading_assets.validation.overfitting import probability_of_backtest_overfitting
 from trading_assets.validation.thresholds import threshold_grid
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

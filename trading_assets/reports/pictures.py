@@ -10,14 +10,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats, Rows
 from trading_assets.forecasters.calibration_error import reliability_curve
 from trading_assets.validation.eras import ERA_NAMES, Eras
 from trading_assets.validation.splits import PurgedSplitter
 
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 ERA_COLOURS = dict(zip(ERA_NAMES, ("#4c78a8", "#59a14f", "#f2b134", "#d1495b"), strict=True))
 SPLIT_COLOURS = ("#9ecae9", "#ff9d4d")
 """Training rows, test rows."""

@@ -13,8 +13,9 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats
 from trading_assets.market.bars import bar_seconds
-from trading_assets.reports.drawdowns import Floats, deepest_drawdowns
+from trading_assets.reports.drawdowns import deepest_drawdowns
 from trading_assets.reports.pictures import figure_of, save, thin
 from trading_assets.simulation.backtesting import BacktestResult
 from trading_assets.simulation.baselines import buy_and_hold

@@ -7,16 +7,13 @@ each limit is used; `enforce` says how much of a target is allowed.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Array
 from trading_assets.compilation import compiled
 from trading_assets.config.limits import RiskLimits
 from trading_assets.risk.market_window import CVAR, VAR, VOLATILITY
-
-Array = NDArray[Any]
 
 RULES = (
     "position",

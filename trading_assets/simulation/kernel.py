@@ -9,16 +9,13 @@ the starting capital, and always cash plus position.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Array
 from trading_assets.compilation import compiled
 from trading_assets.config.settings import EnvConfig
 from trading_assets.risk import rules as risk
-
-Array = NDArray[Any]
 
 ACCOUNT_NAMES = ("position", "unrealised_pnl", "drawdown", "time_in_trade")
 """What a policy sees of its account: the target held (-1 to 1); the return since entry and the drawdown

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_assets.arguments import as_numbers, as_whole_number, require
+from trading_assets.arrays import Floats
 from trading_assets.config.settings import CostSettings, EnvConfig
 from trading_assets.market.bars import bar_seconds, to_matrix
 from trading_assets.risk.market_window import N_UNITS, unit_risk
@@ -19,7 +20,6 @@ from trading_assets.simulation.kernel import LIQUIDITY, UNIT, VOLATILITY, pack_r
 if TYPE_CHECKING:
     from trading_assets.features.table import FeatureTable
 
-Floats = NDArray[np.float64]
 Table = NDArray[np.float32]
 N_BAR_COLUMNS = 8
 

@@ -17,8 +17,9 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from trading_assets.arrays import Floats
 from trading_assets.validation._arguments import check_number, check_periods_per_year, check_whole_number
 from trading_assets.validation.returns import (
     check_finite,
@@ -28,7 +29,6 @@ from trading_assets.validation.returns import (
     until_ruin,
 )
 
-Floats = NDArray[np.float64]
 EDGE, NO_EDGE = "edge after costs", "no edge after costs"
 EDGE_T = 2.0
 """t-statistic of the return unexplained by the market, from which a report speaks of an edge."""

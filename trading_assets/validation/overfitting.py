@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from trading_assets.arguments import as_numbers
+from trading_assets.arrays import Floats, Rows
 from trading_assets.validation._arguments import (
     check_between_0_and_1,
     check_number,
@@ -24,9 +25,6 @@ from trading_assets.validation._arguments import (
 )
 from trading_assets.validation.metrics import ROUNDING
 from trading_assets.validation.ties import TIE, tied_for_best
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 NORMAL = NormalDist()
 EULER = float(np.euler_gamma)

@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from trading_assets.arguments import as_numbers
+from trading_assets.arrays import Floats
 from trading_assets.validation._arguments import check_costs, check_periods_per_year
 from trading_assets.validation.metrics import calmar_ratio, max_drawdown, sharpe_ratio, sortino_ratio
 from trading_assets.validation.returns import check_finite, equity_curve, until_ruin
-
-Floats = NDArray[np.float64]
 
 
 def forecast_positions(probabilities: ArrayLike, threshold: float) -> Floats:

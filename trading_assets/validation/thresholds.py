@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trading_assets.arguments import as_numbers
+from trading_assets.arrays import Floats
 from trading_assets.validation._arguments import check_costs, check_periods_per_year, check_whole_number
 from trading_assets.validation.metrics import sharpe_ratio, sortino_ratio
 from trading_assets.validation.positions import forecast_positions
 from trading_assets.validation.returns import check_finite, until_ruin
 from trading_assets.validation.ties import TIE, first_best
 
-Floats = NDArray[np.float64]
 OBJECTIVES = ("sharpe", "return", "sortino", "profit_factor")
 
 
