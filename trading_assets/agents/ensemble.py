@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.agents.observations import AgentMarket
+from trading_assets.agents.observations import AgentData
 from trading_assets.arrays import Floats, Singles
-from trading_assets.config.settings import TARGETS, EnsembleSettings
+from trading_assets.config.settings import POSITION_LEVELS, EnsembleSettings
 from trading_assets.execution.networks import ActorNet, likeliest
 from trading_assets.progress import report
 from trading_assets.registry.figures import Figures
@@ -41,7 +41,7 @@ Members = list[tuple[ActorNet, Singles]]
 """Each member's actor and the market as it sees it, shape (n_bars, width)."""
 
 
-def run_ensemble(members: Members, weights: Floats, market: AgentMarket, era: Era) -> BacktestResult:
+def run_ensemble(members: Members, weights: Floats, market: AgentData, era: Era) -> BacktestResult:
     """Follow the target with the highest weighted probability through an era.
 
     Parameters
@@ -49,7 +49,7 @@ def run_ensemble(members: Members, weights: Floats, market: AgentMarket, era: Er
     members : mapping of str to member
         As from `agents.storage.load_members`.
     weights : ndarray of shape (n_members,)
-    market : AgentMarket
+    market : AgentData
     era : Era
 
     Returns
@@ -67,7 +67,7 @@ def run_ensemble(members: Members, weights: Floats, market: AgentMarket, era: Er
             weight * actor(np.concatenate([table[t], account]))
             for weight, (actor, table) in zip(weights, members, strict=True)
         )
-        return TARGETS[likeliest(np.asarray(mixed))]
+        return POSITION_LEVELS[likeliest(np.asarray(mixed))]
 
     return backtest(decide, market.during(era))
 
@@ -79,7 +79,7 @@ def weight_grid(n_members: int, grid: int) -> NDArray[np.float64]:
 
 
 def choose_weights(
-    members: Members, market: AgentMarket, settings: EnsembleSettings
+    members: Members, market: AgentData, settings: EnsembleSettings
 ) -> tuple[Floats, list[dict[str, float]]]:
     """The grid's best weights by final equity on validation, shrunk to 1/N.
 
@@ -90,7 +90,7 @@ def choose_weights(
     ----------
     members : mapping of str to member
         As from `agents.storage.load_members`.
-    market : AgentMarket
+    market : AgentData
     settings : EnsembleSettings
 
     Returns

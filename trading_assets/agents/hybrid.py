@@ -1,4 +1,4 @@
-"""Encoder and policy optimised jointly, starting from the forecaster and the agent.
+"""Encoder and policy optimized jointly, starting from the forecaster and the agent.
 
 The observation is [bar index, account]. With gradients on, the whole era is encoded once a minibatch
 and the minibatch's bars are gathered from it; without, rows come from a table refreshed before every
@@ -16,7 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
-from trading_assets.agents.observations import AgentMarket
+from trading_assets.agents.observations import AgentData
 from trading_assets.agents.ppo import (
     History,
     KeepBest,
@@ -46,7 +46,7 @@ class EraEncoder(BaseFeaturesExtractor):
     ----------
     observation_space : Box
     module : CausalModule
-        Optimised from the weights it comes with.
+        Optimized from the weights it comes with.
     inputs : ndarray of shape (n_bars, n_inputs), float32
         The encoder's scaled inputs.
     table : ndarray of shape (n_bars, width), float32
@@ -137,14 +137,14 @@ def encoder_weights(policy_state: dict[str, Any]) -> dict[str, Any]:
     """The arrays of its encoder in the state of a hybrid's policy."""
     prefix = "features_extractor.module."
     return {
-        name.removeprefix(prefix): np.array(value)
+        name.removeprefix(prefix): np.array(torch.as_tensor(value).cpu().numpy())
         for name, value in policy_state.items()
         if name.startswith(prefix) and not name.startswith(prefix + "head.")
     }
 
 
 def train_hybrid(
-    market: AgentMarket,
+    market: AgentData,
     module: CausalModule,
     inputs: Singles,
     scaler: RobustScaler,
@@ -160,7 +160,7 @@ def train_hybrid(
 
     Parameters
     ----------
-    market : AgentMarket
+    market : AgentData
     module : CausalModule
         The forecaster's network.
     inputs : ndarray of shape (n_bars, n_inputs), float32

@@ -16,7 +16,7 @@ from trading_assets.validation.eras import Era, Eras
 
 
 @dataclass(frozen=True)
-class AgentMarket:
+class AgentData:
     """One symbol as agents are trained and chosen on it.
 
     Attributes
@@ -59,7 +59,7 @@ class AgentMarket:
     @classmethod
     def make(
         cls, bars: Floats, table: Singles, eras: Eras, settings: Settings, n_forecasters: int
-    ) -> AgentMarket:
+    ) -> AgentData:
         config = EnvConfig(
             **settings.environment.model_dump(),
             costs=settings.costs,

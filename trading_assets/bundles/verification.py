@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from trading_assets.agents.hybrid import encoder_weights
-from trading_assets.agents.observations import AgentMarket
+from trading_assets.agents.observations import AgentData
 from trading_assets.agents.ppo import actor_weights
 from trading_assets.agents.storage import TrainedPolicy
 from trading_assets.arrays import Singles
@@ -19,7 +19,7 @@ from trading_assets.bundles.parity import (
     trained_embedding,
     trained_probabilities,
 )
-from trading_assets.config.settings import TARGETS, Settings
+from trading_assets.config.settings import POSITION_LEVELS, Settings
 from trading_assets.execution.networks import sub
 from trading_assets.forecasters.loading import forecaster_class
 from trading_assets.forecasters.sequence import SequenceForecaster
@@ -47,7 +47,7 @@ def check_bundle(
     stack: StackedForecasters,
     policies: Mapping[str, TrainedPolicy],
     shares: Mapping[str, float],
-    market: AgentMarket,
+    market: AgentData,
     settings: Settings,
 ) -> tuple[dict[str, dict[str, float]], Singles]:
     """Compare a written bundle with torch and Stable-Baselines3 on up to 2,000 validation bars.
@@ -74,7 +74,7 @@ def check_bundle(
     assert issubclass(forecaster, SequenceForecaster)
     scaler = stack.network.encoder.scaler
     inputs = scaler(features[:, about["columns"]])
-    trained = np.zeros((len(features), len(TARGETS)))
+    trained = np.zeros((len(features), len(POSITION_LEVELS)))
     for name, policy in policies.items():
         encoder = encoder_weights(policy.weights) or sub(stack.weights, f"{about['kind']}.encoder")
         seen = market.table[shown].copy()
@@ -91,7 +91,7 @@ def check_bundle(
 def _random_accounts(n: int) -> Singles:
     rng = np.random.default_rng(0)
     columns = [
-        rng.choice(TARGETS, n),
+        rng.choice(POSITION_LEVELS, n),
         rng.normal(0, 0.5, n).clip(-5, 5),
         rng.exponential(0.5, n).clip(0, 5),
         rng.uniform(0, 3, n),

@@ -17,7 +17,7 @@ from trading_assets.arrays import Floats, Singles
 from trading_assets.errors import ArtifactError, DivergedError
 
 Weights = Mapping[str, NDArray[Any]]
-EDGE = 1e-6
+MARGIN = 1e-6
 """Probabilities are kept this far from 0 and 1 before their logarithm is taken."""
 BLOCK = 512
 """Rows that walk the trees at once: 240,000 rows together took 2 GB."""
@@ -126,7 +126,7 @@ def make_calibrator(spec: Mapping[str, Any]) -> Callable[[Any], Any]:
         power = spec["a"]
 
         def softmax(p: Any) -> Any:
-            scores = power * np.log(np.maximum(p, EDGE))
+            scores = power * np.log(np.maximum(p, MARGIN))
             odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
             return odds / odds.sum(axis=-1, keepdims=True)
 
@@ -134,7 +134,7 @@ def make_calibrator(spec: Mapping[str, Any]) -> Callable[[Any], Any]:
     a, b, c = spec["a"], spec["b"], spec["c"]
 
     def logistic(p: Any) -> Any:
-        p = np.minimum(np.maximum(p, EDGE), 1 - EDGE)
+        p = np.minimum(np.maximum(p, MARGIN), 1 - MARGIN)
         return sigmoid(a * np.log(p) - b * np.log1p(-p) + c)
 
     return logistic

@@ -177,7 +177,7 @@ class PreprocessorManager(Estimator):
         Raises
         ------
         ArtifactError
-            When there is more to it than a single robust_scale or standardise, or nothing.
+            When there is more to it than a single robust_scale or standardize, or nothing.
         """
         if not self.steps_:
             n = len(self.feature_names_in)
@@ -190,7 +190,7 @@ class PreprocessorManager(Estimator):
         foreign = [name for name, is_scale in zip(names, scales, strict=True) if not is_scale]
         raise ArtifactError(
             f"A bundle cannot carry {', '.join(foreign or names[1:])} of the preprocessing "
-            f"{', '.join(names)}; it carries a single robust_scale or standardise, or nothing. "
+            f"{', '.join(names)}; it carries a single robust_scale or standardize, or nothing. "
             "Fit the model with one of these."
         )
 

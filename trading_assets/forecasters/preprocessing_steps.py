@@ -21,15 +21,15 @@ from trading_assets.config.settings import (
     PrincipalComponents,
     QuantileTransform,
     RobustScale,
-    Standardise,
-    Winsorise,
+    Standardize,
+    Winsorize,
 )
 from trading_assets.errors import SettingsError
 from trading_assets.execution.networks import Scaler
 from trading_assets.representation import one_line
 
 ROBUST = RobustScale()
-EDGE = 1e-7
+RANK_MARGIN = 1e-7
 """Ranks are kept this far from 0 and 1 before they become normal scores, as in scikit-learn: +-5.2."""
 MAX_WINDOW = 10_000
 """Most bars of a fractional difference; a smaller tolerance would cost more than it tells."""
@@ -73,7 +73,7 @@ class Step(ABC):
 
 
 @dataclass(frozen=True)
-class Winsoriser(Step):
+class Winsorizer(Step):
     """Clip every column at two quantiles of the training rows."""
 
     low: Floats
@@ -82,11 +82,11 @@ class Winsoriser(Step):
     __repr__ = one_line
 
     @classmethod
-    def fit(cls, X: Array, settings: Winsorise) -> Self:
+    def fit(cls, X: Array, settings: Winsorize) -> Self:
         return cls(*np.quantile(X, [settings.lower, settings.upper], axis=0))
 
     @classmethod
-    def restore(cls, arrays: Mapping[str, Array], settings: Winsorise) -> Self:
+    def restore(cls, arrays: Mapping[str, Array], settings: Winsorize) -> Self:
         return cls(arrays["low"], arrays["high"])
 
     def arrays(self) -> dict[str, Array]:
@@ -98,7 +98,7 @@ class Winsoriser(Step):
 
 @dataclass(frozen=True)
 class RobustScaler(Step):
-    """Centre on the median, divide by the interquartile range over 1.349, clip at +-`limit`.
+    """Center on the median, divide by the interquartile range over 1.349, clip at +-`limit`.
 
     For a normal column that is the standard score. A column whose middle half is one value is divided by
     its standard deviation; a constant column becomes 0.
@@ -117,7 +117,7 @@ class RobustScaler(Step):
     __repr__ = one_line
 
     @classmethod
-    def fit(cls, X: Array, settings: RobustScale | Standardise = ROBUST) -> Self:
+    def fit(cls, X: Array, settings: RobustScale | Standardize = ROBUST) -> Self:
         """From rows of shape (n_rows, n_columns)."""
         low, center, high = np.percentile(X.astype(np.float64), [25, 50, 75], axis=0)
         spread = (high - low) / 1.349
@@ -125,7 +125,7 @@ class RobustScaler(Step):
         return cls(center, np.where(spread > 0, spread, 1.0), settings.limit)
 
     @classmethod
-    def restore(cls, arrays: Mapping[str, Array], settings: RobustScale | Standardise) -> Self:
+    def restore(cls, arrays: Mapping[str, Array], settings: RobustScale | Standardize) -> Self:
         return cls(arrays["center"], arrays["scale"], float(arrays["limit"][0]))
 
     def arrays(self) -> dict[str, Array]:
@@ -151,10 +151,10 @@ class RobustScaler(Step):
 
 
 class StandardScaler(RobustScaler):
-    """Centre on the mean, divide by the standard deviation, clip at +-`limit`."""
+    """Center on the mean, divide by the standard deviation, clip at +-`limit`."""
 
     @classmethod
-    def fit(cls, X: Array, settings: RobustScale | Standardise = ROBUST) -> Self:
+    def fit(cls, X: Array, settings: RobustScale | Standardize = ROBUST) -> Self:
         """From rows of shape (n_rows, n_columns)."""
         spread = _deviation(X)
         return cls(X.mean(axis=0, dtype=np.float64), np.where(spread > 0, spread, 1.0), settings.limit)
@@ -202,7 +202,7 @@ class QuantileTransformer(Step):
         between = np.where(upto > last, last, left + share)
         rank = np.where(upto > below, (below + upto - 1) / 2, between) / last
         rank = np.where(np.isnan(X), np.nan, rank)
-        return ndtri(np.clip(rank, EDGE, 1 - EDGE)) if self.normal else rank
+        return ndtri(np.clip(rank, RANK_MARGIN, 1 - RANK_MARGIN)) if self.normal else rank
 
     def _count(self, X: Array, side: Literal["left", "right"]) -> NDArray[np.intp]:
         """Quantiles of its column below every value ('left'), or not above it ('right')."""
@@ -325,9 +325,9 @@ class PrincipalProjection(Step):
 
 
 STEPS: Mapping[str, type[Step]] = {
-    "winsorise": Winsoriser,
+    "winsorize": Winsorizer,
     "robust_scale": RobustScaler,
-    "standardise": StandardScaler,
+    "standardize": StandardScaler,
     "quantile": QuantileTransformer,
     "fractional_difference": FractionalDifferencer,
     "pca": PrincipalProjection,

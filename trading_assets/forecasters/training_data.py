@@ -20,7 +20,7 @@ class TrainingData:
     Z : ndarray of shape (n_bars, n_inputs), float32
         Preprocessed features.
     y : ndarray of shape (n_bars,)
-        Number of the class, or the standardised value; NaN where unknown.
+        Number of the class, or the standardized value; NaN where unknown.
     weight : ndarray of shape (n_bars,)
         Mean 1 over `rows`.
     rows : ndarray of int

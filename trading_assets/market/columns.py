@@ -158,7 +158,7 @@ def find_columns(
     file: str = "",
     numbers: Mapping[int, Floats] | None = None,
 ) -> Columns:
-    """Recognise the columns of a file by their numbers and names; what is not found is missing from `names`.
+    """Recognize the columns of a file by their numbers and names; what is not found is missing from `names`.
 
     Parameters
     ----------

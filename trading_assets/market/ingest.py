@@ -78,7 +78,7 @@ def read_bars(
     Parameters
     ----------
     path : path
-        CSV in any dialect (also gzip or zip), Parquet or Feather; recognised by content. Never altered.
+        CSV in any dialect (also gzip or zip), Parquet or Feather; recognized by content. Never altered.
     symbol : str, optional
         Picks the rows of one symbol, and the side files; by default the file's name.
     interval : str or Timedelta, optional

@@ -1,7 +1,7 @@
 """The rules of `RiskLimits`, written once for training, backtests and execution.
 
 What an account did is packed into one row: a head, the bars that each rule still cools down, and rings of
-what was traded and ordered in the last bars. `observe` takes in the bar just closed and says how much of
+what was traded and ordered in the last bars. `take_in` takes in the bar just closed and says how much of
 each limit is used; `enforce` says how much of a target is allowed.
 """
 
@@ -95,7 +95,7 @@ def open_account(account: Array, equity: float, time: float) -> None:
 
 
 @compiled
-def observe(
+def take_in(
     account: Array,
     limits: Array,
     unit: Array,
@@ -235,7 +235,7 @@ def enforce(
     held: float,
     target: float,
 ) -> tuple[int, float, int]:
-    """What of a target is allowed after `observe` took in the same bar.
+    """What of a target is allowed after `take_in` took in the same bar.
 
     Parameters
     ----------

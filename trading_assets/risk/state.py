@@ -190,7 +190,7 @@ def assess(
     if account[rules.OPENED] == 0.0:
         rules.open_account(account, equity, time)
     push_price(window, n_returns, price, tail, unit)
-    return rules.observe(
+    return rules.take_in(
         account, limits, unit, time, price, equity, quantity, traded, orders, closed_pnl, use
     )
 

@@ -240,5 +240,5 @@ class Simulator:
         """What accounts see, in a new array of shape (n_rows, width)."""
         clock = self.clock[rows]
         out = np.empty((len(clock), self._width), dtype=np.float32)
-        kernel.observe(self.market.table, clock, self.state[rows], out)
+        kernel.write_observations(self.market.table, clock, self.state[rows], out)
         return out

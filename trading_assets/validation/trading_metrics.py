@@ -44,7 +44,7 @@ def forecast_positions(probabilities: ArrayLike, threshold: float) -> Floats:
 
 @dataclass(frozen=True)
 class TradingFigures:
-    """What a series of positions earned; fractions of a constant capital, annualised where said.
+    """What a series of positions earned; fractions of a constant capital, annualized where said.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class TradingFigures:
     mean_net, mean_gross : float
         Mean a bar.
     net_sharpe, gross_sharpe, net_sortino, net_calmar : float
-        Annualised.
+        Annualized.
     max_drawdown : float
         Of the net returns, as a negative fraction.
     turnover : float
@@ -106,7 +106,7 @@ class TradingMetrics:
     fee_bps, slippage_bps : float
         Basis points of the change of position, each 0 or more.
     periods_per_year : float
-        Bars a year, to annualise by.
+        Bars a year, to annualize by.
 
     Examples
     --------
