@@ -152,8 +152,8 @@ def example_inputs(architecture: Mapping[str, Any], network: PolicyNetwork) -> t
 def to_torchscript(graph: PolicyGraph, example: tuple[torch.Tensor, ...]) -> bytes:
     """The traced and frozen graph.
 
-    torch calls TorchScript deprecated; it stays as long as the versions of torch that are pinned load it, for those
-    who embed libtorch. Nothing of ours needs it: numpy is the runtime that bundles are judged on.
+    torch calls TorchScript deprecated; it stays as long as the versions of torch that are pinned load it, for
+    those who embed libtorch. Nothing of ours needs it: numpy is the runtime that bundles are judged on.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # shapes are constant by design
