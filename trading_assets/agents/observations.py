@@ -9,6 +9,7 @@ import numpy as np
 
 from trading_assets.arrays import Floats, Singles
 from trading_assets.config.settings import EnvConfig, Settings
+from trading_assets.market.contract import CLOSE
 from trading_assets.representation import one_line
 from trading_assets.simulation.market import Market
 from trading_assets.simulation.spaces import terms_of
@@ -71,4 +72,4 @@ class AgentData:
 
 def return_scale(bars: Floats, era: Era) -> float:
     """Standard deviation of the era's log returns, close to close: the unit of rewards."""
-    return float(np.diff(np.log(bars[era.rows, 4])).std())
+    return float(np.diff(np.log(bars[era.rows, CLOSE])).std())

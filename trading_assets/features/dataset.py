@@ -24,6 +24,7 @@ from trading_assets.features.table import compute_features
 from trading_assets.features.weights import average_uniqueness, return_attribution, time_decay
 from trading_assets.market.bars import COLUMNS, as_bars, to_matrix
 from trading_assets.market.columns import FUNDING
+from trading_assets.market.contract import CLOSE
 from trading_assets.market.sessions import bars_per_year
 from trading_assets.registry.artifacts import BuildResult, Recipe
 from trading_assets.registry.digests import digest_json
@@ -176,7 +177,7 @@ def label_table(bars: pd.DataFrame, settings: LabelSettings) -> pd.DataFrame:
     labels = make_labels(matrix, settings)
     frame = pd.DataFrame(asdict(labels)).drop(columns="direction_end")
     if settings.weights == "return":
-        returns = np.diff(np.log(matrix[:, 4]), prepend=np.log(matrix[:1, 4]))
+        returns = np.diff(np.log(matrix[:, CLOSE]), prepend=np.log(matrix[:1, CLOSE]))
         weight = return_attribution(labels.label_start, labels.direction_end, returns)
     elif settings.weights == "uniqueness":
         weight = average_uniqueness(labels.label_start, labels.direction_end, len(matrix))

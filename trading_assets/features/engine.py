@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from trading_assets.arrays import Floats, Singles
@@ -20,13 +18,12 @@ from trading_assets.features.kernels.advance import KERNELS, advance
 from trading_assets.features.kernels.rolling import ANCHOR
 from trading_assets.features.series import N_SERIES
 from trading_assets.features.timeframes import nothing_begun, resample, spread, start_of_buckets
+from trading_assets.market.contract import NAMES, TIME, first_fault, time_text
 from trading_assets.registry.tensors import load_tensors, save_tensors
 from trading_assets.representation import one_line
 
 Arrays = dict[str, NDArray[Any]]
 
-FIELDS = ("timestamp", "open", "high", "low", "close", "volume", "funding_rate")
-_NO_TIME = np.iinfo(np.int64).min / 1e9
 """What a missing time is in seconds."""
 
 
@@ -219,44 +216,18 @@ def narrowed(feature_set: FeatureSet, columns: list[Column]) -> FeatureSet:
     )
 
 
-def make_sense(rows: Floats, last: float) -> bool:
-    """Whether bars come in order, after `last`, and hold nothing that no bar can."""
-    if rows.shape[1] == 0:
-        return True
-    return bool(
-        rows[0, 0] > max(last, _NO_TIME)
-        and (np.diff(rows[0]) > 0).all()
-        and rows[1:5].min() > 0
-        and (rows[2] >= rows[3]).all()
-        and rows[5].min() >= 0
-        and isfinite(rows.sum())
-    )
-
-
 def refuse(rows: Floats, last: float, first: int) -> NoReturn:
-    """Name the first bar that makes no sense; `first` is the number of the first of `rows`."""
-    before = np.append(max(last, _NO_TIME), rows[0, :-1])
-    for problem, bad in (
-        ("does not come after the one before it", ~(rows[0] > before)),
-        ("holds a number that is missing or infinite", ~np.isfinite(rows).all(axis=0)),
-        ("has a price that is not positive; features are made of logarithms", (rows[1:5] <= 0).any(axis=0)),
-        ("has its high below its low", rows[2] < rows[3]),
-        ("has a negative volume", rows[5] < 0),
-    ):
-        if bad.any():
-            bar = int(bad.argmax())
-            time, earlier = _shown(rows[0, bar]), _shown(before[bar])
-            names = zip(FIELDS[1:], rows[1:, bar], strict=True)
-            shown = ", ".join(f"{name} {value:.10g}" for name, value in names)
-            raise MarketError(
-                f"Bar {first + bar} ({time}, the one before it {earlier}) {problem}: {shown}. "
-                "market.read_bars repairs or rejects such bars."
-            )
-    raise MarketError("Bars add up to more than a number can hold.")
-
-
-def _shown(time: float) -> str:
-    return str(pd.Timestamp(time, unit="s", tz="UTC")) if time > _NO_TIME else "none"
+    """Name the first bar that breaks the contract; `first` is the number of the first of `rows`."""
+    try:
+        bar, problem = first_fault(rows, last)
+    except ValueError as error:
+        raise MarketError(str(error)) from None
+    shown = ", ".join(f"{name} {value:.10g}" for name, value in zip(NAMES[1:], rows[1:, bar], strict=False))
+    raise MarketError(
+        f"Bar {first + bar} ({time_text(rows[TIME, bar])}, the one before it "
+        f"{time_text(rows[TIME, bar - 1] if bar else last)}): {problem}; it is {shown}. market.read_bars "
+        "repairs or rejects such bars."
+    )
 
 
 def _part(kept: Mapping[str, NDArray[Any]] | None, name: str) -> Arrays | None:

@@ -20,6 +20,7 @@ from trading_assets.config.settings import LabelSettings
 from trading_assets.errors import MarketError
 from trading_assets.features.catalogue import timeframe_seconds
 from trading_assets.features.series import DECAY
+from trading_assets.market.contract import CLOSE, HIGH, LOW, OPEN, TIME
 from trading_assets.representation import one_line
 
 TARGETS = ("forward_return", "direction", "high_variance")
@@ -27,7 +28,6 @@ ROUNDING = 1e-12
 """Moves of ln(price) up to this are no moves."""
 TIED = 1e-9
 """Share by which two figures made of such moves may differ and still be the same."""
-_TIME, _OPEN, _HIGH, _LOW, _CLOSE = range(5)
 
 
 @dataclass(frozen=True)
@@ -162,14 +162,14 @@ def forward_return(bars: Floats, horizon: int) -> Floats:
     """open[t+1+horizon] / open[t+1] - 1 of every bar t."""
     forward = np.full(len(bars), np.nan)
     if len(bars) > horizon + 1:
-        opens = bars[:, _OPEN]
+        opens = bars[:, OPEN]
         forward[: len(bars) - horizon - 1] = opens[horizon + 1 :] / opens[1 : len(bars) - horizon] - 1
     return forward
 
 
 def volatility_target(bars: Floats) -> Floats:
     """EWMA deviation (decay 0.95) of one bar's log return, up to and with each bar; NaN at the first."""
-    returns = np.diff(np.log(bars[:, _CLOSE]), prepend=np.nan)
+    returns = np.diff(np.log(bars[:, CLOSE]), prepend=np.nan)
     variance = pd.Series(returns**2).ewm(alpha=1 - DECAY, adjust=False).mean()
     return np.asarray(np.sqrt(variance), dtype=np.float64)
 
@@ -326,7 +326,7 @@ def trend_scanning(bars: Floats, *, horizons: tuple[int, ...], events: Rows | No
         raise MarketError(f"horizons are {horizons}; a trend needs at least 3 bars.")
     position = _positions(events, len(bars))
     lengths = np.unique(np.asarray(horizons, dtype=np.int64))
-    value = _strongest_trend(np.log(bars[:, _CLOSE]), position, lengths)
+    value = _strongest_trend(np.log(bars[:, CLOSE]), position, lengths)
     return Events(position, np.sign(value), value, position + 1, position + int(lengths[-1]))
 
 
@@ -360,7 +360,7 @@ def cusum_events(bars: Floats, threshold: float) -> Rows:
     """
     if not threshold > 0:
         raise MarketError(f"threshold is {threshold}; it must be a positive log return, such as 0.02.")
-    returns = np.diff(np.log(bars[:, _CLOSE]), prepend=np.log(bars[:1, _CLOSE]))
+    returns = np.diff(np.log(bars[:, CLOSE]), prepend=np.log(bars[:1, CLOSE]))
     return np.asarray(_cusum(returns, threshold), dtype=np.int64)
 
 
@@ -382,13 +382,13 @@ def _first_touch(
         end[i] = t + 1 + horizon
         if t + 1 >= len(bars):
             continue
-        entry, long = bars[t + 1, _OPEN], side[t] > 0
+        entry, long = bars[t + 1, OPEN], side[t] > 0
         moved = min(take, stop) * target[t] > ROUNDING
         gain, loss = take * target[t], stop * target[t]
         best = entry * np.exp(gain if long else -gain)
         worst = entry * np.exp(-loss if long else loss)
         for j in range(t + 1, min(t + 1 + horizon, len(bars))):
-            opened, high, low = bars[j, _OPEN], bars[j, _HIGH], bars[j, _LOW]
+            opened, high, low = bars[j, OPEN], bars[j, HIGH], bars[j, LOW]
             stopped = low <= worst and opened <= best if long else high >= worst and opened >= best
             taken = high >= best if long else low <= best
             if moved and (stopped or taken):
@@ -403,7 +403,7 @@ def _first_touch(
         else:
             if end[i] < len(bars):
                 outcome[i] = 0.0
-                value[i] = side[t] * (bars[end[i], _OPEN] / entry - 1)
+                value[i] = side[t] * (bars[end[i], OPEN] / entry - 1)
     return outcome, value, end
 
 
@@ -458,7 +458,7 @@ def _high_variance(bars: Floats, settings: LabelSettings) -> Floats:
     # trailing[t] sums the variances of bars t-h+1 .. t; the next bars' is trailing[t+h].
     trailing = np.full(n, np.nan)
     trailing[horizon:] = sliding_window_view(_variance(bars)[1:], horizon).sum(axis=1)
-    known = pd.Series(trailing, index=pd.to_datetime(bars[:, _TIME], unit="s"))
+    known = pd.Series(trailing, index=pd.to_datetime(bars[:, TIME], unit="s"))
     lookback = pd.Timedelta(seconds=timeframe_seconds(settings.variance_lookback))
     lately = known.rolling(lookback, min_periods=least).median()
     median = lately.fillna(known.rolling(least).median()).to_numpy()
@@ -475,7 +475,7 @@ def _variance(bars: Floats) -> Floats:
     Closes alone would do with far more bars: 24 of them leave a third of it to chance, in which the clusters
     of daily markets go under.
     """
-    log = np.log(bars[:, [_OPEN, _HIGH, _LOW, _CLOSE]])
+    log = np.log(bars[:, [OPEN, HIGH, LOW, CLOSE]])
     gap = np.diff(log[:, 0], prepend=log[:1, 0])
     gap[1:] = log[1:, 0] - log[:-1, 3]
     return np.asarray(gap**2 + (log[:, 1] - log[:, 2]) ** 2 / (4 * np.log(2)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from trading_assets.errors import MarketError, SchemaError
 from trading_assets.features.catalogue import Column, select
 from trading_assets.features.engine import Engine, FeatureState, narrowed, refuse
 from trading_assets.market.bars import no_bar
+from trading_assets.market.contract import bar_keeps_contract
 
 
 class FeatureStream:
@@ -97,13 +97,7 @@ class FeatureStream:
         engine = self._engine
         last = engine.last_time if engine else -np.inf
         self._bar[:, 0] = numbers
-        if not (  # as `make_sense`, which takes longer for one bar than its features do
-            numbers[0] > last
-            and min(numbers[1:5]) > 0
-            and numbers[2] >= numbers[3]
-            and numbers[5] >= 0
-            and isfinite(sum(numbers))
-        ):
+        if not bar_keeps_contract(numbers, last):
             refuse(self._bar, last, engine.seen if engine else 0)
         engine = engine or self._start(funding, None)
         out = np.empty((len(engine.columns), 1), dtype=np.float32)

@@ -17,8 +17,9 @@ from trading_assets.arrays import Singles
 from trading_assets.config.settings import FeatureSet
 from trading_assets.errors import MarketError, SettingsError
 from trading_assets.features.catalogue import Column, leave_out, select
-from trading_assets.features.engine import Engine, FeatureState, make_sense, narrowed, refuse
+from trading_assets.features.engine import Engine, FeatureState, narrowed, refuse
 from trading_assets.market.bars import as_bars, bar_seconds, no_bar, to_rows
+from trading_assets.market.contract import keeps_contract
 from trading_assets.registry.tables import read_table, write_table
 
 _LARGEST_BLOCK = 65_536
@@ -228,7 +229,7 @@ def _fill(engine: Engine, bars: pd.DataFrame, values: Singles, first: int) -> No
     """Advance in blocks, so that working memory stays small."""
     for start in range(0, len(bars), _LARGEST_BLOCK):
         rows = to_rows(bars.iloc[start : start + _LARGEST_BLOCK])
-        if not make_sense(rows, engine.last_time):
+        if not keeps_contract(rows, engine.last_time):
             refuse(rows, engine.last_time, first + start)
         engine.advance(rows, values, first + start)
 

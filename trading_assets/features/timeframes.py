@@ -13,6 +13,7 @@ from trading_assets.compilation import compiled, inner
 from trading_assets.features.catalogue import timeframe_seconds
 from trading_assets.features.series import Array
 from trading_assets.market.bars import bar_seconds, to_rows
+from trading_assets.market.contract import RATE, TIME
 
 _SLOTS = 11
 """What is remembered of the larger bar that was last begun: whether it is open (1) or closed (-1), seven
@@ -140,7 +141,7 @@ def to_timeframe(bars: pd.DataFrame, timeframe: str) -> tuple[pd.DataFrame, NDAr
     """
     rows = to_rows(bars)
     larger, closed = np.empty_like(rows), np.empty(len(bars), dtype=np.int64)
-    partial = nothing_begun(bar_seconds(rows[0]))
+    partial = nothing_begun(bar_seconds(rows[TIME]))
     size, origin = float(timeframe_seconds(timeframe)), start_of_buckets(timeframe)
     made = resample(rows, size, origin, partial, larger, closed)
     times = pd.to_datetime(np.round(larger[0, :made] * 1e9).astype(np.int64), utc=True)
@@ -149,9 +150,9 @@ def to_timeframe(bars: pd.DataFrame, timeframe: str) -> tuple[pd.DataFrame, NDAr
         columns[name] = larger[number, :made]
     if "funding_rate" in bars:
         columns["funding_rate"] = larger[6, :made]
-        bucket = np.floor((rows[0] - origin) / size)
+        bucket = np.floor((rows[TIME] - origin) / size)
         first = np.unique(bucket, return_index=True)[1][:made]
-        at_open = rows[6] - (bars["funding_within"].to_numpy() if "funding_within" in bars else 0.0)
+        at_open = rows[RATE] - (bars["funding_within"].to_numpy() if "funding_within" in bars else 0.0)
         within = larger[6, :made] - at_open[first]
         if within.any():
             columns["funding_within"] = within

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trading_assets.arguments import require
 from trading_assets.errors import BarsRejected, MarketError
 from trading_assets.market.columns import FUNDING, PRICES
+from trading_assets.market.contract import NAMES, TIME, faults
 from trading_assets.representation import brief
 
 COLUMNS = ("timestamp", *PRICES, "volume")
@@ -93,18 +94,17 @@ def check_bars(bars: pd.DataFrame, source: Path | str) -> None:
     >>> check_bars(bars, "made up")
     """
     bars = as_bars(bars)
-    numbers = [*PRICES, "volume", *(name for name in FUNDING if name in bars)]
-    for name in numbers:
-        _refuse(~np.isfinite(bars[name]), source, name, bars[name], "is not finite")
-    for name in PRICES:
-        _refuse(bars[name] <= 0, source, name, bars[name], "is not positive")
-    _refuse(bars["volume"] < 0, source, "volume", bars["volume"], "is negative")
-    body = bars[["open", "close"]]
-    above, below = body.max(axis=1) > bars["high"], body.min(axis=1) < bars["low"]
-    _refuse(above, source, "high", bars["high"], "lies below the bar's open or close")
-    _refuse(below, source, "low", bars["low"], "lies above the bar's open or close")
-    late = bars["timestamp"].diff() <= pd.Timedelta(0)
-    _refuse(late, source, "timestamp", bars["timestamp"], "is not after the bar before it")
+    rows = to_rows(bars)
+    if "funding_within" in bars:
+        rows = np.vstack([rows, bars["funding_within"].to_numpy(dtype=np.float64)])
+    for place, problem, bad in faults(rows, -np.inf):
+        name = NAMES[place]
+        first = int(bad.argmax())
+        more = f" ({bad.sum()} rows have this problem)" if bad.sum() > 1 else ""
+        raise BarsRejected(
+            f"{source}, row {first + 1}, column '{name}': {bars[name].iloc[first]} {problem}{more}. "
+            "Correct or remove the row."
+        )
 
 
 def as_bars(bars: pd.DataFrame) -> pd.DataFrame:
@@ -267,8 +267,8 @@ def describe_bars(bars: pd.DataFrame) -> dict[str, float | int | str]:
     """
     bars = as_bars(bars)
     matrix = to_matrix(bars)
-    interval = bar_seconds(matrix[:, 0])
-    distance = np.diff(matrix[:, 0])
+    interval = bar_seconds(matrix[:, TIME])
+    distance = np.diff(matrix[:, TIME])
     gaps = distance[distance > 1.5 * interval]
     return {
         "rows": len(bars),
@@ -280,13 +280,3 @@ def describe_bars(bars: pd.DataFrame) -> dict[str, float | int | str]:
         "bars without volume": int((bars["volume"] == 0).sum()),
         "bars without movement": int((bars["high"] == bars["low"]).sum()),
     }
-
-
-def _refuse(bad: Any, source: Path | str, column: str, values: pd.Series[Any], problem: str) -> None:
-    rows = np.flatnonzero(np.asarray(bad))
-    if len(rows):
-        more = f" ({len(rows)} rows have this problem)" if len(rows) > 1 else ""
-        raise BarsRejected(
-            f"{source}, row {rows[0] + 1}, column '{column}': {values.iloc[rows[0]]} {problem}{more}. "
-            "Correct or remove the row."
-        )

@@ -132,7 +132,7 @@ def _open_spans(sessions: Any) -> tuple[Times, Times]:
     if sessions.name == "24/5":
         # Currencies stop on Friday at five in New York, others at midnight UTC: neither evening is a gap.
         five = (sessions.sessions + pd.Timedelta(hours=17)).tz_localize("America/New_York")
-        closes[0] = np.where(sessions.sessions.weekday == 4, _utc(five.tz_convert("UTC")), closes[0])
+        closes[0] = np.where(sessions.sessions.day_of_week == 4, _utc(five.tz_convert("UTC")), closes[0])
     return np.sort(np.concatenate(opens)), np.sort(np.concatenate(closes))
 
 
@@ -152,7 +152,7 @@ def _open_time(at: Times, opens: Times, closes: Times) -> Nanoseconds:
 def closed_weekdays(calendar: str, times: Times) -> set[int]:
     """Days of the week without a session between the first and the last of the times; Monday is 0."""
     sessions = _sessions(calendar, np.array([times.min(), times.max()])).sessions
-    return set(range(7)) - set(sessions.weekday)
+    return set(range(7)) - set(sessions.day_of_week)
 
 
 def calendar_zone(calendar: str | None) -> str | None:

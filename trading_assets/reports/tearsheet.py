@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from trading_assets.arrays import Floats
 from trading_assets.market.bars import bar_seconds
+from trading_assets.market.contract import TIME
 from trading_assets.reports.drawdowns import deepest_drawdowns
 from trading_assets.reports.pictures import figure_of, save, thin
 from trading_assets.simulation.backtesting import BacktestResult
@@ -321,7 +322,7 @@ def _clock(times: pd.Series[Any], result: BacktestResult) -> Times:
 
 def _bar_length(result: BacktestResult) -> np.timedelta64:
     market = result.market
-    return np.timedelta64(round(bar_seconds(market.bars[market.start : market.stop, 0])), "s")
+    return np.timedelta64(round(bar_seconds(market.bars[market.start : market.stop, TIME])), "s")
 
 
 def _means(values: Floats, starts: NDArray[np.int64]) -> Floats:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from trading_assets.arguments import as_number, as_numbers, require
 from trading_assets.arrays import Floats
 from trading_assets.errors import ArgumentError
+from trading_assets.market.contract import CLOSE
 from trading_assets.risk.rules import N_RULES, RULES, watches
 from trading_assets.simulation.kernel import ACCOUNT_NAMES, COSTS, PATH, RUIN
 from trading_assets.simulation.market import Market
@@ -117,7 +118,7 @@ class BacktestResult:
     @property
     def market_returns(self) -> Floats:
         """Close to close."""
-        close = self.market.bars[self.market.start : self.market.stop, 4]
+        close = self.market.bars[self.market.start : self.market.stop, CLOSE]
         return close[1:] / close[:-1] - 1
 
     @property

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from trading_assets.arrays import Array
 from trading_assets.compilation import compiled
 from trading_assets.config.settings import EnvConfig
+from trading_assets.market.contract import CLOSE, HIGH, LOW, OPEN, RATE, TIME, WITHIN
 from trading_assets.risk import rules as risk
 
 ACCOUNT_NAMES = ("position", "unrealised_pnl", "drawdown", "time_in_trade")
@@ -55,7 +56,6 @@ N_COLUMNS = 12
     INTERVAL,
 ) = range(18)
 # Columns of bars and of conditions (`Market.conditions`).
-_TIME, _OPEN, _HIGH, _LOW, _CLOSE, _RATE, _WITHIN = 0, 1, 2, 3, 4, 6, 7
 VOLATILITY, LIQUIDITY, UNIT = 0, 1, 2
 _YEAR = 365 * 86_400.0
 RUIN = 0.01
@@ -103,7 +103,7 @@ def open_accounts(
             state[i, column] = 0.0
         state[i, CASH] = state[i, EQUITY] = state[i, PEAK] = state[i, ENTRY] = 1.0
         state[i, LEFT] = min(n_bars, last - clock[i])
-        risk.open_account(memory[i], 1.0, bars[clock[i], _TIME] + config[INTERVAL])
+        risk.open_account(memory[i], 1.0, bars[clock[i], TIME] + config[INTERVAL])
 
 
 @compiled
@@ -198,13 +198,13 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
     for k in range(targets.shape[0]):
         touched = 0.0
         for i in range(targets.shape[1]):  # all bars are fetched at once, or each account waits for its own
-            touched += bars[clock[i] + 1, _TIME]
+            touched += bars[clock[i] + 1, TIME]
         rewards[k, 0] = touched
         for i in range(targets.shape[1]):
             t, target = clock[i], targets[k, i]
             clock[i] = t + 1
             cash, units, before, held = state[i, CASH], state[i, UNITS], state[i, EQUITY], state[i, TARGET]
-            opening, close = bars[t + 1, _OPEN], bars[t + 1, _CLOSE]
+            opening, close = bars[t + 1, OPEN], bars[t + 1, CLOSE]
             fee = slippage = impact = funding = borrow = liquidation = 0.0
             traded = closed_pnl = penalty = 0.0
             equity, must_trade = before, False
@@ -214,17 +214,17 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
                         memory[i],
                         limits,
                         conditions[t, UNIT:],
-                        bars[t, _CLOSE],
+                        bars[t, CLOSE],
                         before,
                         units,
                         held,
                         target,
                         config[LEVERAGE],
                     )
-                within = bars[t + 1, _WITHIN]
-                funding = config[FUNDING] * units * opening * (bars[t + 1, _RATE] - within)
+                within = bars[t + 1, WITHIN]
+                funding = config[FUNDING] * units * opening * (bars[t + 1, RATE] - within)
                 if config[BORROW] > 0.0:
-                    gap = bars[t + 1, _TIME] - bars[t, _TIME] - config[INTERVAL]
+                    gap = bars[t + 1, TIME] - bars[t, TIME] - config[INTERVAL]
                     borrow = config[BORROW] * _borrowed(cash, units, opening) * gap
                 cash -= funding + borrow
                 if target != held or must_trade:
@@ -261,7 +261,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
                     borrow += interest
                     due += interest
                 cash -= due
-                worst = bars[t + 1, _LOW if units > 0.0 else _HIGH]
+                worst = bars[t + 1, LOW if units > 0.0 else HIGH]
                 if units != 0.0 and cash + units * worst <= config[MARGIN] * abs(units) * worst:
                     price = _margin_price(cash, units, config[MARGIN], opening)
                     liquidation = config[LIQUIDATION] * abs(units) * price
@@ -283,7 +283,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
                     memory[i],
                     limits,
                     conditions[t + 1, UNIT:],
-                    bars[t + 1, _TIME] + config[INTERVAL],
+                    bars[t + 1, TIME] + config[INTERVAL],
                     close,
                     equity,
                     units,
@@ -331,7 +331,7 @@ def allow(
     """
     for i in range(len(clock)):
         equity, units, held = state[i, EQUITY], state[i, UNITS], state[i, TARGET]
-        price, unit = bars[clock[i], _CLOSE], conditions[clock[i], UNIT:]
+        price, unit = bars[clock[i], CLOSE], conditions[clock[i], UNIT:]
         nearest, least = 0, np.inf
         for k in range(len(levels)):
             target = levels[k]

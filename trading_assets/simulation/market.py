@@ -13,6 +13,7 @@ from trading_assets.arguments import as_numbers, as_whole_number, require
 from trading_assets.arrays import Floats
 from trading_assets.config.settings import CostSettings, EnvConfig
 from trading_assets.market.bars import bar_seconds, to_matrix
+from trading_assets.market.contract import CLOSE, N_COLUMNS, TIME, VOLUME, first_fault, keeps_contract
 from trading_assets.risk.market_window import N_UNITS, unit_risk
 from trading_assets.risk.rules import pack_limits, watches_market
 from trading_assets.simulation.kernel import LIQUIDITY, UNIT, VOLATILITY, pack_config
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from trading_assets.features.table import FeatureTable
 
 Table = NDArray[np.float32]
-N_BAR_COLUMNS = 8
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Market:
             config.window - 1 if start is None else start,
             len(bars) if stop is None else stop,
             config,
-            bar_seconds(bars[:, 0]),
+            bar_seconds(bars[:, TIME]),
         )
 
     def between(self, start: int, stop: int) -> Self:
@@ -203,7 +203,7 @@ def _table_of(table: Any) -> Table:
 
 
 def _checked_bars(bars: Floats) -> Floats:
-    if bars.ndim != 2 or bars.shape[1] not in {N_BAR_COLUMNS - 1, N_BAR_COLUMNS} or len(bars) < 2:
+    if bars.ndim != 2 or bars.shape[1] not in {N_COLUMNS, N_COLUMNS + 1} or len(bars) < 2:
         raise ValueError(
             f"bars have shape {bars.shape}; expected (n_bars, 7) with 2 bars or more: time, open, high, low, "
             "close, volume, funding rate, and an eighth where a part of the rate falls due after the open "
@@ -211,24 +211,19 @@ def _checked_bars(bars: Floats) -> Floats:
         )
     given, bars = bars, _cache_lines(len(bars))
     bars[:, : given.shape[1]] = given
-    time, opening, high, low, close, volume, *_ = bars.T
-    usable = np.isfinite(bars).all(axis=1) & (bars[:, 1:5] > 0).all(axis=1) & (volume >= 0)
-    usable &= (low <= np.minimum(opening, close)) & (high >= np.maximum(opening, close))
-    usable[1:] &= np.diff(time) > 0
-    if not usable.all():
-        wrong = int(usable.argmin())
+    if not keeps_contract(bars.T, -np.inf):
+        bar, problem = first_fault(bars.T, -np.inf)
         raise ValueError(
-            f"Bar {wrong} is {bars[wrong].tolist()}; expected finite numbers, positive prices between low "
-            "and high, no negative volume, and a time after the bar before."
+            f"Bar {bar} is {bars[bar].tolist()}: {problem}. market.read_bars repairs or rejects it."
         )
     return bars
 
 
 def _cache_lines(n_bars: int) -> Floats:
     """Zeros of shape (n_bars, 8) with every bar in one line of the cache, 64 bytes: one fetch a bar."""
-    room = np.zeros((n_bars + 1) * N_BAR_COLUMNS)
+    room = np.zeros((n_bars + 1) * (N_COLUMNS + 1))
     first = -room.ctypes.data % 64 // room.itemsize
-    return room[first : first + n_bars * N_BAR_COLUMNS].reshape(n_bars, N_BAR_COLUMNS)
+    return room[first : first + n_bars * (N_COLUMNS + 1)].reshape(n_bars, (N_COLUMNS + 1))
 
 
 def _conditions(bars: Floats, config: EnvConfig) -> Floats:
@@ -236,14 +231,16 @@ def _conditions(bars: Floats, config: EnvConfig) -> Floats:
     costs = config.costs
     if costs.slippage_volatility > 0 or costs.impact > 0:
         conditions[:, VOLATILITY] = _volatility(bars, costs)
-        notional = pd.Series(bars[:, 4] * bars[:, 5]).rolling(costs.liquidity_window, min_periods=1).mean()
+        notional = (
+            pd.Series(bars[:, CLOSE] * bars[:, VOLUME]).rolling(costs.liquidity_window, min_periods=1).mean()
+        )
         conditions[:, LIQUIDITY] = notional.to_numpy() / costs.capital
     if watches_market(config.risk):
-        unit_risk(bars[:, 4].copy(), config.risk.window, config.risk.tail, conditions[:, UNIT:])
+        unit_risk(bars[:, CLOSE].copy(), config.risk.window, config.risk.tail, conditions[:, UNIT:])
     return conditions
 
 
 def _volatility(bars: Floats, costs: CostSettings) -> Floats:
-    returns = pd.Series(np.diff(np.log(bars[:, 4]), prepend=np.log(bars[0, 4])))
+    returns = pd.Series(np.diff(np.log(bars[:, CLOSE]), prepend=np.log(bars[0, CLOSE])))
     deviation = returns.rolling(costs.liquidity_window, min_periods=2).std().to_numpy()
     return np.asarray(np.nan_to_num(deviation))

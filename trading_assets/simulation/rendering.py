@@ -9,9 +9,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from trading_assets.market.contract import CLOSE
 from trading_assets.simulation.market import Market
 
-_CLOSE = 4
 _SIZE, _DPI = (6.4, 4.8), 100
 
 
@@ -29,7 +29,7 @@ def draw_episode(market: Market, story: Sequence[tuple[int, float, float]]) -> N
     ndarray of shape (480, 640, 3), uint8
     """
     bars, equity, target = (np.array(column) for column in zip(*story, strict=True))
-    price = market.bars[bars, _CLOSE] / market.bars[bars[0], _CLOSE]
+    price = market.bars[bars, CLOSE] / market.bars[bars[0], CLOSE]
     figure = Figure(_SIZE, dpi=_DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
