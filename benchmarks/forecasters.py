@@ -143,14 +143,14 @@ class Windows(Dataset):
 
 def rate(module: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]], n_outputs: int) -> float:
     """Bars a second that a loss is taken of: the last `n_outputs` of each row of a batch."""
-    optimiser = torch.optim.AdamW(module.parameters())
+    optimizer = torch.optim.AdamW(module.parameters())
     start, seen = time.perf_counter(), 0
     for x, answers in batches:
         outputs = module(x)[:, -n_outputs:, 0]
         loss = nn.functional.binary_cross_entropy_with_logits(outputs, answers)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         seen += answers.numel()
     return seen / (time.perf_counter() - start)
 

@@ -25,7 +25,7 @@ from trading_assets.forecasters import FORECASTERS, choose_calibrator, forecaste
 from trading_assets.forecasters.calibration import with_mirror_image
 from trading_assets.forecasters.calibration_error import calibration_scores
 from trading_assets.forecasters.crossfit import answered, cross_fit, predict_block, score
-from trading_assets.forecasters.trading import choose_threshold, follow_forecast, forecast_market
+from trading_assets.forecasters.forecast_backtest import choose_threshold, follow_forecast, forecast_market
 from trading_assets.market.ingest import read_bars
 from trading_assets.validation.eras import border
 from trading_assets.validation.folds import Folds, make_folds

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from trading_assets.agents.observations import AgentMarket
+from trading_assets.agents.observations import AgentData
 from trading_assets.agents.ppo import actor_weights, run_policy, train_ppo
 from trading_assets.config import load_settings
 from trading_assets.config.settings import (
@@ -112,7 +112,7 @@ def run_wiring(
     bars, table, eras = wiring(shuffled, seed)
     costs = CostSettings(fee_bps=cost_bps, slippage_bps=0.0)
     config = EnvConfig(costs=costs, reward_scale=0.008)
-    market = AgentMarket(Market.make(bars, config=config), table, eras, 1)
+    market = AgentData(Market.make(bars, config=config), table, eras, 1)
     ppo = PPOSettings(
         total_steps=8_192,
         n_envs=64,
@@ -146,7 +146,7 @@ def test_an_agent_that_is_told_nothing_earns_nothing(seed: int) -> None:
     assert t_statistic(agent.returns - hold.returns) < 3
 
 
-def train_on_synthetic(strength: float, seed: int) -> tuple[SyntheticMarket, AgentMarket, BacktestResult]:
+def train_on_synthetic(strength: float, seed: int) -> tuple[SyntheticMarket, AgentData, BacktestResult]:
     """PPO on the features of a synthetic market, traded on its test era."""
     market = SyntheticMarket("price", strength, N_BARS, seed)
     bars = to_matrix(market.bars)
@@ -161,7 +161,7 @@ def train_on_synthetic(strength: float, seed: int) -> tuple[SyntheticMarket, Age
         embargo=24,
     )
     chosen = Settings(costs=CostSettings(fee_bps=1.0, slippage_bps=0.5))
-    agent_market = AgentMarket.make(bars, features, eras, chosen, 1)
+    agent_market = AgentData.make(bars, features, eras, chosen, 1)
     seen = RobustScaler.fit(features[eras.agent_train.rows]).transform(features)
     weights, _ = train_ppo(agent_market, seen, chosen.ppo, seed)
     result = run_policy(ActorNet(actor_weights(weights)), seen, agent_market, eras.test)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.pipeline import SYMBOL, current, use
-from trading_assets.agents.observations import AgentMarket
+from trading_assets.agents.observations import AgentData
 from trading_assets.agents.ppo import actor_weights, run_policy, train_ppo
 from trading_assets.agents.storage import load_market
 from trading_assets.config import Settings, load_settings
@@ -66,9 +66,9 @@ def train_forecasters(data: Dataset, folds: Folds) -> tuple[dict[str, ModelAdapt
     return models, StackedForecasters.stack(models)
 
 
-def make_market(data: Dataset, folds: Folds, stack: StackedForecasters) -> AgentMarket:
+def make_market(data: Dataset, folds: Folds, stack: StackedForecasters) -> AgentData:
     table = np.hstack([data.features.to_numpy(), stack.table(data.features).to_numpy()])
-    return AgentMarket.make(data.bars, table, folds.eras, SETTINGS, len(FORECASTERS))
+    return AgentData.make(data.bars, table, folds.eras, SETTINGS, len(FORECASTERS))
 
 
 class Trained:
@@ -223,7 +223,7 @@ def test_decisions_of_a_bundle_up_to_t_do_not_know_the_future(
     other = make_dataset(altered(data.frame[list(BARS)], t, 1), chosen)
     table = market.table.copy()
     table[:, : len(data.feature_names)] = other.features.to_numpy()
-    changed = AgentMarket.make(other.bars, table, market.eras, chosen, len(FORECASTERS))
+    changed = AgentData.make(other.bars, table, market.eras, chosen, len(FORECASTERS))
     before, _ = replay_bundle(bundle, market)
     after, _ = replay_bundle(bundle, changed)
     n = t - era.start + 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trading_assets.agents import AgentMarket
+from trading_assets.agents import AgentData
 from trading_assets.config import load_settings
 from trading_assets.execution import Policy
 from trading_assets.features import (
@@ -165,7 +165,7 @@ def test_everything_else_that_holds_arrays(
         make_labels(bars, LabelSettings()),
         triple_barrier(bars, horizon=24, profit_taking=1.0, stop_loss=1.0, events=cusum_events(bars, 0.05)),
         cross_fit(LightGBMForecaster, X, y, splits),
-        AgentMarket.make(bars, table.frame.to_numpy(), folds.eras, settings, 1),
+        AgentData.make(bars, table.frame.to_numpy(), folds.eras, settings, 1),
         TradingEnv(Market.make(bars)),
         make_env(Market.make(bars), 3),
     ]

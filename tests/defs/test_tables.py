@@ -1,4 +1,4 @@
-"""Floors 1 and 2 as assets: what they show, what they continue, what they refuse and why they ran."""
+"""Bars and features as assets: what they show, what they continue, what they refuse and why they ran."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from trading_assets.defs.jobs import REFRESH
 from trading_assets.defs.resources import Workspace
 from trading_assets.defs.staleness import asset_states, to_run
 from trading_assets.features.table import compute_features
-from trading_assets.market.history import compare
+from trading_assets.market.updates import compare
 from trading_assets.registry.tables import digest_table, read_table
 
 TABLES = ["bars", "features"]
@@ -48,7 +48,7 @@ def started(started_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def shown(name: str) -> dict[str, Any]:
-    """Metadata of an asset's last materialisation."""
+    """Metadata of an asset's last materialization."""
     event = open_instance().get_latest_materialization_event(dg.AssetKey(name))
     assert event and event.asset_materialization
     return {key: value.value for key, value in event.asset_materialization.metadata.items()}

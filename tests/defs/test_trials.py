@@ -23,7 +23,7 @@ from trading_assets.defs.resources import Workspace
 from trading_assets.defs.staleness import asset_states, to_run
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import FORECASTERS, diagnostics, load_forecaster
-from trading_assets.forecasters.trading import (
+from trading_assets.forecasters.forecast_backtest import (
     N_THRESHOLDS,
     follow_forecast,
     forecast_market,

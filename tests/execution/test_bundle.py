@@ -1,4 +1,4 @@
-"""A bundle on the trading box: it decides as its backtest did, and refuses what was tampered with."""
+"""A bundle on a live machine: it decides as its backtest did, and refuses what was tampered with."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ class OnlyExecution(importlib.abc.MetaPathFinder):
         top = name.split(".")[0]
         if top in ALLOWED or top in sys.stdlib_module_names:
             return None
-        raise ModuleNotFoundError(f"{{name}} is not on the trading box")
+        raise ModuleNotFoundError(f"{{name}} is not on a live machine")
 
 sys.meta_path.insert(0, OnlyExecution())
 import numpy as np

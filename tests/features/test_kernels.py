@@ -24,7 +24,7 @@ def returns(f: pd.DataFrame) -> pd.Series:
     return np.log(f["close"]).diff()
 
 
-def standardised(f: pd.DataFrame) -> pd.Series:
+def standardized(f: pd.DataFrame) -> pd.Series:
     """Returns over their RiskMetrics deviation (decay .95) as of the bar before."""
     deviation = np.sqrt((returns(f) ** 2).ewm(alpha=0.05, adjust=False).mean())
     return (returns(f) / deviation.shift()).clip(-3, 3).fillna(0.0)
@@ -172,8 +172,8 @@ def due(f: pd.DataFrame) -> pd.Series:
 # ADX from sums one bar longer, which is forgotten within the warm-up.
 ORACLES: dict[str, Oracle] = {
     "return": lambda f, n: np.log(f["close"]).diff(n),
-    "return_z": standardised,
-    "return_z_ema": lambda f, n: standardised(f).ewm(alpha=1 / n, adjust=False).mean(),
+    "return_z": standardized,
+    "return_z_ema": lambda f, n: standardized(f).ewm(alpha=1 / n, adjust=False).mean(),
     "rsi": lambda f, n: talib.RSI(f["close"], n) / 100,
     "macd_histogram": macd,
     "efficiency": efficiency,

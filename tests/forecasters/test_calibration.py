@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
-from trading_assets.execution.networks import EDGE, make_calibrator
+from trading_assets.execution.networks import MARGIN, make_calibrator
 from trading_assets.forecasters.calibration import (
     choose_calibrator,
     cross_fit_calibrators,
@@ -255,7 +255,7 @@ def test_no_rows_at_all_are_refused(kind):
 
 
 def test_platt_scaling_matches_the_golden_fit():
-    # golden.md, calibration: F=[5,-4,1], y=[1,-1,-1] gives P = 1/(1+exp(A F + B)) with
+    # By hand: F=[5,-4,1], y=[1,-1,-1] gives P = 1/(1+exp(A F + B)) with
     # (A, B) = (-.20261, .65236); here P = sigmoid(slope F + intercept), so the signs are turned.
     slope, intercept = platt_scaling([5.0, -4, 1], [1, 0, 0])
     assert (-slope, -intercept) == pytest.approx((-0.20261, 0.65236), abs=1e-4)
@@ -304,7 +304,7 @@ def test_platt_finds_what_scikit_learn_finds_on_smoothed_targets(name: str):
 
 
 def test_isotonic_matches_the_golden_pool_of_adjacent_violators():
-    # golden.md, calibration: PAVA of [3,7,5,9,8,7,10]; tenths of a row's weight happened.
+    # By hand: PAVA of [3,7,5,9,8,7,10]; tenths of a row's weight happened.
     p = np.linspace(0.1, 0.9, 7)
     tenths = np.array([3, 7, 5, 9, 8, 7, 10])
     calibrator = IsotonicCalibrator().fit(
@@ -347,7 +347,7 @@ def test_beta_is_fitted_until_the_gradient_vanishes_or_pushes_a_slope_of_zero_be
     weight = np.random.default_rng(0).random(len(p))
     fitted = BetaCalibrator().fit(p, y, weight).to_json()
     found = np.array([fitted["a"], fitted["b"], fitted["c"]])
-    inside = np.clip(p, EDGE, 1 - EDGE)
+    inside = np.clip(p, MARGIN, 1 - MARGIN)
     X = np.array([np.log(inside), -np.log1p(-inside), np.ones(len(p))])
     residual = weight * (sigmoid(found @ X) - y)
     gradient = X @ residual / (np.abs(X) @ np.abs(residual))
@@ -380,7 +380,7 @@ def test_beta_is_no_further_from_the_truth_than_betacal():
 
 
 def test_beta_represents_the_identity():
-    # golden.md, calibration: a = b = 1, c = 0; the standard errors at this n are about 0.01.
+    # By hand: a = b = 1, c = 0; the standard errors at this n are about 0.01.
     fitted = BetaCalibrator().fit(*simulate(DISTORTIONS["calibrated"], n=200_000)).to_json()
     assert (fitted["a"], fitted["b"]) == pytest.approx((1, 1), abs=0.05)
     assert fitted["c"] == pytest.approx(0, abs=0.05)
@@ -492,7 +492,7 @@ def test_beta_loses_no_more_than_the_best_that_scipy_finds_within_the_bounds(row
     from scipy.optimize import minimize
 
     p, y, weight = np.array(rows, dtype=float).T
-    inside = np.clip(p, EDGE, 1 - EDGE)
+    inside = np.clip(p, MARGIN, 1 - MARGIN)
     X = np.column_stack([np.log(inside), -np.log1p(-inside), np.ones(len(p))])
 
     def loss(x):
@@ -543,12 +543,12 @@ def test_temperature_undoes_the_power_that_distorted(power: float):
     assert TemperatureCalibrator().fit(p, y).to_json()["a"] == pytest.approx(1 / power, rel=0.03)
 
 
-def test_temperature_minimises_the_weighted_log_loss():
+def test_temperature_minimizes_the_weighted_log_loss():
     from scipy.optimize import minimize_scalar
 
     p, y = simulate_classes(2.5)
     weight = np.random.default_rng(0).random(len(p))
-    z = np.log(np.maximum(p, EDGE))
+    z = np.log(np.maximum(p, MARGIN))
 
     def loss(a):
         scores = a * z

@@ -14,7 +14,7 @@ from trading_assets.forecasters.calibration_error import (
     reliability_curve,
 )
 
-# golden.md, calibration: two bins, L1 .29, L2 .291833, max .316667.
+# By hand: two bins, L1 .29, L2 .291833, max .316667.
 GOLDEN_P = np.array([0.25, 0.25, 0.55, 0.75, 0.75])
 GOLDEN_Y = np.array([0, 0, 1, 1, 1])
 
@@ -55,7 +55,7 @@ def test_maximum_calibration_error_matches_the_golden_value():
 
 
 def test_brier_score_matches_the_golden_value():
-    # golden.md, calibration.
+    # Known values, calibration.
     assert brier_score([0, 1, 1, 0], [0.1, 0.9, 0.8, 0.3]) == pytest.approx(0.0375, abs=1e-12)
 
 
@@ -186,7 +186,7 @@ def test_certain_and_right_forecasts_have_no_calibration_error_and_wrong_ones_al
 
 
 def test_true_probabilities_of_100000_rows_score_near_0_004_and_not_zero():
-    # DESIGN.md, calibration and statistics.
+    # Known values, calibration and statistics.
     rng = np.random.default_rng(0)
     errors = []
     for _ in range(5):

@@ -14,8 +14,8 @@ from sklearn.metrics import roc_auc_score
 from trading_assets.config.settings import (
     FractionalDifference,
     PrincipalComponents,
-    Standardise,
-    Winsorise,
+    Standardize,
+    Winsorize,
 )
 from trading_assets.errors import ArtifactError, SchemaError, SettingsError
 from trading_assets.features.catalogue import SEQUENCE_NAMES
@@ -67,9 +67,9 @@ N = 600
 SHORT = FractionalDifference(order=0.4, tolerance=0.03)
 """Five weights: looks back at four bars."""
 PIPELINES = {
-    "winsorise, standardise": (Winsorise(lower=0.02, upper=0.97), Standardise(limit=4)),
-    "fractional_difference": (SHORT, Standardise()),
-    "pca": (Standardise(), PrincipalComponents(n_components=3)),
+    "winsorize, standardize": (Winsorize(lower=0.02, upper=0.97), Standardize(limit=4)),
+    "fractional_difference": (SHORT, Standardize()),
+    "pca": (Standardize(), PrincipalComponents(n_components=3)),
     "nothing": (),
 }
 EXACT = {"lightgbm"}
@@ -468,7 +468,7 @@ def test_bars_without_an_answer_or_with_incomplete_features_are_not_learnt_from(
     np.testing.assert_array_equal(forecast(make(kind).fit(holed_X, holed_y, rows=rows), X), expected)
 
 
-@pytest.mark.parametrize("pipeline", ["winsorise, standardise", "fractional_difference"])
+@pytest.mark.parametrize("pipeline", ["winsorize, standardize", "fractional_difference"])
 def test_bars_without_an_answer_amid_others_break_no_sequence(kind: str, pipeline: str, X):
     """Every fifth price did not move: no stretch of answers is as long as a chunk, nor as a window."""
     y = answers("two classes")
@@ -568,7 +568,7 @@ def test_bars_fewer_than_preprocessing_looks_back_at_have_no_forecast(kind: str,
 
 
 def length(model: ModelAdapter) -> int:
-    """Boosting rounds or optimiser steps that the model comes from."""
+    """Boosting rounds or optimizer steps that the model comes from."""
     if isinstance(model, LightGBMForecaster):
         return model.training_["trees"] // model._n_outputs
     return model.training_["steps"]

@@ -11,7 +11,7 @@ from trading_assets.config.settings import (
     ForecasterSettings,
     FractionalDifference,
     LabelSettings,
-    Standardise,
+    Standardize,
 )
 from trading_assets.errors import NotReadyError
 from trading_assets.features.labels import make_labels
@@ -193,7 +193,7 @@ def test_bars_that_preprocessing_cannot_look_back_from_are_not_predicted(make):
     y = (X["a"] > 0).to_numpy(float)
     X.iloc[:7] = np.nan
     splits = [(train[train >= 7], test) for train, test in folds_of(500)]
-    result = cross_fit(lambda: make(preprocessing=(lookback, Standardise())), X, y, splits)
+    result = cross_fit(lambda: make(preprocessing=(lookback, Standardize())), X, y, splits)
     np.testing.assert_array_equal(result.frame["row"], np.arange(7 + 4, 500))
     assert np.isfinite(result.frame["p"]).all()
     # As much warm-up as without a lookback: the block starts four bars earlier.
@@ -208,7 +208,7 @@ def test_a_lookback_longer_than_the_warm_up_costs_later_blocks_nothing():
     X = noise(1_200)
     y = (X["a"] > 0).to_numpy(float)
     splits = [(np.arange(800), np.arange(800, 1_200))]
-    result = cross_fit(lambda: small_trees(preprocessing=(long, Standardise())), X, y, splits)
+    result = cross_fit(lambda: small_trees(preprocessing=(long, Standardize())), X, y, splits)
     assert result.models[0].preprocessor_.lookback > WARM_UP
     np.testing.assert_array_equal(result.frame["row"], np.arange(800, 1_200))
     np.testing.assert_array_equal(result.frame["p"], result.models[0].predict_proba(X)[800:, 1])

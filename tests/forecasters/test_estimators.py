@@ -27,7 +27,7 @@ from tests.forecasters.test_contract import (
     make,
     streamed,
 )
-from trading_assets.config.settings import FractionalDifference, Standardise
+from trading_assets.config.settings import FractionalDifference, Standardize
 from trading_assets.errors import SchemaError, SettingsError, TradingAssetsError
 from trading_assets.forecasters import load_forecaster
 from trading_assets.forecasters.base import ModelAdapter
@@ -301,7 +301,7 @@ def test_what_was_not_fitted_says_so_whatever_it_is_asked(kind: str, tmp_path: P
 
 
 def test_a_preprocessor_that_was_not_fitted_says_so(tmp_path: Path):
-    for steps in ((), (Standardise(),), (FractionalDifference(),)):
+    for steps in ((), (Standardize(),), (FractionalDifference(),)):
         for ask in (
             lambda manager: manager.transform(features()),
             lambda manager: manager.stream(),

@@ -16,6 +16,7 @@ from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.calibration import choose_calibrator, slope_t
 from trading_assets.forecasters.calibrators import CALIBRATORS
 from trading_assets.forecasters.crossfit import cross_fit, predict_block, score
+from trading_assets.forecasters.forecast_backtest import choose_threshold, forecast_market, read_threshold
 from trading_assets.forecasters.lightgbm import LightGBMForecaster
 from trading_assets.forecasters.loading import OUT_OF_FOLD
 from trading_assets.forecasters.pipeline import (
@@ -23,7 +24,6 @@ from trading_assets.forecasters.pipeline import (
     calibrate_forecaster,
     fit_forecaster,
 )
-from trading_assets.forecasters.trading import choose_threshold, forecast_market, read_threshold
 from trading_assets.progress import listen
 from trading_assets.registry.ledger import TrialLedger, Trials
 from trading_assets.registry.tables import read_table, write_table

@@ -21,8 +21,8 @@ from trading_assets.config.settings import (
     PrincipalComponents,
     QuantileTransform,
     RobustScale,
-    Standardise,
-    Winsorise,
+    Standardize,
+    Winsorize,
 )
 from trading_assets.errors import ArtifactError, SchemaError, SettingsError
 from trading_assets.execution.networks import Scaler
@@ -39,28 +39,28 @@ from trading_assets.forecasters.preprocessing_steps import (
     PrincipalProjection,
     QuantileTransformer,
     StandardScaler,
-    Winsoriser,
+    Winsorizer,
 )
 
 Pipeline = tuple[PreprocessingStep, ...]
 SHORT = FractionalDifference(order=0.4, tolerance=0.03)
 """Five weights."""
 PIPELINES: dict[str, Pipeline] = {
-    "winsorise": (Winsorise(lower=0.02, upper=0.97),),
+    "winsorize": (Winsorize(lower=0.02, upper=0.97),),
     "robust_scale": (RobustScale(limit=3),),
-    "standardise": (Standardise(),),
+    "standardize": (Standardize(),),
     "quantile_normal": (QuantileTransform(n_quantiles=50),),
     "quantile_uniform": (QuantileTransform(output="uniform"),),
     "fractional_difference": (SHORT,),
     "pca": (PrincipalComponents(n_components=3),),
     "nothing": (),
     "all": (
-        Winsorise(),
+        Winsorize(),
         SHORT,
         RobustScale(),
         QuantileTransform(n_quantiles=20),
         FractionalDifference(order=1),
-        Standardise(),
+        Standardize(),
         PrincipalComponents(n_components=4),
     ),
 }
@@ -346,7 +346,7 @@ def test_another_format_is_refused(saved):
 
 def test_a_step_of_another_version_is_refused(saved):
     edit(saved, lambda tree: tree["steps"][0].update(step="wavelet"))
-    with pytest.raises(ArtifactError, match=r"'wavelet' found using 'step' does not match.*'winsorise'"):
+    with pytest.raises(ArtifactError, match=r"'wavelet' found using 'step' does not match.*'winsorize'"):
         PreprocessorManager.load(saved)
 
 
@@ -426,7 +426,7 @@ def test_a_template_that_is_not_there_names_those_that_are():
         PreprocessorManager.for_model("lgbm")
 
 
-@pytest.mark.parametrize("steps", [(), (RobustScale(limit=2),), (Standardise(),)], ids=str)
+@pytest.mark.parametrize("steps", [(), (RobustScale(limit=2),), (Standardize(),)], ids=str)
 def test_a_scaler_for_a_bundle_does_what_the_preprocessor_does(steps: Pipeline, X):
     manager = PreprocessorManager(steps).fit(X, ROWS)
     scaler = manager.as_scaler()
@@ -448,8 +448,8 @@ def test_an_empty_preprocessor_is_the_identity_with_no_limit(X):
     ("steps", "named"),
     [
         ((PrincipalComponents(n_components=2),), "pca of the preprocessing pca"),
-        ((Winsorise(), RobustScale()), "winsorise of the preprocessing winsorise, robust_scale"),
-        ((RobustScale(), Standardise()), "standardise of the preprocessing robust_scale, standardise"),
+        ((Winsorize(), RobustScale()), "winsorize of the preprocessing winsorize, robust_scale"),
+        ((RobustScale(), Standardize()), "standardize of the preprocessing robust_scale, standardize"),
     ],
     ids=str,
 )
@@ -464,7 +464,7 @@ def test_what_a_bundle_cannot_carry_is_named(steps: Pipeline, named: str, X):
 
 
 def former_robust_scaler(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centre and scale as they were before there were other steps."""
+    """Center and scale as they were before there were other steps."""
     low, center, high = np.percentile(X.astype(np.float64), [25, 50, 75], axis=0)
     spread = (high - low) / 1.349
     spread = np.where(spread > 0, spread, X.std(axis=0, dtype=np.float64))
@@ -492,12 +492,12 @@ def test_robust_scaling_agrees_with_scikit_learn():
     np.testing.assert_allclose(one_step(RobustScale(), x), expected, rtol=1e-6, atol=1e-7)
 
 
-def test_standardising_agrees_with_scikit_learn():
+def test_standardizing_agrees_with_scikit_learn():
     from sklearn.preprocessing import StandardScaler as Reference
 
     x = table_of().to_numpy()[WARM_UP:].astype(np.float64)
     expected = np.clip(Reference().fit(x).transform(x), -2, 2)
-    np.testing.assert_allclose(one_step(Standardise(limit=2), x), expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(one_step(Standardize(limit=2), x), expected, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("scaler", [RobustScaler, StandardScaler])
@@ -516,15 +516,15 @@ def test_a_column_whose_middle_half_is_one_value_is_divided_by_its_standard_devi
     assert fitted.scale[0] == pytest.approx(np.sqrt(0.1 * 0.9) * 4)
 
 
-def test_winsorising_agrees_with_pandas(X):
+def test_winsorizing_agrees_with_pandas(X):
     later = X.iloc[WARM_UP:].astype(np.float64)
     expected = later.clip(later.quantile(0.05), later.quantile(0.9), axis=1)
-    out = one_step(Winsorise(lower=0.05, upper=0.9), later.to_numpy())
+    out = one_step(Winsorize(lower=0.05, upper=0.9), later.to_numpy())
     np.testing.assert_allclose(out, expected.to_numpy(), rtol=1e-12)
 
 
-def test_winsorising_clips_at_the_golden_quantiles():
-    fitted = Winsoriser.fit(np.arange(101.0)[:, None], Winsorise(lower=0.02, upper=0.9))
+def test_winsorizing_clips_at_the_golden_quantiles():
+    fitted = Winsorizer.fit(np.arange(101.0)[:, None], Winsorize(lower=0.02, upper=0.9))
     np.testing.assert_allclose(fitted.transform(np.array([[-9.0], [50.0], [99.0]]))[:, 0], [2, 50, 90])
 
 
@@ -601,7 +601,7 @@ def weights_of(order: float, tolerance: float) -> np.ndarray:
 
 
 def test_the_weights_of_a_fractional_difference_are_golden():
-    # golden.md, fractional differencing.
+    # Known values, fractional differencing.
     np.testing.assert_allclose(
         weights_of(0.4, 0.0299), [1, -0.4, -0.12, -0.064, -0.0416, -0.029952], rtol=1e-12
     )
@@ -701,7 +701,7 @@ def test_turning_the_training_rows_round_does_not_turn_the_components():
 
 
 def test_components_have_names_of_their_own(X):
-    manager = PreprocessorManager((PrincipalComponents(n_components=2), Standardise())).fit(X, ROWS)
+    manager = PreprocessorManager((PrincipalComponents(n_components=2), Standardize())).fit(X, ROWS)
     assert manager.feature_names_out == ["pc_0", "pc_1"]
 
 

@@ -51,20 +51,20 @@ def weights(module: nn.Module) -> np.ndarray:
 def by_hand(factors: list[float], clip_norm: float, averaging: float) -> np.ndarray:
     """The averaged weights after a step for each factor of the learning rate."""
     task, module = Points(), make_module()
-    optimiser = torch.optim.AdamW(module.parameters(), lr=1.0, weight_decay=SETTINGS.weight_decay)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1.0, weight_decay=SETTINGS.weight_decay)
     epochs = [task.epoch(number) for number in range(len(factors))]
     batches = [items[first : first + 5] for items in epochs for first in (0, 5, 10)]
     average = None
     for factor, batch in zip(factors, batches, strict=False):
-        optimiser.param_groups[0]["lr"] = SETTINGS.learning_rate * factor
+        optimizer.param_groups[0]["lr"] = SETTINGS.learning_rate * factor
         w, x, y = task.w[batch], task.x[batch], task.y[batch]
         loss = (w * (module(x) - y).square()[:, 0]).sum() / w.sum()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         norm = torch.sqrt(sum(p.grad.square().sum() for p in module.parameters()))
         for p in module.parameters():
             p.grad *= min(1.0, clip_norm / (float(norm) + 1e-6))
-        optimiser.step()
+        optimizer.step()
         own = weights(module)
         average = own if average is None else averaging * average + (1 - averaging) * own
     return average

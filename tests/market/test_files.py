@@ -49,7 +49,7 @@ def test_every_format_reads_back_what_was_written(tmp_path: Path, suffix: str) -
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_format_is_recognised_by_content_and_not_by_name(tmp_path: Path, suffix: str) -> None:
+def test_a_format_is_recognized_by_content_and_not_by_name(tmp_path: Path, suffix: str) -> None:
     other = ".parquet" if suffix.startswith(".csv") else ".csv"
     assert_reads(save(BARS, tmp_path, suffix).rename(tmp_path / f"OTHER{other}"))
 
@@ -619,7 +619,7 @@ def test_a_comma_in_the_text_of_a_table_is_refused(tmp_path: Path, suffix: str) 
         read_bars(save(text, tmp_path, suffix))
 
 
-def test_decimal_commas_are_recognised_after_many_whole_prices(tmp_path: Path) -> None:
+def test_decimal_commas_are_recognized_after_many_whole_prices(tmp_path: Path) -> None:
     flat = sound_bars(60).assign(open=100.0, high=101.0, low=99.0, close=100.0)
     flat.loc[55, ["high", "low"]] = (100.5, 99.5)
     lines = flat.assign(timestamp=flat["timestamp"].astype(str)).to_csv(index=False, sep=";", decimal=",")
@@ -725,7 +725,7 @@ PAGES = {
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("page", PAGES)
-def test_the_page_a_server_sent_instead_is_recognised(tmp_path: Path, page: str, suffix: str) -> None:
+def test_the_page_a_server_sent_instead_is_recognized(tmp_path: Path, page: str, suffix: str) -> None:
     path = write(tmp_path, pack(PAGES[page], suffix), f"A{suffix}")
     what = "is JSON" if "JSON" in page else "is an HTML or XML page"
     with pytest.raises(BarsRejected, match=f"{what}.* Download it again, and look at what the server said"):

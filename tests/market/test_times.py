@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.market.samples import save, sound_bars, write
@@ -85,6 +85,7 @@ def test_epochs_are_understood_in_every_unit_and_type(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(10**17, 7 * 10**18), min_size=1, max_size=20))
+@example([2**57] * 3)
 def test_every_nanosecond_survives(epochs: list[int]) -> None:
     # Fewer than 18 digits are microseconds.
     for column in (pa.array(epochs), pa.array([str(epoch) for epoch in epochs])):

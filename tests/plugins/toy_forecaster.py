@@ -13,11 +13,12 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from sklearn.linear_model import LogisticRegression
 
 from tests.plugins.toy import ToySettings
+from trading_assets.arrays import Floats, Singles
 from trading_assets.errors import SchemaError
 from trading_assets.execution.networks import prefixed, sub
 from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.graphs import ForecasterGraph, ScalerGraph, tensor_of
-from trading_assets.forecasters.training_data import F32, Floats, TrainingData
+from trading_assets.forecasters.training_data import TrainingData
 from trading_assets.registry.tensors import load_tensors, save_tensors
 
 
@@ -40,11 +41,11 @@ class ToyForecaster(ModelAdapter):
         self.weights_ = {"coef": model.coef_[0], "intercept": model.intercept_}
         self.training_ = {"device": {"name": "cpu"}, "iterations": int(model.n_iter_[0])}
 
-    def _predict(self, Z: F32) -> Floats:
+    def _predict(self, Z: Singles) -> Floats:
         scores: Floats = Z.astype(np.float64) @ self.weights_["coef"] + self.weights_["intercept"]
         return scores
 
-    def _stream_prepared(self) -> Callable[[F32], Floats]:
+    def _stream_prepared(self) -> Callable[[Singles], Floats]:
         return lambda z: self._predict(z[None])
 
     def save_weights(self, folder: Path) -> None:

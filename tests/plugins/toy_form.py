@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from trading_assets.arrays import Singles
 from trading_assets.execution.forecasters import SCALER, ForecasterForm, Layout, register_form
-from trading_assets.execution.networks import F32, Scaler, Weights, sub
+from trading_assets.execution.networks import Scaler, Weights, sub
 
 
 class LogisticRegressionForm(ForecasterForm):
@@ -22,7 +23,7 @@ class LogisticRegressionForm(ForecasterForm):
         self.scaler = Scaler(sub(weights, "scaler"))
         self.coef, self.intercept = weights["linear.coef"], float(weights["linear.intercept"][0])
 
-    def score(self, x: F32, state: F32) -> float:
+    def score(self, x: Singles, state: Singles) -> float:
         return float(self.scaler(x).astype(np.float64) @ self.coef + self.intercept)
 
 

@@ -8,25 +8,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.forecasters.test_trading import cost_settings
+
 from trading_assets.config import Settings
 from trading_assets.config.settings import CostSettings, EnvConfig
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters import forecaster_class, load_forecaster
 from trading_assets.forecasters.crossfit import score
-from trading_assets.forecasters.pipeline import calibrate_forecaster, fit_forecaster
-from trading_assets.forecasters.sequence import integrated_gradients
-from trading_assets.forecasters.trading import (
+from trading_assets.forecasters.forecast_backtest import (
     follow_forecast,
     forecast_market,
     read_threshold,
     write_threshold,
 )
+from trading_assets.forecasters.pipeline import calibrate_forecaster, fit_forecaster
+from trading_assets.forecasters.sequence import integrated_gradients
 from trading_assets.registry.ledger import TrialCount
 from trading_assets.reports import pictures
 from trading_assets.reports.forecasts import ComparedForecasters, compare_forecasters
-from trading_assets.reports.luck import sharpe_statistics
+from trading_assets.reports.significance import sharpe_statistics
 from trading_assets.simulation.backtesting import backtest
 from trading_assets.simulation.market import Market
 from trading_assets.validation.folds import Folds

@@ -86,7 +86,7 @@ def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_many_single_environments_and_the_vectorised_one_agree_bit_for_bit(bars, table, name):
+def test_many_single_environments_and_the_vectorized_one_agree_bit_for_bit(bars, table, name):
     market = a_market(bars, table, **CONFIGS[name])
     many = DummyVecEnv([lambda i=i: TradingEnv(market, rank=i, n_envs=N_ENVS) for i in range(N_ENVS)])
     many.seed(11)
@@ -347,7 +347,7 @@ def test_stepping_without_a_running_episode_is_refused(bars, table):
         env.step(1)
 
 
-def test_a_vectorised_environment_has_one_environment_at_least(bars, table):
+def test_a_vectorized_environment_has_one_environment_at_least(bars, table):
     with pytest.raises(ValueError, match="n_envs is 0; expected 1 or more"):
         TradingVecEnv(a_market(bars, table), 0)
 

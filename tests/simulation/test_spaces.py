@@ -81,7 +81,7 @@ def test_a_leverage_is_compared_where_targets_are_numbers_too(bars):
         backtest(model, a_market(bars, levels=None, max_leverage=3.0))
 
 
-def test_an_agent_of_normalised_observations_is_not_shown_raw_ones(bars):
+def test_an_agent_of_normalized_observations_is_not_shown_raw_ones(bars):
     from stable_baselines3.common.vec_env import VecNormalize
 
     market = a_market(bars)

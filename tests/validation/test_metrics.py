@@ -36,7 +36,7 @@ from trading_assets.validation.metrics import (
 )
 from trading_assets.validation.returns import equity_curve
 
-# Series and values of the test-suite of empyrical-reloaded (golden.md, performance metrics).
+# Series and values of the test-suite of empyrical-reloaded.
 MIXED = np.array([np.nan, 1, 10, -4, 2, 3, 2, 1, -10]) / 100
 POSITIVE = np.array([1, 2, 1, 1, 1, 1, 1, 1, 1]) / 100
 NEGATIVE = np.array([0, -6, -7, -1, -9, -2, -6, -8, -5]) / 100
@@ -55,7 +55,7 @@ def test_sharpe_ratio_matches_empyrical(returns, expected):
 
 
 def test_sharpe_ratio_of_a_constant_gain_is_infinite_and_of_a_single_return_undefined():
-    # golden.md: a constant series inf, a single value nan.
+    # By hand: a constant series inf, a single value nan.
     assert sharpe_ratio(np.full(9, 0.01), periods_per_year=252) == np.inf
     assert sharpe_ratio(np.full(9, -0.01), periods_per_year=252) == -np.inf
     assert np.isnan(sharpe_ratio(np.array([0.01]), periods_per_year=252))
@@ -87,8 +87,8 @@ def test_the_risk_free_rate_may_differ_from_period_to_period():
         (downside_risk, MONTHLY, 12, 0.1243650540411842),
     ],
 )
-def test_annualised_measures_match_empyrical(measure, returns, periods, expected):
-    # Values of empyrical-reloaded's own test-suite (golden.md, performance metrics).
+def test_annualized_measures_match_empyrical(measure, returns, periods, expected):
+    # Values of empyrical-reloaded's own test-suite.
     assert measure(returns, periods_per_year=periods) == pytest.approx(expected, abs=1e-8)
 
 

@@ -26,13 +26,13 @@ from trading_assets.validation.overfitting import (
     ("shape", "expected"), [({}, 0.9816749), ({"skew": -2.448, "kurtosis": 10.164}, 0.9133611)]
 )
 def test_probabilistic_sharpe_ratio_is_that_of_the_paper(shape, expected: float):
-    # Bailey and Lopez de Prado (2012): 24 monthly returns, Sharpe ratio 0.458 a month (golden.md).
+    # Bailey and Lopez de Prado (2012): 24 monthly returns, Sharpe ratio 0.458 a month.
     assert probabilistic_sharpe_ratio(0.458, 24, **shape) == pytest.approx(expected, abs=1e-7)
 
 
 @pytest.mark.parametrize(("n_trials", "expected"), [(10, 1.5745983013), (100, 2.5306028932)])
 def test_expected_maximum_of_standard_normals(n_trials: int, expected: float):
-    # golden.md; Bailey and Lopez de Prado (2014), equation 1.
+    # Bailey and Lopez de Prado (2014), equation 1.
     assert expected_maximum_sharpe(n_trials, 1.0) == pytest.approx(expected, abs=1e-8)
     assert expected_maximum_sharpe(n_trials, 0.25) == pytest.approx(expected / 2, abs=1e-8)
 
@@ -44,7 +44,7 @@ def test_the_expected_maximum_is_about_that_of_simulated_normals(n_trials: int):
 
 
 def test_deflated_sharpe_ratio_is_that_of_the_paper():
-    # golden.md; Bailey and Lopez de Prado (2014), the example of section 4. Excess kurtosis would give
+    # Bailey and Lopez de Prado (2014), the example of section 4. Excess kurtosis would give
     # 0.9017786, T instead of T - 1 0.9004867.
     daily = {"n_trials": 100, "trial_variance": 0.5 / 250}
     assert expected_maximum_sharpe(100, 0.5 / 250) == pytest.approx(0.1131720, abs=1e-7)
@@ -68,7 +68,7 @@ def test_more_trials_never_make_a_sharpe_ratio_more_credible(sharpe: float, n_tr
 
 
 def test_minimum_track_record_length_is_that_of_the_paper():
-    # golden.md: annual Sharpe ratio 2 against 1 at 95 %, normal daily returns, 250 a year.
+    # By hand: annual Sharpe ratio 2 against 1 at 95 %, normal daily returns, 250 a year.
     daily = minimum_track_record_length(2 / math.sqrt(250), benchmark=1 / math.sqrt(250))
     assert daily / 250 == pytest.approx(2.7311878, abs=1e-7)
 
@@ -114,7 +114,7 @@ def test_five_years_bear_45_trials_without_skill():
             lambda: minimum_track_record_length(0.1, confidence=95),
             "confidence is 95; expected between 0 and 1",
         ),
-        (lambda: minimum_backtest_length(9, 0.0), "target_sharpe is 0.0; expected an annualised"),
+        (lambda: minimum_backtest_length(9, 0.0), "target_sharpe is 0.0; expected an annualized"),
         (lambda: probabilistic_sharpe_ratio([0.1, 0.2], 9), r"sharpe is \[0.1, 0.2\]; expected one number"),
         (lambda: probabilistic_sharpe_ratio(np.zeros(2), 9), r"sharpe is array.*; expected one number. Call"),
         (lambda: probabilistic_sharpe_ratio("0.1", 9), "sharpe is '0.1'; expected one number"),
@@ -137,7 +137,7 @@ def test_the_probability_agrees_with_the_normal_distribution_of_scipy():
     assert ours == pytest.approx(norm.cdf(z), abs=1e-12)
 
 
-# golden.md, PBO by CSCV.
+# Known values, PBO by CSCV.
 MATRIX = np.array(
     [
         [0.08, -0.09, 0.02, 0],
@@ -334,7 +334,7 @@ def test_a_half_of_little_variation_keeps_the_digits_of_its_sharpe_ratio():
 
 
 def test_pure_noise_is_overfitted_half_of_the_time():
-    # golden.md: 0.5 on average with a standard deviation of 0.24 a seed; 60 seeds leave 0.03.
+    # By hand: 0.5 on average with a standard deviation of 0.24 a seed; 60 seeds leave 0.03.
     found = [
         probability_of_backtest_overfitting(
             np.random.default_rng(seed).normal(size=(240, 10)), n_blocks=8

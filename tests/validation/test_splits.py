@@ -46,7 +46,7 @@ def meets(first: int, last: int, start: int, end: int) -> bool:
 
 
 def test_embargo_counts_from_the_last_label_end_of_the_test_block():
-    # golden.md, cross-validation: n=100, k=5, horizon 5, embargo 10.
+    # By hand: n=100, k=5, horizon 5, embargo 10.
     splits = list(PurgedKFold(5, label_horizon=5, embargo=10).split(np.zeros(100)))
     assert [len(train) for train, _ in splits] == [65, 60, 60, 60, 75]
     np.testing.assert_array_equal(splits[0][0], np.arange(35, 100))
@@ -54,7 +54,7 @@ def test_embargo_counts_from_the_last_label_end_of_the_test_block():
 
 
 def test_label_spans_are_closed_intervals():
-    # golden.md: of bars 0 to 9 with horizon 2, testing bars 1 and 2 leaves bars 5 to 9. Bar 0 is left
+    # By hand: of bars 0 to 9 with horizon 2, testing bars 1 and 2 leaves bars 5 to 9. Bar 0 is left
     # out here so that bars 1 and 2 are the first of the contiguous blocks.
     bar = np.arange(1, 10)
     splitter = PurgedKFold(5, label_start=bar, label_end=bar + 2)
@@ -435,7 +435,7 @@ def test_a_window_too_short_for_a_training_row_is_refused():
         next(BlockingTimeSeriesSplit(10, label_horizon=0).split(np.zeros(10)))
 
 
-# golden.md: n=12, 3 folds, 2 test folds, horizon 1 (also the documentation of skfolio's splitter).
+# By hand: n=12, 3 folds, 2 test folds, horizon 1 (also the documentation of skfolio's splitter).
 def test_combinatorial_splits_are_purged_around_each_run_of_test_folds():
     splits = list(CombinatorialPurgedCV(3, 2, label_horizon=1).split(np.zeros(12)))
     assert [list(train) for train, _ in splits] == [[9, 10, 11], [5, 6], [0, 1, 2]]
@@ -448,7 +448,7 @@ def test_combinatorial_splits_are_purged_around_each_run_of_test_folds():
 
 @pytest.mark.parametrize(("n", "k", "n_splits", "n_paths"), [(6, 2, 15, 5), (10, 2, 45, 9), (5, 1, 5, 1)])
 def test_numbers_of_combinatorial_splits_and_paths(n: int, k: int, n_splits: int, n_paths: int):
-    # golden.md: (6,2) 15/5; (10,2) 45/9 (Lopez de Prado 2018, 12.3).
+    # By hand: (6,2) 15/5; (10,2) 45/9 (Lopez de Prado 2018, 12.3).
     splitter = CombinatorialPurgedCV(n, k, label_horizon=0)
     assert (splitter.get_n_splits(), splitter.n_paths) == (n_splits, n_paths)
     assert len(list(splitter.split(np.zeros(3 * n)))) == n_splits
@@ -588,6 +588,6 @@ def test_every_kind_can_be_drawn(kind, tmp_path):
     name = pictures.splits(tmp_path, kind(label_horizon=4, embargo=2), 60)
     image = imread(tmp_path / name)
     assert name == "splits.png"
-    # The three colours of the picture, as they are on the screen.
+    # The three colors of the picture, as they are on the screen.
     seen = {tuple(pixel) for pixel in np.round(image[..., :3] * 255).astype(int).reshape(-1, 3)}
     assert seen >= {(158, 202, 233), (255, 157, 77), (228, 228, 228)}

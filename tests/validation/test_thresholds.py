@@ -6,8 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from trading_assets.validation.positions import TradingMetrics
 from trading_assets.validation.thresholds import OBJECTIVES, optimal_threshold
+from trading_assets.validation.trading_metrics import TradingMetrics
 
 
 def backtests(p, returns, thresholds, cost: float, objective: str, periods: float = 1.0) -> np.ndarray:

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.agents.observations import F32, F64, AgentMarket
-from trading_assets.config.settings import TARGETS, EnsembleSettings
+from trading_assets.agents.observations import AgentData
+from trading_assets.arrays import Floats, Singles
+from trading_assets.config.settings import POSITION_LEVELS, EnsembleSettings
 from trading_assets.execution.networks import ActorNet, likeliest
 from trading_assets.progress import report
 from trading_assets.registry.figures import Figures
@@ -36,11 +37,11 @@ class EnsembleFigures(Figures):
     band_width: float
 
 
-Members = list[tuple[ActorNet, F32]]
+Members = list[tuple[ActorNet, Singles]]
 """Each member's actor and the market as it sees it, shape (n_bars, width)."""
 
 
-def run_ensemble(members: Members, weights: F64, market: AgentMarket, era: Era) -> BacktestResult:
+def run_ensemble(members: Members, weights: Floats, market: AgentData, era: Era) -> BacktestResult:
     """Follow the target with the highest weighted probability through an era.
 
     Parameters
@@ -48,7 +49,7 @@ def run_ensemble(members: Members, weights: F64, market: AgentMarket, era: Era) 
     members : mapping of str to member
         As from `agents.storage.load_members`.
     weights : ndarray of shape (n_members,)
-    market : AgentMarket
+    market : AgentData
     era : Era
 
     Returns
@@ -61,12 +62,12 @@ def run_ensemble(members: Members, weights: F64, market: AgentMarket, era: Era) 
     1.07
     """
 
-    def decide(t: int, account: F32) -> float:
+    def decide(t: int, account: Singles) -> float:
         mixed = sum(
             weight * actor(np.concatenate([table[t], account]))
             for weight, (actor, table) in zip(weights, members, strict=True)
         )
-        return TARGETS[likeliest(np.asarray(mixed))]
+        return POSITION_LEVELS[likeliest(np.asarray(mixed))]
 
     return backtest(decide, market.during(era))
 
@@ -78,8 +79,8 @@ def weight_grid(n_members: int, grid: int) -> NDArray[np.float64]:
 
 
 def choose_weights(
-    members: Members, market: AgentMarket, settings: EnsembleSettings
-) -> tuple[F64, list[dict[str, float]]]:
+    members: Members, market: AgentData, settings: EnsembleSettings
+) -> tuple[Floats, list[dict[str, float]]]:
     """The grid's best weights by final equity on validation, shrunk to 1/N.
 
     Of points that are equally good the one nearest to equal shares is taken, and the mean of several as near:
@@ -89,7 +90,7 @@ def choose_weights(
     ----------
     members : mapping of str to member
         As from `agents.storage.load_members`.
-    market : AgentMarket
+    market : AgentData
     settings : EnsembleSettings
 
     Returns
@@ -113,7 +114,7 @@ def choose_weights(
     return (1 - settings.shrinkage) * best + settings.shrinkage * equal, trials
 
 
-def best_weights(points: F64, equities: Sequence[float]) -> F64:
+def best_weights(points: Floats, equities: Sequence[float]) -> Floats:
     """The point with the highest equity; see `choose_weights` for points that are equally good.
 
     Parameters

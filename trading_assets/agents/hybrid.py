@@ -1,4 +1,4 @@
-"""Encoder and policy optimised jointly, starting from the forecaster and the agent.
+"""Encoder and policy optimized jointly, starting from the forecaster and the agent.
 
 The observation is [bar index, account]. With gradients on, the whole era is encoded once a minibatch
 and the minibatch's bars are gathered from it; without, rows come from a table refreshed before every
@@ -16,7 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
-from trading_assets.agents.observations import F32, AgentMarket
+from trading_assets.agents.observations import AgentData
 from trading_assets.agents.ppo import (
     History,
     KeepBest,
@@ -26,6 +26,7 @@ from trading_assets.agents.ppo import (
     run_policy,
     training_env,
 )
+from trading_assets.arrays import Singles
 from trading_assets.config.forecasters import ENCODER
 from trading_assets.config.settings import Settings
 from trading_assets.execution.networks import GRU, Encoder
@@ -45,7 +46,7 @@ class EraEncoder(BaseFeaturesExtractor):
     ----------
     observation_space : Box
     module : CausalModule
-        Optimised from the weights it comes with.
+        Optimized from the weights it comes with.
     inputs : ndarray of shape (n_bars, n_inputs), float32
         The encoder's scaled inputs.
     table : ndarray of shape (n_bars, width), float32
@@ -65,8 +66,8 @@ class EraEncoder(BaseFeaturesExtractor):
         observation_space: gym.spaces.Box,
         *,
         module: CausalModule,
-        inputs: F32,
-        table: F32,
+        inputs: Singles,
+        table: Singles,
         scaler: RobustScaler,
         embedding: slice,
         era: Era,
@@ -116,8 +117,8 @@ class _RefreshTable(BaseCallback):
 
 
 def with_embeddings(
-    encoder: Encoder | GRU, inputs: F32, table: F32, embedding: slice, first: int, stop: int
-) -> F32:
+    encoder: Encoder | GRU, inputs: Singles, table: Singles, embedding: slice, first: int, stop: int
+) -> Singles:
     """`table` with the embeddings of bars `first` to `stop - 1` computed by `encoder`, bar by bar."""
     own, state = table.copy(), np.zeros(encoder.state_size, dtype=np.float32)
     for t in range(first, stop):
@@ -136,16 +137,16 @@ def encoder_weights(policy_state: dict[str, Any]) -> dict[str, Any]:
     """The arrays of its encoder in the state of a hybrid's policy."""
     prefix = "features_extractor.module."
     return {
-        name.removeprefix(prefix): np.array(value)
+        name.removeprefix(prefix): np.array(torch.as_tensor(value).cpu().numpy())
         for name, value in policy_state.items()
         if name.startswith(prefix) and not name.startswith(prefix + "head.")
     }
 
 
 def train_hybrid(
-    market: AgentMarket,
+    market: AgentData,
     module: CausalModule,
-    inputs: F32,
+    inputs: Singles,
     scaler: RobustScaler,
     embedding: slice,
     parent: Weights,
@@ -159,7 +160,7 @@ def train_hybrid(
 
     Parameters
     ----------
-    market : AgentMarket
+    market : AgentData
     module : CausalModule
         The forecaster's network.
     inputs : ndarray of shape (n_bars, n_inputs), float32

@@ -6,20 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats, Singles
 from trading_assets.config.settings import EnvConfig, Settings
 from trading_assets.representation import one_line
 from trading_assets.simulation.market import Market
 from trading_assets.simulation.spaces import terms_of
 from trading_assets.validation.eras import Era, Eras
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
-class AgentMarket:
+class AgentData:
     """One symbol as agents are trained and chosen on it.
 
     Attributes
@@ -39,7 +36,7 @@ class AgentMarket:
     """
 
     market: Market
-    table: F32
+    table: Singles
     eras: Eras
     n_forecasters: int
 
@@ -55,12 +52,14 @@ class AgentMarket:
         return terms_of(self.market.config, self.table.shape[1])
 
     @property
-    def probability(self) -> F64:
+    def probability(self) -> Floats:
         """Mean of the forecasters' calibrated probabilities of up, shape (n_bars,)."""
         return np.asarray(self.table[:, -self.n_forecasters :].mean(axis=1, dtype=np.float64))
 
     @classmethod
-    def make(cls, bars: F64, table: F32, eras: Eras, settings: Settings, n_forecasters: int) -> AgentMarket:
+    def make(
+        cls, bars: Floats, table: Singles, eras: Eras, settings: Settings, n_forecasters: int
+    ) -> AgentData:
         config = EnvConfig(
             **settings.environment.model_dump(),
             costs=settings.costs,
@@ -70,6 +69,6 @@ class AgentMarket:
         return cls(Market.make(bars, config=config), table, eras, n_forecasters)
 
 
-def return_scale(bars: F64, era: Era) -> float:
+def return_scale(bars: Floats, era: Era) -> float:
     """Standard deviation of the era's log returns, close to close: the unit of rewards."""
     return float(np.diff(np.log(bars[era.rows, 4])).std())

@@ -1,4 +1,4 @@
-"""Proximal policy optimisation on the market simulator, and its policy as plain weights."""
+"""Proximal policy optimization on the market simulator, and its policy as plain weights."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from trading_assets.agents.observations import F32, AgentMarket
-from trading_assets.config.settings import TARGETS, PPOSettings
+from trading_assets.agents.observations import AgentData
+from trading_assets.arrays import Singles
+from trading_assets.config.settings import POSITION_LEVELS, PPOSettings
 from trading_assets.execution.networks import ActorNet, likeliest
 from trading_assets.progress import report
 from trading_assets.simulation.backtesting import BacktestResult, backtest
@@ -32,7 +33,7 @@ def policy_arguments(hidden_size: int) -> dict[str, Any]:
     return {"net_arch": {"pi": layers, "vf": layers}, "activation_fn": torch.nn.Tanh}
 
 
-def training_env(market: AgentMarket, table: F32, settings: PPOSettings) -> TradingVecEnv:
+def training_env(market: AgentData, table: Singles, settings: PPOSettings) -> TradingVecEnv:
     """Training environments on the agents' era; `make_ppo` seeds them."""
     return make_env(market.during(market.eras.agent_train).showing(table), settings.n_envs)
 
@@ -62,12 +63,12 @@ def make_ppo(
     )
 
 
-def train_ppo(market: AgentMarket, table: F32, settings: PPOSettings, seed: int) -> tuple[Weights, History]:
+def train_ppo(market: AgentData, table: Singles, settings: PPOSettings, seed: int) -> tuple[Weights, History]:
     """Train on `agent_train`; keep the weights that did best on `validation`.
 
     Parameters
     ----------
-    market : AgentMarket
+    market : AgentData
     table : ndarray of shape (n_bars, n_columns), float32
         The market as the agent sees it, scaled.
     settings : PPOSettings
@@ -174,10 +175,10 @@ def actor_of(policy: ActorCriticPolicy) -> ActorNet:
     return ActorNet(actor_weights(state))
 
 
-def run_policy(actor: ActorNet, table: F32, market: AgentMarket, era: Era) -> BacktestResult:
+def run_policy(actor: ActorNet, table: Singles, market: AgentData, era: Era) -> BacktestResult:
     """Follow the actor's likeliest target through an era."""
 
-    def decide(t: int, account: F32) -> float:
-        return TARGETS[likeliest(actor(np.concatenate([table[t], account])))]
+    def decide(t: int, account: Singles) -> float:
+        return POSITION_LEVELS[likeliest(actor(np.concatenate([table[t], account])))]
 
     return backtest(decide, market.during(era))

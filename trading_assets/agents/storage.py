@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from trading_assets.agents.ensemble import Members
 from trading_assets.agents.hybrid import encoder_of, encoder_weights, with_embeddings
-from trading_assets.agents.observations import AgentMarket
+from trading_assets.agents.observations import AgentData
 from trading_assets.agents.ppo import Weights, actor_weights
 from trading_assets.config.settings import Settings
 from trading_assets.errors import NotReadyError
@@ -59,7 +59,7 @@ class TrainedPolicy:
         return cls(load_file(folder / cls.FILES[0]), RobustScaler.from_json(scaler), trained_on)
 
 
-def load_policies(folders: Mapping[str, Path], market: AgentMarket) -> dict[str, TrainedPolicy]:
+def load_policies(folders: Mapping[str, Path], market: AgentData) -> dict[str, TrainedPolicy]:
     """Trained policies by name; raises `SchemaError` for one that was trained on other terms."""
     policies = {name: TrainedPolicy.read(folder) for name, folder in folders.items()}
     for name, policy in policies.items():
@@ -67,7 +67,7 @@ def load_policies(folders: Mapping[str, Path], market: AgentMarket) -> dict[str,
     return policies
 
 
-def load_market(dataset: Path, cv_folds: Path, embeddings: Path, settings: Settings) -> AgentMarket:
+def load_market(dataset: Path, cv_folds: Path, embeddings: Path, settings: Settings) -> AgentData:
     """The market of verified artifacts, as agents see it before scaling."""
     data = Dataset.read(dataset)
     said = read_table(embeddings / "embeddings.parquet")
@@ -80,12 +80,12 @@ def load_market(dataset: Path, cv_folds: Path, embeddings: Path, settings: Setti
             f"Not ready: bundle.warm_up_bars is {settings.bundle.warm_up_bars}, which reaches back "
             f"{missing} bars too far from the validation era; lower it or bring more bars."
         )
-    return AgentMarket.make(data.bars, table, eras, settings, n_forecasters)
+    return AgentData.make(data.bars, table, eras, settings, n_forecasters)
 
 
 def load_members(
     policies: Mapping[str, TrainedPolicy],
-    market: AgentMarket,
+    market: AgentData,
     dataset: Path,
     embeddings: Path,
     warm_up: int,

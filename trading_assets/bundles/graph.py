@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from trading_assets.execution.ensemble import PolicyNetwork
-from trading_assets.execution.networks import EDGE, Weights, sub
+from trading_assets.execution.networks import MARGIN, Weights, sub
 from trading_assets.forecasters.graphs import (
     EncoderGraph,
     ForecasterGraph,
@@ -52,7 +52,7 @@ class _Calibrator(nn.Module):
             i = (p >= self.x[1:-1]).long().sum()
             low, high = self.y[i], self.y[i + 1]
             return low + (p - self.x[i]) / (self.x[i + 1] - self.x[i]) * (high - low)
-        p = p.clamp(EDGE, 1 - EDGE)
+        p = p.clamp(MARGIN, 1 - MARGIN)
         return torch.sigmoid(self.a * p.log() - self.b * (1 - p).log() + self.c)
 
 
@@ -150,7 +150,11 @@ def example_inputs(architecture: Mapping[str, Any], network: PolicyNetwork) -> t
 
 
 def to_torchscript(graph: PolicyGraph, example: tuple[torch.Tensor, ...]) -> bytes:
-    """The traced and frozen graph."""
+    """The traced and frozen graph.
+
+    torch calls TorchScript deprecated; it stays as long as the versions of torch that are pinned load it, for
+    those who embed libtorch. Nothing of ours needs it: numpy is the runtime that bundles are judged on.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # shapes are constant by design
         traced = torch.jit.freeze(torch.jit.trace(graph, example))  # type: ignore[no-untyped-call]
@@ -160,7 +164,11 @@ def to_torchscript(graph: PolicyGraph, example: tuple[torch.Tensor, ...]) -> byt
 
 
 def to_onnx(graph: PolicyGraph, example: tuple[torch.Tensor, ...]) -> bytes:
-    """The graph as ONNX, checked."""
+    """The graph as ONNX, checked.
+
+    By torch's older exporter: the newer one (dynamo) needs onnxscript and writes the same graph of operators
+    more slowly.
+    """
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

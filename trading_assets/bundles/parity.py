@@ -12,21 +12,20 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy
 
+from trading_assets.arrays import Floats, Singles
 from trading_assets.errors import ArtifactError
 from trading_assets.execution.loader import RUNTIMES, open_runtime
 from trading_assets.execution.networks import GRU, Encoder
 from trading_assets.forecasters.sequence import SequenceForecaster
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 PROBABILITY_TOLERANCE = 1e-4
 CLOSE_CALL = 1e-4
 """Two targets whose probabilities differ by less may swap between runtimes."""
 
 
 def trained_probabilities(
-    policy_state: Mapping[str, torch.Tensor], observations: F32, hidden_size: int
-) -> F64:
+    policy_state: Mapping[str, torch.Tensor], observations: Singles, hidden_size: int
+) -> Floats:
     """What Stable-Baselines3 itself says to scaled observations, shape (n, n_targets)."""
     layers = [hidden_size, hidden_size]
     policy = ActorCriticPolicy(
@@ -48,26 +47,26 @@ def trained_embedding(
     encoder: Mapping[str, NDArray[Any]],
     forecaster: type[SequenceForecaster],
     settings: Mapping[str, Any],
-    inputs: F32,
-) -> F32:
+    inputs: Singles,
+) -> Singles:
     """Hidden states of consecutive bars by the torch module, shape (n_bars, n_hidden)."""
     module = forecaster.Module(inputs.shape[1], forecaster.Settings(**settings), 1).eval()
     state = {name: torch.from_numpy(np.array(value)) for name, value in encoder.items()}
     module.load_state_dict(state, strict=False)
     with torch.inference_mode():
-        hidden: F32 = module.encode(torch.from_numpy(inputs)[None])[0].numpy()
+        hidden: Singles = module.encode(torch.from_numpy(inputs)[None])[0].numpy()
     return hidden
 
 
-def step_embedding(step: Encoder | GRU, inputs: F32) -> F32:
+def step_embedding(step: Encoder | GRU, inputs: Singles) -> Singles:
     """The same by the bundle's encoder, bar by bar."""
     state = np.zeros(step.state_size, dtype=np.float32)
     return np.stack([step(z, state) for z in inputs])
 
 
 def run_runtime(
-    folder: Path, architecture: dict[str, Any], runtime: str, features: F32, accounts: F32
-) -> F64:
+    folder: Path, architecture: dict[str, Any], runtime: str, features: Singles, accounts: Singles
+) -> Floats:
     """Probabilities of consecutive bars from a fresh state, shape (n_bars, n_targets)."""
     evaluate, state_size = open_runtime(folder, architecture, runtime)
     state = np.zeros(state_size, dtype=np.float32)
@@ -75,7 +74,7 @@ def run_runtime(
     return np.stack(rows)
 
 
-def compare(reference: F64, other: F64) -> dict[str, float]:
+def compare(reference: Floats, other: Floats) -> dict[str, float]:
     """Largest difference, share of equal actions, and of unequal ones that were no close call."""
     ranked = np.sort(reference, axis=1)
     with np.errstate(invalid="ignore"):  # of infinities, which `require_parity` refuses
@@ -119,7 +118,7 @@ def require_parity(report: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def compare_runtimes(
-    folder: Path, architecture: dict[str, Any], features: F32, accounts: F32, trained: F64
+    folder: Path, architecture: dict[str, Any], features: Singles, accounts: Singles, trained: Floats
 ) -> dict[str, dict[str, float]]:
     """numpy against the trained policy, every other runtime against numpy.
 

@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from trading_assets.agents.hybrid import encoder_weights
-from trading_assets.agents.observations import F32, AgentMarket
+from trading_assets.agents.observations import AgentData
 from trading_assets.agents.ppo import actor_weights
 from trading_assets.agents.storage import TrainedPolicy
+from trading_assets.arrays import Singles
 from trading_assets.bundles.export import MemberParts
 from trading_assets.bundles.parity import (
     compare_runtimes,
     trained_embedding,
     trained_probabilities,
 )
-from trading_assets.config.settings import TARGETS, Settings
+from trading_assets.config.settings import POSITION_LEVELS, Settings
 from trading_assets.execution.networks import sub
 from trading_assets.forecasters.loading import forecaster_class
 from trading_assets.forecasters.sequence import SequenceForecaster
@@ -46,9 +47,9 @@ def check_bundle(
     stack: StackedForecasters,
     policies: Mapping[str, TrainedPolicy],
     shares: Mapping[str, float],
-    market: AgentMarket,
+    market: AgentData,
     settings: Settings,
-) -> tuple[dict[str, dict[str, float]], F32]:
+) -> tuple[dict[str, dict[str, float]], Singles]:
     """Compare a written bundle with torch and Stable-Baselines3 on up to 2,000 validation bars.
 
     In the reference, hidden states come from the torch modules over the whole sequence and actions from
@@ -73,7 +74,7 @@ def check_bundle(
     assert issubclass(forecaster, SequenceForecaster)
     scaler = stack.network.encoder.scaler
     inputs = scaler(features[:, about["columns"]])
-    trained = np.zeros((len(features), len(TARGETS)))
+    trained = np.zeros((len(features), len(POSITION_LEVELS)))
     for name, policy in policies.items():
         encoder = encoder_weights(policy.weights) or sub(stack.weights, f"{about['kind']}.encoder")
         seen = market.table[shown].copy()
@@ -87,10 +88,10 @@ def check_bundle(
     return parity, np.hstack([features, accounts])
 
 
-def _random_accounts(n: int) -> F32:
+def _random_accounts(n: int) -> Singles:
     rng = np.random.default_rng(0)
     columns = [
-        rng.choice(TARGETS, n),
+        rng.choice(POSITION_LEVELS, n),
         rng.normal(0, 0.5, n).clip(-5, 5),
         rng.exponential(0.5, n).clip(0, 5),
         rng.uniform(0, 3, n),

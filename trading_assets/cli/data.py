@@ -20,11 +20,11 @@ from trading_assets.config.paths import market_dir
 from trading_assets.errors import BarsRejected, SettingsError, TradingAssetsError
 from trading_assets.market.bars import symbol_of
 from trading_assets.market.exchange import ExchangeSource
-from trading_assets.market.history import update_file, update_funding
 from trading_assets.market.ingest import read_bars
 from trading_assets.market.names import is_freqtrade, other_of_freqtrade, side_of, why_not_taken
 from trading_assets.market.report import IngestReport, duration
 from trading_assets.market.side_files import side_times
+from trading_assets.market.updates import update_file, update_funding
 
 
 def fetch(source: ExchangeSource, symbols: Sequence[str], since: pd.Timestamp | None) -> int:

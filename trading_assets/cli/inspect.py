@@ -21,7 +21,7 @@ from trading_assets.registry.ledger import TrialLedger
 from trading_assets.registry.store import CATEGORIES, ArtifactStore
 
 _MARKS = {"fresh": "✓", "stale": "✗", "unknown": "?"}
-_COLOURS = {"stale": "yellow", "unknown": "dim", "fresh": "green"}
+_COLORS = {"stale": "yellow", "unknown": "dim", "fresh": "green"}
 
 
 def show_status(profile: str, overrides: dict[str, Any]) -> int:
@@ -58,8 +58,8 @@ def _print_states(states: dict[str, list[str]], console: Console) -> None:
     words = Table("symbol", *map(group_label, GROUPS), box=None, pad_edge=False)
     marks = Table("symbol", *(group_label(group)[:4] for group in GROUPS), box=None, pad_edge=False)
     for symbol, row in states.items():
-        words.add_row(symbol, *(f"[{_COLOURS[state]}]{state}[/]" for state in row))
-        marks.add_row(symbol, *(f"[{_COLOURS[state]}]{_MARKS[state]}[/]" for state in row))
+        words.add_row(symbol, *(f"[{_COLORS[state]}]{state}[/]" for state in row))
+        marks.add_row(symbol, *(f"[{_COLORS[state]}]{_MARKS[state]}[/]" for state in row))
     if fits(words):
         print_whole(words)
     else:

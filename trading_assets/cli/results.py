@@ -36,10 +36,10 @@ def print_results(store: ArtifactStore, symbols: list[str], ran: list[str], fail
             outdated.append(str(error))
             continue
         policy = figures.policy
-        colour = "green" if policy.verdict.startswith("edge") else "yellow"
+        color = "green" if policy.verdict.startswith("edge") else "yellow"
         table.add_row(
             symbol,
-            f"[{colour}]{policy.verdict}[/]",
+            f"[{color}]{policy.verdict}[/]",
             _growth(policy.net_return),
             _growth(figures.strategy(NO_TRADE_BAND).net_return),
             _growth(figures.strategy(BUY_AND_HOLD).net_return),

@@ -131,10 +131,10 @@ class FoldSettings(Section):
         return self
 
 
-class Winsorise(Section):
+class Winsorize(Section):
     """Clip every column at two quantiles of the training rows."""
 
-    step: Literal["winsorise"] = "winsorise"
+    step: Literal["winsorize"] = "winsorize"
     lower: Annotated[float, Field(ge=0, lt=0.5)] = 0.005
     """Quantile that smaller values are raised to."""
     upper: Annotated[float, Field(gt=0.5, le=1)] = 0.995
@@ -142,17 +142,17 @@ class Winsorise(Section):
 
 
 class RobustScale(Section):
-    """Centre on the median, divide by the interquartile range over 1.349, clip."""
+    """Center on the median, divide by the interquartile range over 1.349, clip."""
 
     step: Literal["robust_scale"] = "robust_scale"
     limit: Positive = 5.0
     """Scaled values are clipped at plus and minus this."""
 
 
-class Standardise(Section):
-    """Centre on the mean, divide by the standard deviation, clip."""
+class Standardize(Section):
+    """Center on the mean, divide by the standard deviation, clip."""
 
-    step: Literal["standardise"] = "standardise"
+    step: Literal["standardize"] = "standardize"
     limit: Positive = 5.0
     """Scaled values are clipped at plus and minus this."""
 
@@ -186,7 +186,7 @@ class PrincipalComponents(Section):
 
 
 PreprocessingStep = Annotated[
-    Winsorise | RobustScale | Standardise | QuantileTransform | FractionalDifference | PrincipalComponents,
+    Winsorize | RobustScale | Standardize | QuantileTransform | FractionalDifference | PrincipalComponents,
     Field(discriminator="step"),
 ]
 
@@ -233,7 +233,7 @@ class TrainingSettings(Section):
     """How a torch module is fitted; see `forecasters.training`."""
 
     batch_size: Count = 8
-    """Chunks (or pairs) of one optimiser step, over all processes."""
+    """Chunks (or pairs) of one optimizer step, over all processes."""
     micro_batches: Count = 1
     """Parts that a batch is computed in, one after the other, to save memory."""
     learning_rate: Positive = 3e-3
@@ -241,7 +241,7 @@ class TrainingSettings(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
     """Of the optimizer."""
     steps: Count = 400
-    """Optimiser steps of one fit."""
+    """Optimizer steps of one fit."""
     schedule: Literal["constant", "cosine"] = "constant"
     """Of the learning rate after the warm-up."""
     warm_up_steps: Annotated[int, Field(ge=0)] = 0
@@ -352,7 +352,7 @@ class CostSettings(Section):
     """Notional below which no order is sent, except to close a position."""
 
 
-TARGETS = (-1.0, 0.0, 1.0)
+POSITION_LEVELS = (-1.0, 0.0, 1.0)
 """Position targets of the pipeline's agents, as fractions of equity, in the order of their actions."""
 
 
@@ -395,7 +395,7 @@ class EnvConfig(EnvironmentSettings):
 
     window: Annotated[int, Field(ge=1, le=4_096)] = 1
     """Bars that an observation shows."""
-    levels: tuple[Annotated[float, Field(ge=-1, le=1)], ...] | None = TARGETS
+    levels: tuple[Annotated[float, Field(ge=-1, le=1)], ...] | None = POSITION_LEVELS
     """Discrete position targets; without any the action is a number from -1 to 1."""
     max_leverage: Annotated[float, Field(gt=0, le=100)] = 1.0
     """Exposure, in units of equity, of a position target of 1."""

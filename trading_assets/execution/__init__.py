@@ -1,4 +1,4 @@
-"""What runs on the trading box: load a verified bundle, ask it for actions.
+"""What runs on a live machine: load a verified bundle, ask it for actions.
 
 Needs numpy and safetensors (onnxruntime or torch for the runtimes of those names), nothing else.
 """

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from trading_assets.arrays import Floats, Singles
 from trading_assets.execution.forecasters import Forecasters
-from trading_assets.execution.networks import F32, F64, GRU, ActorNet, Encoder, Scaler, Weights, sub
+from trading_assets.execution.networks import GRU, ActorNet, Encoder, Scaler, Weights, sub
 
 
 class Member:
@@ -22,7 +23,7 @@ class Member:
         self.state_size = self.encoder.state_size if self.encoder else 0
         self.n_features = n_features
 
-    def see(self, market: F32, z: F32, state: F32) -> F32:
+    def see(self, market: Singles, z: Singles, state: Singles) -> Singles:
         """The market as this member sees it; does not depend on the account."""
         if self.encoder is not None:
             market = market.copy()
@@ -49,7 +50,7 @@ class PolicyNetwork:
         self.state_size = int(ends[-1])
         self._market = np.empty(self.forecasters.width, dtype=np.float32)
 
-    def see(self, features: F32, state: F32) -> list[F32]:
+    def see(self, features: Singles, state: Singles) -> list[Singles]:
         """What each member sees of the market; moves `state` on by one bar."""
         z = self.forecasters(features, state[self._slices[0]], self._market)
         return [
@@ -57,7 +58,7 @@ class PolicyNetwork:
             for member, part in zip(self.members, self._slices[1:], strict=True)
         ]
 
-    def __call__(self, features: F32, account: F32, state: F32) -> F64:
+    def __call__(self, features: Singles, account: Singles, state: Singles) -> Floats:
         """Probabilities of the targets, shape (n_targets,); moves `state` on by one bar."""
         total: Any = 0.0
         for member, share, seen in zip(self.members, self.shares, self.see(features, state), strict=True):

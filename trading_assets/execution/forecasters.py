@@ -12,11 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from trading_assets.arrays import Floats, Singles
 from trading_assets.errors import ArtifactError, SettingsError
 from trading_assets.execution.checks import is_whole, refuse, require_list
 from trading_assets.execution.networks import (
-    F32,
-    F64,
     GRU,
     Encoder,
     Scaler,
@@ -68,10 +67,10 @@ class ForecasterForm(ABC):
     def __init__(self, about: Mapping[str, Any], weights: Weights) -> None: ...
 
     @abstractmethod
-    def score(self, x: F32, state: F32) -> float:
+    def score(self, x: Singles, state: Singles) -> float:
         """Log-odds of up after a bar's features (n_features,); moves `state` on in place."""
 
-    def scores(self, features: F32, state: F32) -> F64:
+    def scores(self, features: Singles, state: Singles) -> Floats:
         """Log-odds of consecutive bars (n_bars, n_features), equal bit for bit to one after the other."""
         return np.array([self.score(x, state) for x in features], dtype=np.float64)
 
@@ -105,10 +104,10 @@ class TreesForm(ForecasterForm):
     def __init__(self, about: Mapping[str, Any], weights: Weights) -> None:
         self.scaler, self.trees = Scaler(sub(weights, "scaler")), Trees(sub(weights, "trees"))
 
-    def score(self, x: F32, state: F32) -> float:
+    def score(self, x: Singles, state: Singles) -> float:
         return self.trees(self.scaler(x))
 
-    def scores(self, features: F32, state: F32) -> F64:
+    def scores(self, features: Singles, state: Singles) -> Floats:
         return self.trees.batch(self.scaler(features))
 
     @classmethod
@@ -151,15 +150,15 @@ class SequenceForm(ForecasterForm):
         self.state_size, self.hidden = self.encoder.state_size, self.encoder.hidden
         self.head, self.head_bias = weights["head.weight"][0], weights["head.bias"][0]
 
-    def inputs(self, x: F32) -> F32:
+    def inputs(self, x: Singles) -> Singles:
         """Its scaled inputs (n_inputs,) of a bar's features."""
         return self.scaler(x.take(self.columns))
 
-    def read(self, hidden: F32) -> float:
+    def read(self, hidden: Singles) -> float:
         """The score that a hidden state stands for."""
         return float(self.head @ hidden + self.head_bias)
 
-    def score(self, x: F32, state: F32) -> float:
+    def score(self, x: Singles, state: Singles) -> float:
         return self.read(self.encoder(self.inputs(x), state))
 
     @classmethod
@@ -293,13 +292,13 @@ class Forecasters:
             raise ArtifactError(f"The forecaster {kind} has no hidden state, so it cannot be the encoder.")
         return model
 
-    def __call__(self, x: F32, state: F32, out: F32) -> F32:
+    def __call__(self, x: Singles, state: Singles, out: Singles) -> Singles:
         """Fill `out` (width,) from the features `x`; return the encoder's scaled inputs."""
         for column, model, calibrate, part in self._others:
             out[column] = calibrate(sigmoid(model.score(x, state[part])))
         return self._encode(x, state, out)
 
-    def table(self, features: F32, state: F32) -> F32:
+    def table(self, features: Singles, state: Singles) -> Singles:
         """What comes out for consecutive bars, shape (n_bars, width), as one after the other."""
         out = np.empty((len(features), self.width), dtype=np.float32)
         for column, model, calibrate, part in self._others:
@@ -309,7 +308,7 @@ class Forecasters:
             self._encode(x, state, row)
         return out
 
-    def _encode(self, x: F32, state: F32, out: F32) -> F32:
+    def _encode(self, x: Singles, state: Singles, out: Singles) -> Singles:
         """Fill in features, hidden state and the encoder's probability."""
         encoder, n = self.encoder, len(x)
         z = encoder.inputs(x)

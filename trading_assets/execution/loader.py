@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from trading_assets.arrays import Floats, Singles
 from trading_assets.errors import ArtifactError
 from trading_assets.execution.ensemble import PolicyNetwork
-from trading_assets.execution.networks import F32, F64, require_finite
+from trading_assets.execution.networks import require_finite
 from trading_assets.execution.policy import Evaluate, Policy
 from trading_assets.execution.schema import check_architecture, check_weights, read_json
 from trading_assets.plugins import load_plugins
@@ -116,7 +117,7 @@ def _onnx(path: Path) -> Evaluate:
     except Exception as error:  # its errors have no base of their own
         raise ArtifactError(f"{path} cannot be opened: {_first_line(error)}") from None
 
-    def evaluate(features: F32, account: F32, state: F32) -> F64:
+    def evaluate(features: Singles, account: Singles, state: Singles) -> Floats:
         probabilities, moved = session.run(None, {"features": features, "account": account, "state": state})
         state[:] = moved
         return np.asarray(probabilities, dtype=np.float64)
@@ -135,7 +136,7 @@ def _torchscript(path: Path) -> Evaluate:
     except Exception as error:
         raise ArtifactError(f"{path} cannot be opened: {_first_line(error)}") from None
 
-    def evaluate(features: F32, account: F32, state: F32) -> F64:
+    def evaluate(features: Singles, account: Singles, state: Singles) -> Floats:
         with torch.inference_mode():
             probabilities, moved = module(torch.tensor(features), torch.tensor(account), torch.tensor(state))
         state[:] = moved.numpy()

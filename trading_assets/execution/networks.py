@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats, Singles
 from trading_assets.errors import ArtifactError, DivergedError
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 Weights = Mapping[str, NDArray[Any]]
-EDGE = 1e-6
+MARGIN = 1e-6
 """Probabilities are kept this far from 0 and 1 before their logarithm is taken."""
 BLOCK = 512
 """Rows that walk the trees at once: 240,000 rows together took 2 GB."""
@@ -52,7 +51,7 @@ def require_finite(weights: Weights) -> None:
             )
 
 
-def likeliest(probabilities: F64) -> int:
+def likeliest(probabilities: Floats) -> int:
     """The place of the highest probability, the first of equal ones.
 
     Raises
@@ -76,7 +75,7 @@ class Scaler:
         self.center, self.scale = weights["center"], weights["scale"]
         self.limit = float(weights["limit"][0])
 
-    def __call__(self, x: NDArray[Any]) -> F32:
+    def __call__(self, x: NDArray[Any]) -> Singles:
         z = (x - self.center) / self.scale
         np.maximum(z, -self.limit, out=z)
         np.minimum(z, self.limit, out=z)
@@ -94,7 +93,7 @@ class Trees:
         self.roots = weights["roots"]
         self.depth = int(weights["depth"][0])
 
-    def __call__(self, x: F32) -> float:
+    def __call__(self, x: Singles) -> float:
         x64 = x.astype(np.float64)
         node = self.roots
         for _ in range(self.depth):
@@ -102,7 +101,7 @@ class Trees:
             node = self.children.take(node + node + right)
         return float(self.value.take(node).sum())
 
-    def batch(self, x: F32) -> F64:
+    def batch(self, x: Singles) -> Floats:
         """Raw scores of many rows, equal bit for bit to row by row."""
         scores = np.empty(len(x))
         for start in range(0, len(x), BLOCK):
@@ -127,7 +126,7 @@ def make_calibrator(spec: Mapping[str, Any]) -> Callable[[Any], Any]:
         power = spec["a"]
 
         def softmax(p: Any) -> Any:
-            scores = power * np.log(np.maximum(p, EDGE))
+            scores = power * np.log(np.maximum(p, MARGIN))
             odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
             return odds / odds.sum(axis=-1, keepdims=True)
 
@@ -135,7 +134,7 @@ def make_calibrator(spec: Mapping[str, Any]) -> Callable[[Any], Any]:
     a, b, c = spec["a"], spec["b"], spec["c"]
 
     def logistic(p: Any) -> Any:
-        p = np.minimum(np.maximum(p, EDGE), 1 - EDGE)
+        p = np.minimum(np.maximum(p, MARGIN), 1 - MARGIN)
         return sigmoid(a * np.log(p) - b * np.log1p(-p) + c)
 
     return logistic
@@ -165,7 +164,7 @@ class Encoder:
         self._slope = np.full(4 * self.hidden, 0.5, dtype=np.float32)
         self._slope[2 * self.hidden : 3 * self.hidden] = 1.0
 
-    def __call__(self, z: F32, state: F32) -> F32:
+    def __call__(self, z: Singles, state: Singles) -> Singles:
         """The hidden state (n_hidden,) after inputs `z` (n_inputs,); `state` is moved on in place."""
         n, h = self.past, self.hidden
         window, joint = self._window, self._joint
@@ -184,7 +183,7 @@ class Encoder:
         keep = (gates[h : 2 * h] + _ONE) * _HALF
         open_out = (gates[3 * h :] + _ONE) * _HALF
         cell = keep * state[n + h :] + open_in * gates[2 * h : 3 * h]
-        hidden: F32 = open_out * np.tanh(cell)
+        hidden: Singles = open_out * np.tanh(cell)
         state[n : n + h] = hidden
         state[n + h :] = cell
         return hidden
@@ -199,14 +198,14 @@ class GRU:
         self.past, self.past_bias = weights["gru.weight_hh_l0"], weights["gru.bias_hh_l0"]
         self.hidden = self.state_size = self.past.shape[1]
 
-    def __call__(self, z: F32, state: F32) -> F32:
+    def __call__(self, z: Singles, state: Singles) -> Singles:
         """The hidden state (n_hidden,) after inputs `z` (n_inputs,); `state` is moved on in place."""
         h = self.hidden
         features = np.tanh(self.layer @ z + self.layer_bias)
         new, old = self.inputs @ features + self.inputs_bias, self.past @ state + self.past_bias
         gates = (np.tanh((new[: 2 * h] + old[: 2 * h]) * _HALF) + _ONE) * _HALF
         candidate = np.tanh(new[2 * h :] + gates[:h] * old[2 * h :])
-        hidden: F32 = candidate + gates[h:] * (state - candidate)
+        hidden: Singles = candidate + gates[h:] * (state - candidate)
         state[:] = hidden
         return hidden
 
@@ -217,11 +216,11 @@ class ActorNet:
     def __init__(self, weights: Weights) -> None:
         self.layers = [(weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in ("0", "1", "out")]
 
-    def __call__(self, observation: F32) -> F64:
+    def __call__(self, observation: Singles) -> Floats:
         (w0, b0), (w1, b1), (w2, b2) = self.layers
         x = np.tanh(w0 @ observation + b0)
         x = np.tanh(w1 @ x + b1)
         scores = (w2 @ x + b2).astype(np.float64)
         odds = np.exp(scores - scores.max())
-        probabilities: F64 = odds / odds.sum()
+        probabilities: Floats = odds / odds.sum()
         return probabilities

@@ -1,4 +1,4 @@
-"""A policy as the trading box uses it: features and account in, a position target out."""
+"""A policy as a live machine uses it: features and account in, a position target out."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What `architecture.json` and the weights of a bundle must be, so that nothing in it can fail later.
 
-Plain Python, because the trading box has nothing more; keys that are not named here are left to others.
+Plain Python, because a live machine has nothing more; keys that are not named here are left to others.
 """
 
 from __future__ import annotations

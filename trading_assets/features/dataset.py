@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_assets.arguments import as_path, require
+from trading_assets.arrays import Floats
 from trading_assets.compilation import source_digest
 from trading_assets.config.settings import FeatureSet, LabelSettings
 from trading_assets.errors import LeakageError, NotReadyError, SchemaError
@@ -30,7 +31,6 @@ from trading_assets.registry.store import ArtifactStore
 from trading_assets.registry.tables import digest_table, read_table, write_table
 from trading_assets.representation import one_line
 
-Floats = NDArray[np.float64]
 METHOD = 3
 """Raised when the same bars and settings give another dataset."""
 _SPANS = ("label_start", "label_end")
@@ -49,7 +49,7 @@ class Dataset:
     warm_up : int
         Rows at the start in which a feature may be NaN.
     periods_per_year : float
-        Bars a year in this market, by which every figure of any part of it is annualised; see
+        Bars a year in this market, by which every figure of any part of it is annualized; see
         `market.sessions.bars_per_year`.
 
     Examples
@@ -146,7 +146,7 @@ def label_table(bars: pd.DataFrame, settings: LabelSettings) -> pd.DataFrame:
     """Targets, spans and weights of every bar.
 
     A weight counts the bars that the direction depends on, the span those of all targets. Labels that are
-    missing share their bars as well: which ones are is known only at their end. Weights are not normalised,
+    missing share their bars as well: which ones are is known only at their end. Weights are not normalized,
     since that would need all rows; `Dataset.sample_weight` does it for the rows that are fitted.
 
     Parameters

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats, Singles
 from trading_assets.config.settings import FeatureSet
 from trading_assets.errors import ArtifactError, MarketError
 from trading_assets.features.catalogue import Column, timeframe_seconds
@@ -22,8 +23,6 @@ from trading_assets.features.timeframes import nothing_begun, resample, spread, 
 from trading_assets.registry.tensors import load_tensors, save_tensors
 from trading_assets.representation import one_line
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
 Arrays = dict[str, NDArray[Any]]
 
 FIELDS = ("timestamp", "open", "high", "low", "close", "volume", "funding_rate")

@@ -13,17 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats, Rows
 from trading_assets.compilation import compiled
 from trading_assets.config.settings import LabelSettings
 from trading_assets.errors import MarketError
 from trading_assets.features.catalogue import timeframe_seconds
 from trading_assets.features.series import DECAY
 from trading_assets.representation import one_line
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 TARGETS = ("forward_return", "direction", "high_variance")
 ROUNDING = 1e-12

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from trading_assets.arguments import require
+from trading_assets.arrays import Singles
 from trading_assets.config.settings import FeatureSet
 from trading_assets.errors import MarketError, SchemaError
 from trading_assets.features.catalogue import Column, select
-from trading_assets.features.engine import Engine, FeatureState, Singles, narrowed, refuse
+from trading_assets.features.engine import Engine, FeatureState, narrowed, refuse
 from trading_assets.market.bars import no_bar
 
 

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from trading_assets.arguments import require
+from trading_assets.arrays import Singles
 from trading_assets.config.settings import FeatureSet
 from trading_assets.errors import MarketError, SettingsError
 from trading_assets.features.catalogue import Column, leave_out, select
-from trading_assets.features.engine import Engine, FeatureState, Singles, make_sense, narrowed, refuse
+from trading_assets.features.engine import Engine, FeatureState, make_sense, narrowed, refuse
 from trading_assets.market.bars import as_bars, bar_seconds, no_bar, to_rows
 from trading_assets.registry.tables import read_table, write_table
 

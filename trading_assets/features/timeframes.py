@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats
 from trading_assets.compilation import compiled, inner
 from trading_assets.features.catalogue import timeframe_seconds
 from trading_assets.features.series import Array
 from trading_assets.market.bars import bar_seconds, to_rows
 
-Floats = NDArray[np.float64]
 _SLOTS = 11
 """What is remembered of the larger bar that was last begun: whether it is open (1) or closed (-1), seven
 columns of it, the open time of the last small bar, how long small bars are, and how often that was seen

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats, Rows
 from trading_assets.errors import MarketError
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 
 def concurrency(label_start: Rows, label_end: Rows, n_bars: int) -> Rows:

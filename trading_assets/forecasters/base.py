@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from trading_assets.arrays import Floats, Singles
 from trading_assets.config.settings import ForecasterSettings
 from trading_assets.errors import ArtifactError, SchemaError
 from trading_assets.execution.networks import make_calibrator
@@ -24,7 +25,7 @@ from trading_assets.forecasters.inputs import (
 from trading_assets.forecasters.persistence import FittedParts, Task, damage_explained, read_parts
 from trading_assets.forecasters.preprocessing import PreprocessorManager
 from trading_assets.forecasters.scores import behind_lookback, probabilities_of, sigmoid_of
-from trading_assets.forecasters.training_data import F32, Floats, TrainingData, hold_out
+from trading_assets.forecasters.training_data import TrainingData, hold_out
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -189,7 +190,7 @@ class ModelAdapter(ForecasterEstimator, ABC):
             return behind_lookback(self._values(scores), len(X))
         return behind_lookback(self.classes_[self._probabilities(scores).argmax(axis=1)], len(X))
 
-    def stream(self) -> Callable[[F32], Floats]:
+    def stream(self) -> Callable[[Singles], Floats]:
         """A function of one bar's features (n_features,), to be called bar after bar.
 
         It gives what `predict_proba` (n_classes,) or `predict` (1,) give for the bar, after the bars it was
@@ -202,7 +203,7 @@ class ModelAdapter(ForecasterEstimator, ABC):
         if self._n_outputs > 1:
             return lambda row: calibrate(self._probabilities(score(row)[None], calibrated=False)[0])
 
-        def push(row: F32) -> Floats:
+        def push(row: Singles) -> Floats:
             p = np.empty(2)
             p[1] = calibrate(sigmoid_of(score(row)[0]))
             p[0] = 1 - p[1]
@@ -210,13 +211,13 @@ class ModelAdapter(ForecasterEstimator, ABC):
 
         return push
 
-    def _stream(self) -> Callable[[F32], Floats]:
+    def _stream(self) -> Callable[[Singles], Floats]:
         """A function from one bar's features to its raw score (n_outputs,), bar after bar."""
         prepare, score = self.preprocessor_.stream(), self._stream_prepared()
         lookback = self.preprocessor_.lookback
         seen = 0
 
-        def push(row: F32) -> Floats:
+        def push(row: Singles) -> Floats:
             nonlocal seen
             if not np.isfinite(row).all():
                 raise SchemaError(NOT_FINITE)
@@ -230,15 +231,15 @@ class ModelAdapter(ForecasterEstimator, ABC):
     def _fit(self, data: TrainingData) -> None: ...
 
     @abstractmethod
-    def _predict(self, Z: F32) -> Floats:
+    def _predict(self, Z: Singles) -> Floats:
         """Raw scores of shape (n_bars, n_outputs): log-odds, scores of the classes, or a value."""
 
-    def _predict_variants(self, Z: F32) -> Floats:
+    def _predict_variants(self, Z: Singles) -> Floats:
         """`_predict` of several versions, from (n_variants, n_bars, n_inputs)."""
         return np.stack([self._predict(z).reshape(-1, self._n_outputs) for z in Z])
 
     @abstractmethod
-    def _stream_prepared(self) -> Callable[[F32], Floats]:
+    def _stream_prepared(self) -> Callable[[Singles], Floats]:
         """A function from one bar's preprocessed features to its raw score (n_outputs,)."""
 
     @abstractmethod
@@ -348,7 +349,7 @@ class ModelAdapter(ForecasterEstimator, ABC):
         Z = self._prepare(X)
         return self._predict(Z).reshape(-1, self._n_outputs) if len(Z) else np.empty((0, self._n_outputs))
 
-    def _prepare(self, X: pd.DataFrame) -> F32:
+    def _prepare(self, X: pd.DataFrame) -> Singles:
         """Preprocessed features of the same bars."""
         Z = self.preprocessor_.transform(X)
         known = _finite(X)

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from trading_assets.arrays import Floats, Rows
 from trading_assets.forecasters.calibration_error import brier_score, require_rows
 from trading_assets.forecasters.calibrators import BINARY, CALIBRATORS, Calibrator, logs_of
 from trading_assets.validation.ties import TIE, first_best
 
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 _SIMPLEST_FIRST = ("platt", "beta", "isotonic")
 
 

@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from trading_assets.arrays import Floats
 from trading_assets.forecasters.inputs import as_numbers
 
-Floats = NDArray[np.float64]
 Strategy = Literal["uniform", "quantile"]
 
 

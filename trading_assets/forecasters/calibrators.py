@@ -11,10 +11,11 @@ from copy import deepcopy
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.isotonic import IsotonicRegression
 
-from trading_assets.execution.networks import EDGE, make_calibrator
+from trading_assets.arrays import Floats
+from trading_assets.execution.networks import MARGIN, make_calibrator
 from trading_assets.forecasters.calibration_error import (
     require_outcomes,
     require_probabilities,
@@ -22,10 +23,8 @@ from trading_assets.forecasters.calibration_error import (
     require_within,
 )
 from trading_assets.forecasters.inputs import Estimator, as_numbers
-from trading_assets.forecasters.logistic import minimise, rising_logistic
+from trading_assets.forecasters.logistic import minimize, rising_logistic
 from trading_assets.representation import one_line
-
-Floats = NDArray[np.float64]
 
 
 class Calibrator(Estimator, ABC):
@@ -78,7 +77,7 @@ class Calibrator(Estimator, ABC):
         return self
 
     def transform(self, p: ArrayLike) -> Floats:
-        """Calibrated probabilities, of the shape of `p`, by the function that the trading box applies."""
+        """Calibrated probabilities, of the shape of `p`, by the function that a live machine applies."""
         tree = self.to_json()
         return np.asarray(make_calibrator(tree)(self._require(p)), dtype=np.float64)
 
@@ -202,7 +201,7 @@ class TemperatureCalibrator(Calibrator):
         return p
 
     def _fit(self, p: Floats, y: Floats, weight: Floats) -> dict[str, Any]:
-        z = np.log(np.maximum(p, EDGE))
+        z = np.log(np.maximum(p, MARGIN))
         truth = z[np.arange(len(z)), y.astype(np.int64)]
 
         def loss(a: Floats) -> tuple[float, Floats, Floats]:
@@ -216,7 +215,7 @@ class TemperatureCalibrator(Calibrator):
             value = weight @ (highest + np.log(total) - a * truth)
             return float(value), np.array([weight @ (mean - truth)]), np.array([[weight @ spread]])
 
-        return {"a": max(float(minimise(loss, np.zeros(1), float(weight.sum()))[0]), 0.0)}
+        return {"a": max(float(minimize(loss, np.zeros(1), float(weight.sum()))[0]), 0.0)}
 
 
 CALIBRATORS: Mapping[str, type[Calibrator]] = {
@@ -318,7 +317,7 @@ def platt_scaling(
 def logs_of(p: Floats) -> Floats:
     """ln p and -ln(1 - p), shape (2, n); in place, for memory that is new costs more than the logarithms."""
     logs = np.empty((2, len(p)))
-    np.clip(p, EDGE, 1 - EDGE, out=logs[0])
+    np.clip(p, MARGIN, 1 - MARGIN, out=logs[0])
     np.negative(logs[0], out=logs[1])
     np.log1p(logs[1], out=logs[1])
     np.negative(logs[1], out=logs[1])

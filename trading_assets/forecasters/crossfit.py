@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss, roc_auc_score
 
+from trading_assets.arrays import Floats, Rows
 from trading_assets.errors import NotReadyError
 from trading_assets.forecasters.base import ModelAdapter
-from trading_assets.forecasters.training_data import Floats, Rows
 from trading_assets.progress import report
 from trading_assets.representation import one_line
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import ValidationError
 from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import ClassifierTags, RegressorTags
 from sklearn.utils.metaestimators import available_if
 
+from trading_assets.arrays import Floats
 from trading_assets.config.settings import ForecasterSettings
 from trading_assets.errors import SchemaError, SettingsError
 from trading_assets.forecasters.calibrators import Calibrator
@@ -24,7 +25,6 @@ from trading_assets.forecasters.persistence import Task
 from trading_assets.forecasters.preprocessing import PreprocessorManager
 from trading_assets.representation import one_line
 
-Floats = NDArray[np.float64]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 

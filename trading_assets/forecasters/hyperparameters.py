@@ -17,12 +17,12 @@ import pandas as pd
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from trading_assets.arrays import Floats, Rows
 from trading_assets.errors import DivergedError, SettingsError
 from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.crossfit import Splits, fit_fold, loss
 from trading_assets.forecasters.loading import forecaster_class
 from trading_assets.forecasters.studies import gate, is_alive, is_dead, open_storage, owner
-from trading_assets.forecasters.training_data import Floats, Rows
 from trading_assets.progress import report
 from trading_assets.registry.files import write_json
 from trading_assets.registry.ledger import Trials

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn import exceptions
 from sklearn.utils import check_array
 
+from trading_assets.arrays import Floats, Rows
 from trading_assets.errors import SchemaError
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 
 class NotFittedError(SchemaError, exceptions.NotFittedError):  # type: ignore[misc]

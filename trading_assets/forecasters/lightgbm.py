@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats, Rows, Singles
 from trading_assets.compilation import compiled
 from trading_assets.config.settings import LightGBMSettings
 from trading_assets.errors import ArtifactError, SchemaError
 from trading_assets.execution.networks import prefixed
 from trading_assets.forecasters.base import NOT_FINITE, ModelAdapter
-from trading_assets.forecasters.training_data import F32, Floats, Rows, TrainingData
+from trading_assets.forecasters.training_data import TrainingData
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -86,27 +87,27 @@ class LightGBMForecaster(ModelAdapter):
         rows = data.answered(rows)
         return lgb.Dataset(data.Z[rows], data.y[rows], weight=data.weight[rows], reference=reference)
 
-    def _predict(self, Z: F32) -> Floats:
+    def _predict(self, Z: Singles) -> Floats:
         raw = self.booster_.predict(Z, raw_score=True, num_threads=self.n_threads)
         return np.asarray(raw, dtype=np.float64)
 
-    def _stream(self) -> Callable[[F32], Floats]:
+    def _stream(self) -> Callable[[Singles], Floats]:
         try:
             scaler = self.preprocessor_.as_scaler()
         except ArtifactError:
             return super()._stream()
         return self._scorer(scaler.center, scaler.scale, scaler.limit)
 
-    def _stream_prepared(self) -> Callable[[F32], Floats]:
+    def _stream_prepared(self) -> Callable[[Singles], Floats]:
         n = len(self.preprocessor_.feature_names_out)
         return self._scorer(np.zeros(n), np.ones(n), np.inf)
 
-    def _scorer(self, center: Floats, scale: Floats, limit: float) -> Callable[[F32], Floats]:
+    def _scorer(self, center: Floats, scale: Floats, limit: float) -> Callable[[Singles], Floats]:
         nodes, threshold, value, roots = _packed(self.trees())
         depth, n_outputs = self.settings_.max_depth, self._n_outputs
         scaling, z = np.stack([center, scale]), np.empty(len(center), dtype=np.float32)
 
-        def score(row: F32) -> Floats:
+        def score(row: Singles) -> Floats:
             if row.shape != z.shape:
                 raise SchemaError(f"A row of shape {row.shape} was given, expected {z.shape}: one bar.")
             out = np.zeros(n_outputs)
@@ -231,12 +232,12 @@ def _packed(trees: dict[str, NDArray[Any]]) -> tuple[Any, Any, Any, Any]:
 
 @compiled(error_model="python")
 def _score(
-    row: F32,
+    row: Singles,
     scaling: Floats,
     limit: float,
-    z: F32,
+    z: Singles,
     nodes: NDArray[np.int32],
-    threshold: F32,
+    threshold: Singles,
     value: Floats,
     roots: NDArray[np.int32],
     depth: int,

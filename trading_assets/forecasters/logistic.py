@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from trading_assets.arrays import Floats
+
 Loss = Callable[[Floats], tuple[float, Floats, Floats]]
 """From coefficients to a convex loss, its gradient and its Hessian."""
 TOLERANCE = 1e-10
@@ -59,12 +59,12 @@ def logistic(columns: Floats, targets: Floats, weight: Floats) -> list[float]:
 
     mean = weight @ targets / total
     base_rate = np.array([0.0] * len(columns) + [np.log(mean / (1 - mean))])
-    solution = minimise(loss, base_rate, total)
+    solution = minimize(loss, base_rate, total)
     slopes = solution[:-1] / widths
     return [*slopes.tolist(), float(solution[-1] - slopes @ centers)]
 
 
-def minimise(function: Loss, start: Floats, total: float) -> Floats:
+def minimize(function: Loss, start: Floats, total: float) -> Floats:
     """Newton's method, with steps halved until the loss does not rise.
 
     `start` ignores the forecasts; `total` is the weight of all rows.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from trading_assets.arrays import Floats
 from trading_assets.config.settings import Settings
 from trading_assets.errors import NotReadyError
 from trading_assets.features.dataset import Dataset
@@ -22,11 +23,10 @@ from trading_assets.forecasters.calibration import (
 from trading_assets.forecasters.calibration_error import calibration_scores
 from trading_assets.forecasters.crossfit import OutOfFold, answered, cross_fit, predict_block, score
 from trading_assets.forecasters.diagnostics import check_control, check_forecast, check_slope
+from trading_assets.forecasters.forecast_backtest import choose_threshold, forecast_market, write_threshold
 from trading_assets.forecasters.hyperparameters import SearchResult, search
 from trading_assets.forecasters.importance import Importance, importances
 from trading_assets.forecasters.loading import OUT_OF_FOLD
-from trading_assets.forecasters.trading import choose_threshold, forecast_market, write_threshold
-from trading_assets.forecasters.training_data import Floats
 from trading_assets.registry.artifacts import Check
 from trading_assets.registry.digests import digest_arrays, digest_json
 from trading_assets.registry.files import write_json

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from trading_assets.arrays import Array, Rows, Singles
 from trading_assets.config.forecasters import forecaster_kinds
 from trading_assets.config.settings import PreprocessingStep
 from trading_assets.errors import ArtifactError, SchemaError, SettingsError
@@ -24,9 +25,6 @@ from trading_assets.representation import one_line
 
 __all__ = ["PreprocessorManager", "RobustScaler", "check_columns"]
 
-Array = NDArray[Any]
-F32 = NDArray[np.float32]
-Rows = NDArray[np.int64]
 FORMAT = 1
 FILES = ("preprocessor.json", "preprocessor.safetensors")
 _STEPS = TypeAdapter(tuple[PreprocessingStep, ...])
@@ -139,7 +137,7 @@ class PreprocessorManager(Estimator):
         self.steps_, self.feature_names_out = fitted, names
         return self
 
-    def transform(self, X: pd.DataFrame) -> F32:
+    def transform(self, X: pd.DataFrame) -> Singles:
         """Consecutive bars of shape (n_bars, n_columns_out).
 
         NaN comes out where a bar, or one of the `lookback` bars before it, is NaN or not there.
@@ -156,7 +154,7 @@ class PreprocessorManager(Estimator):
             values = step.transform(values)
         return values.astype(np.float32, copy=False)
 
-    def stream(self) -> Callable[[Array], F32]:
+    def stream(self) -> Callable[[Array], Singles]:
         """A function of the rows of consecutive bars, equal to `transform` bit for bit.
 
         Each stream remembers bars of its own, and says NaN until it was given `lookback` of them.
@@ -164,7 +162,7 @@ class PreprocessorManager(Estimator):
         shape = (len(self.feature_names_in),)
         steps = [step.stream() for step in self.steps_]
 
-        def push(row: Array) -> F32:
+        def push(row: Array) -> Singles:
             if row.shape != shape:
                 raise SchemaError(f"A row of shape {row.shape} was given, expected {shape}: one bar.")
             for step in steps:
@@ -179,7 +177,7 @@ class PreprocessorManager(Estimator):
         Raises
         ------
         ArtifactError
-            When there is more to it than a single robust_scale or standardise, or nothing.
+            When there is more to it than a single robust_scale or standardize, or nothing.
         """
         if not self.steps_:
             n = len(self.feature_names_in)
@@ -192,7 +190,7 @@ class PreprocessorManager(Estimator):
         foreign = [name for name, is_scale in zip(names, scales, strict=True) if not is_scale]
         raise ArtifactError(
             f"A bundle cannot carry {', '.join(foreign or names[1:])} of the preprocessing "
-            f"{', '.join(names)}; it carries a single robust_scale or standardise, or nothing. "
+            f"{', '.join(names)}; it carries a single robust_scale or standardize, or nothing. "
             "Fit the model with one of these."
         )
 

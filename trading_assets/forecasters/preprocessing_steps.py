@@ -15,22 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from trading_assets.arrays import Array, Floats
 from trading_assets.config.settings import (
     FractionalDifference,
     PrincipalComponents,
     QuantileTransform,
     RobustScale,
-    Standardise,
-    Winsorise,
+    Standardize,
+    Winsorize,
 )
 from trading_assets.errors import SettingsError
 from trading_assets.execution.networks import Scaler
 from trading_assets.representation import one_line
 
-Array = NDArray[Any]
-F64 = NDArray[np.float64]
 ROBUST = RobustScale()
-EDGE = 1e-7
+RANK_MARGIN = 1e-7
 """Ranks are kept this far from 0 and 1 before they become normal scores, as in scikit-learn: +-5.2."""
 MAX_WINDOW = 10_000
 """Most bars of a fractional difference; a smaller tolerance would cost more than it tells."""
@@ -74,20 +73,20 @@ class Step(ABC):
 
 
 @dataclass(frozen=True)
-class Winsoriser(Step):
+class Winsorizer(Step):
     """Clip every column at two quantiles of the training rows."""
 
-    low: F64
-    high: F64
+    low: Floats
+    high: Floats
 
     __repr__ = one_line
 
     @classmethod
-    def fit(cls, X: Array, settings: Winsorise) -> Self:
+    def fit(cls, X: Array, settings: Winsorize) -> Self:
         return cls(*np.quantile(X, [settings.lower, settings.upper], axis=0))
 
     @classmethod
-    def restore(cls, arrays: Mapping[str, Array], settings: Winsorise) -> Self:
+    def restore(cls, arrays: Mapping[str, Array], settings: Winsorize) -> Self:
         return cls(arrays["low"], arrays["high"])
 
     def arrays(self) -> dict[str, Array]:
@@ -99,7 +98,7 @@ class Winsoriser(Step):
 
 @dataclass(frozen=True)
 class RobustScaler(Step):
-    """Centre on the median, divide by the interquartile range over 1.349, clip at +-`limit`.
+    """Center on the median, divide by the interquartile range over 1.349, clip at +-`limit`.
 
     For a normal column that is the standard score. A column whose middle half is one value is divided by
     its standard deviation; a constant column becomes 0.
@@ -111,14 +110,14 @@ class RobustScaler(Step):
     [0.0]
     """
 
-    center: F64
-    scale: F64
+    center: Floats
+    scale: Floats
     limit: float = ROBUST.limit
 
     __repr__ = one_line
 
     @classmethod
-    def fit(cls, X: Array, settings: RobustScale | Standardise = ROBUST) -> Self:
+    def fit(cls, X: Array, settings: RobustScale | Standardize = ROBUST) -> Self:
         """From rows of shape (n_rows, n_columns)."""
         low, center, high = np.percentile(X.astype(np.float64), [25, 50, 75], axis=0)
         spread = (high - low) / 1.349
@@ -126,7 +125,7 @@ class RobustScaler(Step):
         return cls(center, np.where(spread > 0, spread, 1.0), settings.limit)
 
     @classmethod
-    def restore(cls, arrays: Mapping[str, Array], settings: RobustScale | Standardise) -> Self:
+    def restore(cls, arrays: Mapping[str, Array], settings: RobustScale | Standardize) -> Self:
         return cls(arrays["center"], arrays["scale"], float(arrays["limit"][0]))
 
     def arrays(self) -> dict[str, Array]:
@@ -152,16 +151,16 @@ class RobustScaler(Step):
 
 
 class StandardScaler(RobustScaler):
-    """Centre on the mean, divide by the standard deviation, clip at +-`limit`."""
+    """Center on the mean, divide by the standard deviation, clip at +-`limit`."""
 
     @classmethod
-    def fit(cls, X: Array, settings: RobustScale | Standardise = ROBUST) -> Self:
+    def fit(cls, X: Array, settings: RobustScale | Standardize = ROBUST) -> Self:
         """From rows of shape (n_rows, n_columns)."""
         spread = _deviation(X)
         return cls(X.mean(axis=0, dtype=np.float64), np.where(spread > 0, spread, 1.0), settings.limit)
 
 
-def _deviation(X: Array) -> F64:
+def _deviation(X: Array) -> Floats:
     """Standard deviation, and exactly 0 where a column is constant: rounding of its mean is no spread."""
     return np.where(np.ptp(X, axis=0) > 0, X.std(axis=0, dtype=np.float64), 0.0)
 
@@ -175,7 +174,7 @@ class QuantileTransformer(Step):
     as well, so that a column that is mostly 0 does not turn it into the most extreme value.
     """
 
-    quantiles: F64
+    quantiles: Floats
     normal: bool
 
     __repr__ = one_line
@@ -203,7 +202,7 @@ class QuantileTransformer(Step):
         between = np.where(upto > last, last, left + share)
         rank = np.where(upto > below, (below + upto - 1) / 2, between) / last
         rank = np.where(np.isnan(X), np.nan, rank)
-        return ndtri(np.clip(rank, EDGE, 1 - EDGE)) if self.normal else rank
+        return ndtri(np.clip(rank, RANK_MARGIN, 1 - RANK_MARGIN)) if self.normal else rank
 
     def _count(self, X: Array, side: Literal["left", "right"]) -> NDArray[np.intp]:
         """Quantiles of its column below every value ('left'), or not above it ('right')."""
@@ -223,7 +222,7 @@ class FractionalDifferencer(Step):
     up to the first below the tolerance (López de Prado 2018, ch. 5.5). Nothing is learnt.
     """
 
-    weights: F64
+    weights: Floats
     """Of the bar itself, the bar before it, and so on."""
 
     __repr__ = one_line
@@ -241,7 +240,7 @@ class FractionalDifferencer(Step):
         return len(cls._weights(settings)) - 1
 
     @staticmethod
-    def _weights(settings: FractionalDifference) -> F64:
+    def _weights(settings: FractionalDifference) -> Floats:
         k = np.arange(1, MAX_WINDOW + 1)
         weights = np.cumprod(np.concatenate([[1.0], (k - 1 - settings.order) / k]))
         small = np.abs(weights) < settings.tolerance
@@ -268,7 +267,7 @@ class FractionalDifferencer(Step):
 
     def stream(self) -> Callable[[Array], Array]:
         oldest_first = self.weights[::-1, None]
-        window: F64 | None = None
+        window: Floats | None = None
 
         def push(row: Array) -> Array:
             nonlocal window
@@ -287,8 +286,8 @@ class FractionalDifferencer(Step):
 class PrincipalProjection(Step):
     """Project on the directions of largest variance; the largest loading of each is positive."""
 
-    center: F64
-    components: F64
+    center: Floats
+    components: Floats
     """Directions of shape (n_components, n_columns), from the largest variance to the smallest."""
 
     __repr__ = one_line
@@ -326,9 +325,9 @@ class PrincipalProjection(Step):
 
 
 STEPS: Mapping[str, type[Step]] = {
-    "winsorise": Winsoriser,
+    "winsorize": Winsorizer,
     "robust_scale": RobustScaler,
-    "standardise": StandardScaler,
+    "standardize": StandardScaler,
     "quantile": QuantileTransformer,
     "fractional_difference": FractionalDifferencer,
     "pca": PrincipalProjection,

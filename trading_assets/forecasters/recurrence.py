@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
+from trading_assets.arrays import Singles
 from trading_assets.compilation import compiled
 
-F32 = NDArray[np.float32]
 # Reassociating sums is what lets the compiler use whole vectors; the result is the same on one machine.
 jit = compiled(fastmath=True)
 
@@ -54,7 +53,16 @@ class _Recurrence(torch.autograd.Function):
 
 
 @jit
-def _walk(a: F32, w: F32, bias: F32, hidden: F32, reset: F32, update: F32, candidate: F32, past: F32) -> None:
+def _walk(
+    a: Singles,
+    w: Singles,
+    bias: Singles,
+    hidden: Singles,
+    reset: Singles,
+    update: Singles,
+    candidate: Singles,
+    past: Singles,
+) -> None:
     """Fill all after `bias`; `w` is (hidden, 3 hidden)."""
     one, two = np.float32(1), np.float32(2)
     batch, n_bars, size = hidden.shape
@@ -83,15 +91,15 @@ def _walk(a: F32, w: F32, bias: F32, hidden: F32, reset: F32, update: F32, candi
 
 @jit
 def _walk_back(
-    outer: F32,
-    w: F32,
-    hidden: F32,
-    reset: F32,
-    update: F32,
-    candidate: F32,
-    past: F32,
-    d_given: F32,
-    d_past: F32,
+    outer: Singles,
+    w: Singles,
+    hidden: Singles,
+    reset: Singles,
+    update: Singles,
+    candidate: Singles,
+    past: Singles,
+    d_given: Singles,
+    d_past: Singles,
 ) -> None:
     """Fill the gradients of what inputs and past give to the gates; `w` is (3 hidden, hidden)."""
     one, zero = np.float32(1), np.float32(0)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats
 from trading_assets.compilation import compiled
-
-Floats = NDArray[np.float64]
 
 
 @compiled(error_model="python")

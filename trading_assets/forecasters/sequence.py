@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
+from trading_assets.arrays import Floats, Rows, Singles
 from trading_assets.config.settings import SequenceSettings
 from trading_assets.errors import NotReadyError, SettingsError
 from trading_assets.execution.forecasters import FORMS, SequenceForm
@@ -22,7 +23,7 @@ from trading_assets.features.catalogue import SEQUENCE_NAMES
 from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.graphs import EncoderGraph, ForecasterGraph, GRUGraph, SequenceForecasterGraph
 from trading_assets.forecasters.training import Items, train
-from trading_assets.forecasters.training_data import F32, Floats, Rows, TrainingData
+from trading_assets.forecasters.training_data import TrainingData
 from trading_assets.registry.digests import digest_arrays, digest_json
 from trading_assets.registry.tensors import save_tensors
 
@@ -134,30 +135,30 @@ class SequenceForecaster(ModelAdapter):
         )
         self.training_ = record.to_json()
 
-    def _predict(self, Z: F32) -> Floats:
+    def _predict(self, Z: Singles) -> Floats:
         scores: Floats = self._predict_variants(Z[None])[0]
         return scores
 
-    def _predict_variants(self, Z: F32) -> Floats:
+    def _predict_variants(self, Z: Singles) -> Floats:
         with torch.inference_mode():
             outputs: torch.Tensor = self.module_(torch.from_numpy(self._inputs(Z)))
             return np.asarray(outputs.double())
 
-    def _stream_prepared(self) -> Callable[[F32], Floats]:
+    def _stream_prepared(self) -> Callable[[Singles], Floats]:
         weights, columns = self.weights(), np.array(self.columns)
         step, head, bias = self.encoder_type()(weights), weights["head.weight"], weights["head.bias"]
         state = np.zeros(step.state_size, dtype=np.float32)
 
-        def score(z: F32) -> Floats:
+        def score(z: Singles) -> Floats:
             outputs: Floats = (head @ step(z.take(columns), state) + bias).astype(np.float64)
             return outputs
 
         return score
 
-    def _inputs(self, Z: F32) -> F32:
+    def _inputs(self, Z: Singles) -> Singles:
         return np.ascontiguousarray(Z[..., self.columns])
 
-    def _signs(self) -> F32:
+    def _signs(self) -> Singles:
         """By what each input is multiplied where the market is mirrored."""
         names = self.input_names
         unknown = [name for name in names if name not in SEQUENCE_NAMES]
@@ -274,12 +275,12 @@ class ChunkTask:
 
     def __init__(
         self,
-        inputs: F32,
+        inputs: Singles,
         data: TrainingData,
         settings: SequenceSettings,
         loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         seed: int,
-        signs: F32 | None = None,
+        signs: Singles | None = None,
     ) -> None:
         self.signs = None if signs is None else torch.from_numpy(signs)
         self.spans, self.held_out, self.seed = spans_of(data.rows), spans_of(data.held_out), seed

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Singles
 from trading_assets.config.forecasters import ENCODER
 from trading_assets.errors import ArtifactError
 from trading_assets.execution.forecasters import Forecasters, probability_names
 from trading_assets.execution.networks import prefixed
 from trading_assets.forecasters.base import ModelAdapter
 from trading_assets.forecasters.calibrators import Calibrator
-from trading_assets.forecasters.training_data import F32
 from trading_assets.registry.tensors import load_tensors, save_tensors
 
 PARITY_TOLERANCE = 1e-5
@@ -117,7 +117,7 @@ class StackedForecasters:
                     "the forecaster was not taken over faithfully."
                 )
 
-    def encoder_inputs(self, features: pd.DataFrame) -> F32:
+    def encoder_inputs(self, features: pd.DataFrame) -> Singles:
         """The encoder's scaled inputs, shape (n_bars, n_inputs); zeros in the warm-up."""
         model = self.network.encoder
         return np.nan_to_num(model.scaler(features.to_numpy()[:, model.columns]))

@@ -166,7 +166,7 @@ class _Trainer:
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.world.share([p.data for p in self.parameters])
         self.average = [p.detach().clone() for p in self.parameters]
-        self.optimiser = torch.optim.AdamW(
+        self.optimizer = torch.optim.AdamW(
             self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "fp16")
@@ -206,12 +206,12 @@ class _Trainer:
         self.module.to("cpu").eval()
 
     def _learn(self, batch: Items) -> float:
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * self._schedule()
         loss = self._gradient(batch)
-        self.scaler.unscale_(self.optimiser)
+        self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
-        self.scaler.step(self.optimiser)
+        self.scaler.step(self.optimizer)
         self.scaler.update()
         kept = self.settings.averaging if self.step else 0.0
         with torch.no_grad():
@@ -241,7 +241,7 @@ class _Trainer:
             self._economise(len(batch))
 
     def _accumulate(self, batch: Items) -> float:
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         whole = max(self.task.weight(batch), 1e-12)
         mine = batch[self.world.rank :: self.world.size]
         total = torch.zeros((), device=self.device)
@@ -287,13 +287,13 @@ class _Trainer:
         _log.warning("training, %s", self.record.degradations[-1])
 
     def _move(self, device: torch.device) -> None:
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         self.device = device
         self.module.to(device)
         self.task.to(device)
         self.average = [tensor.to(device) for tensor in self.average]
         self.best = [tensor.to(device) for tensor in self.best]
-        for state in self.optimiser.state.values():
+        for state in self.optimizer.state.values():
             state.update({k: v.to(device) for k, v in state.items() if torch.is_tensor(v)})
         self.scaler = torch.amp.GradScaler(device.type, enabled=False)
         self.settings = self.settings.model_copy(update={"precision": "fp32"})
@@ -335,7 +335,7 @@ class _Trainer:
             "counts": [self.step, self.epoch, self.position, self.micro_batches, self.looks, self.best_step],
             "best_loss": self.best_loss,
             "module": self.module.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": self.average,
             "best": self.best,
@@ -361,7 +361,7 @@ class _Trainer:
         self.step, self.epoch, self.position, self.micro_batches, self.looks, self.best_step = counts
         self.best_loss = state["best_loss"]
         self.module.load_state_dict(state["module"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.average, self.best = state["average"], state["best"]
         torch.set_rng_state(state["rng"].cpu())

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats, Rows, Singles
 from trading_assets.config.settings import ForecasterSettings
 from trading_assets.errors import SchemaError
-
-F32 = NDArray[np.float32]
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -24,7 +20,7 @@ class TrainingData:
     Z : ndarray of shape (n_bars, n_inputs), float32
         Preprocessed features.
     y : ndarray of shape (n_bars,)
-        Number of the class, or the standardised value; NaN where unknown.
+        Number of the class, or the standardized value; NaN where unknown.
     weight : ndarray of shape (n_bars,)
         Mean 1 over `rows`.
     rows : ndarray of int
@@ -33,7 +29,7 @@ class TrainingData:
         Later ones that only decide when to stop; empty without early stopping.
     """
 
-    Z: F32
+    Z: Singles
     y: Floats
     weight: Floats
     rows: Rows

@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from trading_assets.market.bars import describe_bars as describe_bars
     from trading_assets.market.bars import to_matrix as to_matrix
     from trading_assets.market.exchange import ExchangeSource as ExchangeSource
-    from trading_assets.market.history import Change as Change
-    from trading_assets.market.history import compare as compare
-    from trading_assets.market.history import update_file as update_file
-    from trading_assets.market.history import update_funding as update_funding
     from trading_assets.market.ingest import IngestResult as IngestResult
     from trading_assets.market.ingest import read_bars as read_bars
     from trading_assets.market.report import Finding as Finding
@@ -25,5 +21,9 @@ if TYPE_CHECKING:
     from trading_assets.market.sources import SyntheticSource as SyntheticSource
     from trading_assets.market.sources import fetch_bars as fetch_bars
     from trading_assets.market.synthetic import SyntheticMarket as SyntheticMarket
+    from trading_assets.market.updates import Change as Change
+    from trading_assets.market.updates import compare as compare
+    from trading_assets.market.updates import update_file as update_file
+    from trading_assets.market.updates import update_funding as update_funding
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__)

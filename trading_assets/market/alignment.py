@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
+from trading_assets.arrays import Floats, Rows
 
 _NEAR = 2e-4
 """Of the price: an open this near to a close, or within a tick of it, is taken for its continuation."""

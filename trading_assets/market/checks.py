@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.market.columns import FUNDING, PRICES
-from trading_assets.market.draft import CORRECT, Draft, Floats, time_text
+from trading_assets.market.draft import CORRECT, Draft, time_text
 from trading_assets.market.report import IngestReport, duration
 from trading_assets.market.sessions import closed_between
 from trading_assets.market.side_files import LARGEST_RATE

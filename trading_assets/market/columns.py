@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from trading_assets.market.draft import Floats
+from trading_assets.arrays import Floats
 from trading_assets.market.meaning import Turnover, find_turnover, lots, swapped_high_and_low
 from trading_assets.market.report import listed
 
@@ -159,7 +159,7 @@ def find_columns(
     file: str = "",
     numbers: Mapping[int, Floats] | None = None,
 ) -> Columns:
-    """Recognise the columns of a file by their numbers and names; what is not found is missing from `names`.
+    """Recognize the columns of a file by their numbers and names; what is not found is missing from `names`.
 
     Parameters
     ----------

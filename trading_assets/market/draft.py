@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats
 from trading_assets.market.report import IngestReport
 from trading_assets.market.time_column import Mask, Times
 
-Floats = NDArray[np.float64]
 CORRECT = "Correct or remove the row."
 
 

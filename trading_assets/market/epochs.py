@@ -138,7 +138,7 @@ def refuse_rounded(column: TimeColumn, times: Times) -> None:
     Later they may have become 64-bit numbers, dates or text.
     """
     first = times[:_SAMPLE]
-    if len(first) < 3 or (first % MINUTE == 0).all():
+    if len(np.unique(first)) < 3 or (first % MINUTE == 0).all():
         return
     for unit in UNITS.values():
         numbers = first // unit

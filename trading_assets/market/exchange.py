@@ -22,7 +22,7 @@ from trading_assets.errors import MarketError
 from trading_assets.market.bars import COLUMNS, SYMBOL, check_bars
 
 T = TypeVar("T")
-Market = Mapping[str, Any]
+ExchangeMarket = Mapping[str, Any]
 
 EARLIEST = pd.Timestamp("2010-01-01", tz="UTC")
 """No exchange has bars from before."""
@@ -78,7 +78,7 @@ class ExchangeSource:
         """Keys of all markets of the exchange, sorted."""
         return sorted(self._markets)
 
-    def market(self, symbol: str) -> Market:
+    def market(self, symbol: str) -> ExchangeMarket:
         """What ccxt knows about a symbol; raises `MarketError` and names symbols that look like it."""
         if symbol not in self._markets:
             close = difflib.get_close_matches(symbol.upper(), self._markets, n=5, cutoff=0.5)
@@ -167,7 +167,7 @@ class ExchangeSource:
         return client
 
     @cached_property
-    def _markets(self) -> dict[str, Market]:
+    def _markets(self) -> dict[str, ExchangeMarket]:
         client = self._client
         return market_keys(self._ask("its list of markets", client.load_markets).values())
 
@@ -178,7 +178,7 @@ class ExchangeSource:
         return time.time_ns() // 10**6
 
     def _candles(
-        self, market: Market, interval: str, at: int, limit: int, *, until: int
+        self, market: ExchangeMarket, interval: str, at: int, limit: int, *, until: int
     ) -> list[list[float]]:
         """The exchange's next candles that open from `at` to `until`, in order, none twice."""
 
@@ -191,7 +191,7 @@ class ExchangeSource:
         rows = self._ask(f"bars of {market['symbol']} from {_text(at)} on", fetch)
         return [row for row in rows if at <= row[0] <= until]
 
-    def _after_hole(self, market: Market, at: int, length: int, now: int) -> int:
+    def _after_hole(self, market: ExchangeMarket, at: int, length: int, now: int) -> int:
         """Where bars may go on, at `at` or later, by the exchange's daily bars; `now` where they do not.
 
         Many exchanges answer with the bars of a span of time, and with nothing where it lies in a hole or
@@ -208,7 +208,7 @@ class ExchangeSource:
             look += DAYS_AT_ONCE * DAY
         return now
 
-    def _rates(self, market: Market, at: int) -> dict[int, float]:
+    def _rates(self, market: ExchangeMarket, at: int) -> dict[int, float]:
         def fetch() -> dict[int, float]:
             answer = self._client.fetch_funding_rate_history(market["symbol"], at, USUAL_LIMIT)
             if not answer:
@@ -258,7 +258,7 @@ class ExchangeSource:
                 ) from error
 
 
-def market_keys(markets: Iterable[Market]) -> dict[str, Market]:
+def market_keys(markets: Iterable[ExchangeMarket]) -> dict[str, ExchangeMarket]:
     """Spot markets, swaps and futures of ccxt by the symbols they have here.
 
     Spot is base and quote (`BTCUSDT`), a swap is `BTC-USDT-PERP`, a future `BTC-USDT-241227`. Where two
@@ -273,7 +273,7 @@ def market_keys(markets: Iterable[Market]) -> dict[str, Market]:
     return {key: market for key, market in keys if once[key] == 1 and SYMBOL.fullmatch(key)}
 
 
-def _key(market: Market, *, long: bool) -> str:
+def _key(market: ExchangeMarket, *, long: bool) -> str:
     base, quote, settle = (str(market[name]).upper() for name in ("base", "quote", "settle"))
     if market["type"] == "spot":
         return f"{base}-{quote}" if long else f"{base}{quote}"

@@ -1,4 +1,4 @@
-"""From the bytes of a file to columns, whatever it is: recognised by content, never by name."""
+"""From the bytes of a file to columns, whatever it is: recognized by content, never by name."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from trading_assets.arrays import Floats
 from trading_assets.market.columns import BINANCE, PRICES, Columns, find_columns, is_header, normal_names
-from trading_assets.market.draft import Floats
 from trading_assets.market.headerless import lines_to_write
 from trading_assets.market.levels import EMPTY_OR_TICKER, of_one_symbol
 from trading_assets.market.numbers import decimal_mark, plain_numbers

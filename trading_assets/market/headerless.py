@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from trading_assets.market.draft import Floats
+from trading_assets.arrays import Floats
 from trading_assets.market.meaning import find_turnover
 
 _DATE = (

@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trading_assets.arguments import as_path, require
+from trading_assets.arrays import Floats
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.errors import BarsRejected, MarketError
 from trading_assets.market.bars import COLUMNS, check_symbol, symbol_of
 from trading_assets.market.checks import check_gaps, check_values, enclose
 from trading_assets.market.columns import FUNDING, PRICES
-from trading_assets.market.draft import CORRECT, Draft, Floats
+from trading_assets.market.draft import CORRECT, Draft
 from trading_assets.market.files import read_file
 from trading_assets.market.intervals import in_order, one_interval, refuse_future, without_unfinished_bar
 from trading_assets.market.numbers import read_numbers, read_numbers_or_0
@@ -77,7 +78,7 @@ def read_bars(
     Parameters
     ----------
     path : path
-        CSV in any dialect (also gzip or zip), Parquet or Feather; recognised by content. Never altered.
+        CSV in any dialect (also gzip or zip), Parquet or Feather; recognized by content. Never altered.
     symbol : str, optional
         Picks the rows of one symbol, and the side files; by default the file's name.
     interval : str or Timedelta, optional

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trading_assets.market.draft import Floats
+from trading_assets.arrays import Floats
 
 _TOLERANCE = 0.02
 """By so much rounding may move the ratio of two volumes; units differ by ten times at least."""

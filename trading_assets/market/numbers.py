@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from trading_assets.market.draft import CORRECT, Floats
+from trading_assets.arrays import Floats
+from trading_assets.market.draft import CORRECT
 from trading_assets.market.raw import Column, RawBars
 from trading_assets.market.report import IngestReport
 

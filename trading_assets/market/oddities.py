@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from trading_assets.arrays import Floats
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.market.alignment import shifted_opens
 from trading_assets.market.checks import written_tick
 from trading_assets.market.columns import PRICES
-from trading_assets.market.draft import Draft, Floats
+from trading_assets.market.draft import Draft
 from trading_assets.market.report import IngestReport
 
 SPIKE_SIGMAS, WICK_SIGMAS = 10.0, 15.0

@@ -56,7 +56,7 @@ def closed_between(times: Times, interval: int, calendar: str | None) -> Nanosec
 
 
 def bars_per_year(times: Times, calendar: str | None = None) -> float:
-    """Bars that a year has in this market, to annualise by.
+    """Bars that a year has in this market, to annualize by.
 
     Where the market never closes, as many as a year has room for, whatever gaps there are. Otherwise those of
     the bars' own span where it is a year or more; of a shorter one, as many as a session usually has by the

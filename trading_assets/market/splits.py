@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats
 from trading_assets.config.settings import IngestPolicy
 from trading_assets.market.columns import PRICES
-from trading_assets.market.draft import CORRECT, Draft, Floats, time_text
+from trading_assets.market.draft import CORRECT, Draft, time_text
 from trading_assets.market.report import IngestReport
 from trading_assets.market.side_files import read_side_file, split_factors
 from trading_assets.market.time_column import Mask

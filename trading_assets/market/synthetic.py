@@ -13,13 +13,12 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats
 from trading_assets.compilation import compiled
 from trading_assets.registry.files import replacing
 
 Design = Literal["price", "memory", "mixed"]
-Floats = NDArray[np.float64]
 
 # Columns of the state that the next bar depends on.
 _REGIME, _LOG_VOL, _VOLUME_NOISE, _VARIANCE, _VOLUME_MEAN, _X, _M, _LEVEL = range(8)

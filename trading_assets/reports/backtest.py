@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trading_assets.agents.observations import AgentMarket
+from trading_assets.agents.observations import AgentData
 from trading_assets.execution.loader import load_bundle
 from trading_assets.registry.ledger import TrialCount
-from trading_assets.reports.luck import CONFIDENCE, sharpe_statistics
+from trading_assets.reports.significance import CONFIDENCE, sharpe_statistics
 from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.simulation.baselines import (
     always_flat,
@@ -24,7 +24,7 @@ from trading_assets.validation.metrics import NO_EDGE, verdict
 RETURNS, HTML = "returns.parquet", "report.html"
 
 
-def replay_bundle(bundle: Path, market: AgentMarket) -> tuple[BacktestResult, pd.DataFrame]:
+def replay_bundle(bundle: Path, market: AgentData) -> tuple[BacktestResult, pd.DataFrame]:
     """Ask a loaded bundle for every decision of the test era.
 
     Returns
@@ -57,7 +57,7 @@ def returns_table(times: pd.Series[Any], result: BacktestResult) -> pd.DataFrame
     return pd.DataFrame(columns)
 
 
-def run_baselines(market: AgentMarket, width: float) -> dict[str, BacktestResult]:
+def run_baselines(market: AgentData, width: float) -> dict[str, BacktestResult]:
     """Buy-and-hold, always flat, and the no-trade band of a width."""
     test = market.during(market.eras.test)
     return {
@@ -88,7 +88,7 @@ def compare_on_test(
     -------
     rows : list of dict
     luck : dict of str to float
-        See `reports.luck.sharpe_statistics`.
+        See `reports.significance.sharpe_statistics`.
 
     Examples
     --------

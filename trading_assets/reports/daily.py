@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats
 from trading_assets.reports.tearsheet import utc_times
 from trading_assets.validation.returns import until_ruin
-
-Floats = NDArray[np.float64]
 
 
 def daily_returns(times: pd.Series[Any], returns: Floats) -> pd.Series[float]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats
 from trading_assets.validation.returns import equity_curve, equity_until_ruin
-
-Floats = NDArray[np.float64]
 
 
 def deepest_drawdowns(equity: Floats, every: int) -> Floats:

@@ -30,7 +30,7 @@ class StrategyFigures(Row):
 
 
 class SharpeFigures(Row):
-    """How much of a Sharpe ratio may be luck; see `reports.luck.sharpe_statistics`."""
+    """How much of a Sharpe ratio may be luck; see `reports.significance.sharpe_statistics`."""
 
     sharpe: Figure = Field(alias="Sharpe")
     low: Figure = Field(alias="Sharpe, low")

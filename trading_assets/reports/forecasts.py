@@ -10,25 +10,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats
 from trading_assets.config.settings import Settings
 from trading_assets.features.dataset import Dataset
 from trading_assets.forecasters.calibration_error import calibration_scores
 from trading_assets.forecasters.crossfit import predict_block, score
-from trading_assets.forecasters.loading import load_forecaster
-from trading_assets.forecasters.trading import (
+from trading_assets.forecasters.forecast_backtest import (
     N_THRESHOLDS,
     follow_forecast,
     forecast_market,
     read_threshold,
 )
+from trading_assets.forecasters.loading import load_forecaster
 from trading_assets.registry.ledger import TrialCount
-from trading_assets.reports.luck import CONFIDENCE, sharpe_statistics
+from trading_assets.reports.significance import CONFIDENCE, sharpe_statistics
 from trading_assets.validation.eras import Era
 from trading_assets.validation.metrics import NO_EDGE, verdict
 from trading_assets.validation.overfitting import probability_of_backtest_overfitting
 from trading_assets.validation.thresholds import threshold_grid
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

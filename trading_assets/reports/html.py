@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from trading_assets.arrays import Floats
 from trading_assets.registry.files import replace_file
-from trading_assets.reports.drawdowns import Floats, drawdown_table
+from trading_assets.reports.drawdowns import drawdown_table
 from trading_assets.reports.tearsheet import utc_times
 from trading_assets.validation.returns import until_ruin
 

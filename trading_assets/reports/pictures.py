@@ -10,18 +10,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats, Rows
 from trading_assets.forecasters.calibration_error import reliability_curve
 from trading_assets.validation.eras import ERA_NAMES, Eras
 from trading_assets.validation.splits import PurgedSplitter
 
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
-ERA_COLOURS = dict(zip(ERA_NAMES, ("#4c78a8", "#59a14f", "#f2b134", "#d1495b"), strict=True))
-SPLIT_COLOURS = ("#9ecae9", "#ff9d4d")
+ERA_COLORS = dict(zip(ERA_NAMES, ("#4c78a8", "#59a14f", "#f2b134", "#d1495b"), strict=True))
+SPLIT_COLORS = ("#9ecae9", "#ff9d4d")
 """Training rows, test rows."""
-LEFT_OUT_COLOUR = "#e4e4e4"
+LEFT_OUT_COLOR = "#e4e4e4"
 MAX_POINTS = 2_000
 
 
@@ -59,12 +57,12 @@ def candles(folder: Path, bars: pd.DataFrame) -> str:
     part = bars.iloc[-120:].reset_index(drop=True)
     up = (part["close"] >= part["open"]).to_numpy()
     figure, (top, bottom) = figure_of(2, 2.4, sharex=True)
-    for rows, colour in ((up, "#59a14f"), (~up, "#d1495b")):
+    for rows, color in ((up, "#59a14f"), (~up, "#d1495b")):
         some = part[rows]
-        top.vlines(some.index, some["low"], some["high"], color=colour, lw=0.8)
+        top.vlines(some.index, some["low"], some["high"], color=color, lw=0.8)
         body = (some["close"] - some["open"]).abs()
-        top.bar(some.index, body, bottom=some[["open", "close"]].min(axis=1), color=colour, width=0.7)
-        bottom.bar(some.index, some["volume"], color=colour, width=0.7)
+        top.bar(some.index, body, bottom=some[["open", "close"]].min(axis=1), color=color, width=0.7)
+        bottom.bar(some.index, some["volume"], color=color, width=0.7)
     ticks = np.linspace(0, len(part) - 1, 5).astype(int)
     bottom.set_xticks(ticks, [f"{part['timestamp'][i]:%Y-%m-%d %H:%M}" for i in ticks], fontsize=7)
     top.set(ylabel=f"the last {len(part)} bars")
@@ -120,7 +118,7 @@ def folds(folder: Path, eras: Eras, splits: Sequence[tuple[Rows, Rows]], n_bars:
     figure, (axis,) = figure_of(1, 3.2)
     for name in ERA_NAMES:
         era = getattr(eras, name)
-        axis.barh(0, len(era), left=era.start, color=ERA_COLOURS[name])
+        axis.barh(0, len(era), left=era.start, color=ERA_COLORS[name])
         axis.text(era.start + len(era) / 2, 0, name, ha="center", va="center", fontsize=6.5)
     for number, split in enumerate(splits, start=1):
         _draw_split(axis, number, split)
@@ -136,7 +134,7 @@ def splits(folder: Path, splitter: PurgedSplitter, n_rows: int) -> str:
     numbered = list(enumerate(splitter.split(np.empty(n_rows)), start=1))
     figure, (axis,) = figure_of(1, 0.9 + 0.22 * len(numbered))
     for number, split in numbered:
-        axis.barh(number, n_rows, color=LEFT_OUT_COLOUR)
+        axis.barh(number, n_rows, color=LEFT_OUT_COLOR)
         _draw_split(axis, number, split)
     axis.set_yticks([number for number, _ in numbered], [f"split {number}" for number, _ in numbered])
     axis.tick_params(axis="y", labelsize=7)
@@ -147,9 +145,9 @@ def splits(folder: Path, splitter: PurgedSplitter, n_rows: int) -> str:
 
 
 def _draw_split(axis: Axes, y: int, split: tuple[Rows, Rows]) -> None:
-    for rows, colour in zip(split, SPLIT_COLOURS, strict=True):
+    for rows, color in zip(split, SPLIT_COLORS, strict=True):
         for part in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
-            axis.barh(y, len(part), left=part[0], color=colour)
+            axis.barh(y, len(part), left=part[0], color=color)
 
 
 def bars_chart(folder: Path, name: str, values: Mapping[str, float], label: str) -> str:

@@ -13,8 +13,9 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats
 from trading_assets.market.bars import bar_seconds
-from trading_assets.reports.drawdowns import Floats, deepest_drawdowns
+from trading_assets.reports.drawdowns import deepest_drawdowns
 from trading_assets.reports.pictures import figure_of, save, thin
 from trading_assets.simulation.backtesting import BacktestResult
 from trading_assets.simulation.baselines import buy_and_hold
@@ -93,7 +94,7 @@ def monthly_returns(times: pd.Series[Any], returns: Floats) -> pd.DataFrame:
 
 
 def rolling_sharpe(returns: Floats, window: int, periods_per_year: float) -> Floats:
-    """Annualised Sharpe ratio of the last `window` returns (ddof 1), one for each return.
+    """Annualized Sharpe ratio of the last `window` returns (ddof 1), one for each return.
 
     NaN where there are fewer, or where they do not vary (as while nothing is held); none is above 0 once all
     is lost.
@@ -131,11 +132,11 @@ def equity_and_drawdown(folder: Path, times: pd.Series[Any], result: BacktestRes
     stamps = _clock(times, result)
     hold = buy_and_hold(result.market)
     figure, (top, bottom) = figure_of(2, 2.5, sharex=True, height_ratios=(2, 1))
-    for name, equity, colour, width in (
+    for name, equity, color, width in (
         ("buy and hold", hold.equity, NEUTRAL, 0.9),
         ("strategy", result.equity, LONG, 1.4),
     ):
-        top.plot(*thin(stamps, equity[1:]), lw=width, color=colour, label=name)
+        top.plot(*thin(stamps, equity[1:]), lw=width, color=color, label=name)
     top.axhline(1, color="black", lw=0.6)
     top.set(ylabel="equity, net of costs (start = 1)")
     _log_scale(top)
@@ -166,13 +167,13 @@ def exposure(folder: Path, times: pd.Series[Any], result: BacktestResult) -> str
     called = np.flatnonzero(result.costs[:, -1])
     figure, (top, bottom) = figure_of(2, 2.3, sharex=True, height_ratios=(2.5, 1))
     peak = 0.0
-    for name, values, colour in (
+    for name, values, color in (
         ("long", np.maximum(result.exposure, 0), LONG),
         ("short", np.minimum(result.exposure, 0), SHORT),
     ):
         means = _means(values, starts)
         peak = max(peak, float(np.abs(means).max()))
-        top.stairs(means, edges, fill=True, color=colour, alpha=0.75, label=name)
+        top.stairs(means, edges, fill=True, color=color, alpha=0.75, label=name)
     top.stairs(_means(result.exposure, starts), edges, baseline=None, color="black", lw=0.7, label="net")
     if len(called):
         label = f"margin calls: {len(called):,}"
@@ -235,9 +236,9 @@ def sharpe_over_time(
     if np.isfinite(ratio).any():
         some_times, some = thin(stamps, ratio)
         axis.plot(some_times, some, lw=1, color="black")
-        for colour, side in ((GAIN, np.fmax(some, 0)), (LOSS, np.fmin(some, 0))):
+        for color, side in ((GAIN, np.fmax(some, 0)), (LOSS, np.fmin(some, 0))):
             axis.fill_between(
-                some_times, np.where(np.isfinite(some), side, np.nan), color=colour, alpha=0.45, lw=0
+                some_times, np.where(np.isfinite(some), side, np.nan), color=color, alpha=0.45, lw=0
             )
     else:
         short = len(returns) < window
@@ -249,7 +250,7 @@ def sharpe_over_time(
         axis.axhline(whole, color=LONG, lw=1, ls="--")
     axis.axhline(0, color="black", lw=0.8)
     axis.margins(y=0.1)
-    axis.set(ylabel="Sharpe ratio, annualised", xlim=(stamps[0], stamps[-1] + _bar_length(result)))
+    axis.set(ylabel="Sharpe ratio, annualized", xlim=(stamps[0], stamps[-1] + _bar_length(result)))
     _dates(axis)
     days = window / periods_per_year * DAYS_PER_YEAR
     span = f"{days:,.0f}" if days >= 10 else f"{days:.1f}"
@@ -264,14 +265,14 @@ def round_trips(folder: Path, result: BacktestResult) -> str:
     figure, (axis,) = figure_of(1, 3.6)
     pnl, bars = 100 * trades["pnl"].to_numpy(), trades["bars"].to_numpy()
     size = 30 if len(trades) < 200 else 14
-    for name, side, colour, marker in (("long", 1, LONG, "^"), ("short", -1, SHORT, "v")):
+    for name, side, color, marker in (("long", 1, LONG, "^"), ("short", -1, SHORT, "v")):
         rows = (trades["side"] == side).to_numpy()
         if rows.any():
             axis.scatter(
                 bars[rows],
                 pnl[rows],
                 size,
-                c=colour,
+                c=color,
                 marker=marker,
                 alpha=0.65,
                 lw=0,
@@ -294,9 +295,9 @@ def costs(folder: Path, result: BacktestResult) -> str:
     """From gross to net profit, in % of the starting capital; what was received rises."""
     names, starts, ends = zip(*cost_waterfall(result), strict=True)
     low, high = 100 * np.array(starts), 100 * np.array(ends)
-    colours = [LONG, *(GAIN if b > a else LOSS for a, b in zip(low[1:-1], high[1:-1], strict=True)), LONG]
+    colors = [LONG, *(GAIN if b > a else LOSS for a, b in zip(low[1:-1], high[1:-1], strict=True)), LONG]
     figure, (axis,) = figure_of(1, 3.4)
-    axis.bar(range(len(names)), high - low, bottom=low, color=colours, width=0.62)
+    axis.bar(range(len(names)), high - low, bottom=low, color=colors, width=0.62)
     for i in range(len(names) - 1):
         axis.plot([i + 0.31, i + 0.69], [high[i], high[i]], color="black", lw=0.6)
     bottom, top = min(low.min(), high.min(), 0.0), max(low.max(), high.max(), 0.0)

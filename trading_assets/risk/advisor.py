@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trading_assets.arguments import require
+from trading_assets.arrays import Floats
 from trading_assets.risk.rules import RULES
 from trading_assets.risk.state import AccountState, assess, assess_many, plain_floats
 from trading_assets.risk.watcher import RiskWatcher
-
-Floats = NDArray[np.float64]
 
 
 class RiskAssessment:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.arguments import as_numbers, require
+from trading_assets.arrays import Array, Floats
 from trading_assets.compilation import compiled
 from trading_assets.risk import rules
 from trading_assets.risk.advisor import RiskAssessment
@@ -17,8 +18,6 @@ from trading_assets.risk.rules import REJECT, RULES
 from trading_assets.risk.state import AccountState, assess, plain_floats
 from trading_assets.risk.watcher import RiskWatcher
 
-Array = NDArray[Any]
-Floats = NDArray[np.float64]
 Action = Literal["approve", "clip", "reject"]
 ACTIONS: tuple[Action, ...] = ("approve", "clip", "reject")
 FAULTS = ("unusable number", "clock went back", "stale price")

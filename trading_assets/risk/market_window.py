@@ -6,14 +6,10 @@ returns as value at risk looks at. Only when a return leaves a tail is the ring 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from trading_assets.arrays import Array
 from trading_assets.compilation import compiled
-
-Array = NDArray[Any]
 
 COUNT, AT, PRICE, SUM, SQUARES = range(5)
 _RING = 5

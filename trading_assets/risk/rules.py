@@ -1,22 +1,19 @@
 """The rules of `RiskLimits`, written once for training, backtests and execution.
 
 What an account did is packed into one row: a head, the bars that each rule still cools down, and rings of
-what was traded and ordered in the last bars. `observe` takes in the bar just closed and says how much of
+what was traded and ordered in the last bars. `take_in` takes in the bar just closed and says how much of
 each limit is used; `enforce` says how much of a target is allowed.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Array
 from trading_assets.compilation import compiled
 from trading_assets.config.limits import RiskLimits
 from trading_assets.risk.market_window import CVAR, VAR, VOLATILITY
-
-Array = NDArray[Any]
 
 RULES = (
     "position",
@@ -98,7 +95,7 @@ def open_account(account: Array, equity: float, time: float) -> None:
 
 
 @compiled
-def observe(
+def take_in(
     account: Array,
     limits: Array,
     unit: Array,
@@ -238,7 +235,7 @@ def enforce(
     held: float,
     target: float,
 ) -> tuple[int, float, int]:
-    """What of a target is allowed after `observe` took in the same bar.
+    """What of a target is allowed after `take_in` took in the same bar.
 
     Parameters
     ----------

@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from trading_assets.arguments import as_number, as_numbers
+from trading_assets.arrays import Array, Floats
 from trading_assets.compilation import compiled
 from trading_assets.config.limits import RiskLimits
 from trading_assets.errors import ArtifactError
 from trading_assets.registry.files import replace_file
 from trading_assets.risk import rules
 from trading_assets.risk.market_window import N_UNITS, push_price, window_size
-
-Array = NDArray[Any]
-Floats = NDArray[np.float64]
 
 
 class AccountState(NamedTuple):
@@ -192,7 +190,7 @@ def assess(
     if account[rules.OPENED] == 0.0:
         rules.open_account(account, equity, time)
     push_price(window, n_returns, price, tail, unit)
-    return rules.observe(
+    return rules.take_in(
         account, limits, unit, time, price, equity, quantity, traded, orders, closed_pnl, use
     )
 

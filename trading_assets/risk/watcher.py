@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from trading_assets.arguments import as_numbers
+from trading_assets.arrays import Floats
 from trading_assets.config.limits import RiskLimits
 from trading_assets.risk.rules import RULES
 from trading_assets.risk.state import N_FIELDS, AccountState, RiskState
-
-Floats = NDArray[np.float64]
 
 
 class RiskWatcher:

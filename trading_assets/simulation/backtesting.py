@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_assets.arguments import as_number, as_numbers, require
+from trading_assets.arrays import Floats
 from trading_assets.errors import ArgumentError
 from trading_assets.risk.rules import N_RULES, RULES, watches
 from trading_assets.simulation.kernel import ACCOUNT_NAMES, COSTS, PATH, RUIN
@@ -27,7 +28,6 @@ from trading_assets.simulation.spaces import (
 )
 from trading_assets.validation.metrics import evaluate
 
-Floats = NDArray[np.float64]
 Account = NDArray[np.float32]
 Targets = Floats | Sequence[float] | pd.Series
 Decide = Callable[[int, Account], float]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trading_assets.arguments import as_number, as_numbers, require
+from trading_assets.arrays import Floats
 from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.simulation.market import Market
-from trading_assets.validation.positions import forecast_positions
 from trading_assets.validation.ties import TIE, first_best
+from trading_assets.validation.trading_metrics import forecast_positions
 
-Floats = NDArray[np.float64]
 BAND_WIDTHS = np.linspace(0.0, 0.2, 41)
 
 

@@ -1,4 +1,4 @@
-"""The simulator as a gymnasium environment and as a Stable-Baselines3 vectorised one.
+"""The simulator as a gymnasium environment and as a Stable-Baselines3 vectorized one.
 
 Both are thin: `DummyVecEnv` over n `TradingEnv` and a `TradingVecEnv` of n agree bit for bit.
 """

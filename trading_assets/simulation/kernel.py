@@ -9,16 +9,13 @@ the starting capital, and always cash plus position.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Array
 from trading_assets.compilation import compiled
 from trading_assets.config.settings import EnvConfig
 from trading_assets.risk import rules as risk
-
-Array = NDArray[Any]
 
 ACCOUNT_NAMES = ("position", "unrealised_pnl", "drawdown", "time_in_trade")
 """What a policy sees of its account: the target held (-1 to 1); the return since entry and the drawdown
@@ -36,7 +33,7 @@ GOES_ON, TRUNCATED, RUINED = range(3)
 # Sharpe ratio averages.
 CASH, UNITS, EQUITY, PEAK, ENTRY, TARGET, AGE, OPENED, LEFT, REWARDED, MEAN, SQUARE = range(12)
 N_COLUMNS = 12
-# Entries of the rules: `pack_rules`.
+# Entries of the packed configuration: `pack_config`.
 (
     FEE,
     SLIPPAGE,
@@ -69,7 +66,7 @@ _SAME = 1e-9
 """Targets that differ by less are one target."""
 
 
-def pack_rules(config: EnvConfig, interval: float) -> NDArray[np.float64]:
+def pack_config(config: EnvConfig, interval: float) -> NDArray[np.float64]:
     """The numbers that `simulate` works by; `interval` is the seconds of a bar."""
     costs = config.costs
     return np.array(
@@ -98,7 +95,7 @@ def pack_rules(config: EnvConfig, interval: float) -> NDArray[np.float64]:
 
 @compiled
 def open_accounts(
-    bars: Array, rules: Array, state: Array, memory: Array, clock: Array, rows: Array, n_bars: int, last: int
+    bars: Array, config: Array, state: Array, memory: Array, clock: Array, rows: Array, n_bars: int, last: int
 ) -> None:
     """Give the accounts in `rows` 1 in cash at the close of their bar, for `n_bars` or up to bar `last`."""
     for i in rows:
@@ -106,7 +103,7 @@ def open_accounts(
             state[i, column] = 0.0
         state[i, CASH] = state[i, EQUITY] = state[i, PEAK] = state[i, ENTRY] = 1.0
         state[i, LEFT] = min(n_bars, last - clock[i])
-        risk.open_account(memory[i], 1.0, bars[clock[i], _TIME] + rules[INTERVAL])
+        risk.open_account(memory[i], 1.0, bars[clock[i], _TIME] + config[INTERVAL])
 
 
 @compiled
@@ -138,7 +135,7 @@ def step(
     levels: Array,
     bars: Array,
     conditions: Array,
-    rules: Array,
+    config: Array,
     limits: Array,
     state: Array,
     memory: Array,
@@ -153,8 +150,8 @@ def step(
     if not choose(levels, actions, targets):
         return -1
     row = rewards.reshape((1, len(rewards)))
-    n_ended = simulate(bars, conditions, rules, limits, state, memory, clock, targets, row, path, use, ended)
-    observe(table, clock, state, out)
+    n_ended = simulate(bars, conditions, config, limits, state, memory, clock, targets, row, path, use, ended)
+    write_observations(table, clock, state, out)
     return n_ended
 
 
@@ -162,7 +159,7 @@ def step(
 def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
     bars: Array,
     conditions: Array,
-    rules: Array,
+    config: Array,
     limits: Array,
     state: Array,
     memory: Array,
@@ -183,8 +180,8 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
     ----------
     bars, conditions : ndarray
         From `Market`.
-    rules, limits : ndarray
-        From `pack_rules` and `risk.rules.pack_limits`.
+    config, limits : ndarray
+        From `pack_config` and `risk.rules.pack_limits`.
     state, memory : ndarray of shape (n_accounts, 12) and (n_accounts, size)
         The accounts, and what the risk rules remember of them; changed.
     clock : ndarray of int of shape (n_accounts,)
@@ -212,7 +209,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
             traded = closed_pnl = penalty = 0.0
             equity, must_trade = before, False
             if before > RUIN:
-                if rules[ENFORCE] > 0.0:
+                if config[ENFORCE] > 0.0:
                     target, must_trade = _enforce(
                         memory[i],
                         limits,
@@ -222,31 +219,31 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
                         units,
                         held,
                         target,
-                        rules[LEVERAGE],
+                        config[LEVERAGE],
                     )
                 within = bars[t + 1, _WITHIN]
-                funding = rules[FUNDING] * units * opening * (bars[t + 1, _RATE] - within)
-                if rules[BORROW] > 0.0:
-                    gap = bars[t + 1, _TIME] - bars[t, _TIME] - rules[INTERVAL]
-                    borrow = rules[BORROW] * _borrowed(cash, units, opening) * gap
+                funding = config[FUNDING] * units * opening * (bars[t + 1, _RATE] - within)
+                if config[BORROW] > 0.0:
+                    gap = bars[t + 1, _TIME] - bars[t, _TIME] - config[INTERVAL]
+                    borrow = config[BORROW] * _borrowed(cash, units, opening) * gap
                 cash -= funding + borrow
                 if target != held or must_trade:
                     at_open = cash + units * opening
-                    order = target * rules[LEVERAGE] * max(at_open, 0.0) / opening - units
+                    order = target * config[LEVERAGE] * max(at_open, 0.0) / opening - units
                     traded = abs(order) * opening
-                    if traded < rules[MIN_ORDER] and target != 0.0:
+                    if traded < config[MIN_ORDER] and target != 0.0:
                         traded = 0.0
                     elif traded == 0.0:
                         held = target
                     else:
-                        slippage = rules[SLIPPAGE] * traded
-                        if rules[SLIPPAGE_VOLATILITY] > 0.0:
-                            slippage += rules[SLIPPAGE_VOLATILITY] * conditions[t, VOLATILITY] * traded
-                        if rules[IMPACT] > 0.0:
-                            strength = rules[IMPACT] * conditions[t, VOLATILITY]
+                        slippage = config[SLIPPAGE] * traded
+                        if config[SLIPPAGE_VOLATILITY] > 0.0:
+                            slippage += config[SLIPPAGE_VOLATILITY] * conditions[t, VOLATILITY] * traded
+                        if config[IMPACT] > 0.0:
+                            strength = config[IMPACT] * conditions[t, VOLATILITY]
                             impact = _impact(strength, traded, conditions[t, LIQUIDITY])
                         slipped = slippage + impact
-                        fee = rules[FEE] * max(traded + (slipped if order > 0.0 else -slipped), 0.0)
+                        fee = config[FEE] * max(traded + (slipped if order > 0.0 else -slipped), 0.0)
                         cash -= order * opening + slipped + fee
                         if units * (units + order) <= 0.0:  # a round trip ends, paying its part, or begins
                             closed_at = at_open - (slipped + fee) * min(abs(units / order), 1.0)
@@ -257,17 +254,17 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
                         state[i, ENTRY] = cash + units * opening
                         state[i, AGE] = 0.0
                 # At a time within the bar, whose price is taken to be midway.
-                due = rules[FUNDING] * units * 0.5 * (opening + close) * within
+                due = config[FUNDING] * units * 0.5 * (opening + close) * within
                 funding += due
-                if rules[BORROW] > 0.0:
-                    interest = rules[BORROW] * _borrowed(cash, units, opening) * rules[INTERVAL]
+                if config[BORROW] > 0.0:
+                    interest = config[BORROW] * _borrowed(cash, units, opening) * config[INTERVAL]
                     borrow += interest
                     due += interest
                 cash -= due
                 worst = bars[t + 1, _LOW if units > 0.0 else _HIGH]
-                if units != 0.0 and cash + units * worst <= rules[MARGIN] * abs(units) * worst:
-                    price = _margin_price(cash, units, rules[MARGIN], opening)
-                    liquidation = rules[LIQUIDATION] * abs(units) * price
+                if units != 0.0 and cash + units * worst <= config[MARGIN] * abs(units) * worst:
+                    price = _margin_price(cash, units, config[MARGIN], opening)
+                    liquidation = config[LIQUIDATION] * abs(units) * price
                     traded += abs(units) * price
                     cash += units * price - liquidation
                     closed_pnl += cash - state[i, OPENED]
@@ -281,12 +278,12 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
                 state[i, TARGET], state[i, EQUITY] = held, equity
                 state[i, AGE] += 1.0
                 state[i, PEAK] = max(state[i, PEAK], equity)
-            if rules[WATCH] > 0.0:
-                penalty = risk.observe(
+            if config[WATCH] > 0.0:
+                penalty = risk.take_in(
                     memory[i],
                     limits,
                     conditions[t + 1, UNIT:],
-                    bars[t + 1, _TIME] + rules[INTERVAL],
+                    bars[t + 1, _TIME] + config[INTERVAL],
                     close,
                     equity,
                     units,
@@ -295,15 +292,15 @@ def simulate(  # noqa: PLR0912, PLR0915 - see the comment on its one loop
                     closed_pnl,
                     use[k, i],
                 )
-            earned = np.log(equity / before) * rules[PER_SCALE]
-            if rules[REWARD] == _SHARPE:
+            earned = np.log(equity / before) * config[PER_SCALE]
+            if config[REWARD] == _SHARPE:
                 mean, square = state[i, MEAN], state[i, SQUARE]
-                state[i, MEAN] += rules[DECAY] * (earned - mean)
-                state[i, SQUARE] += rules[DECAY] * (earned * earned - square)
+                state[i, MEAN] += config[DECAY] * (earned - mean)
+                state[i, SQUARE] += config[DECAY] * (earned * earned - square)
                 earned = _differential_sharpe(earned, mean, square)
-            elif rules[REWARD] == _MEAN_VARIANCE:
-                earned -= 0.5 * rules[AVERSION] * earned * earned
-            rewards[k, i] = earned - rules[LAMBDA] * penalty
+            elif config[REWARD] == _MEAN_VARIANCE:
+                earned -= 0.5 * config[AVERSION] * earned * earned
+            rewards[k, i] = earned - config[LAMBDA] * penalty
             state[i, REWARDED] += rewards[k, i]
             if recording:
                 path[k, i, 0], path[k, i, 1], path[k, i, 2] = equity, units * close / equity, held
@@ -321,7 +318,7 @@ def allow(
     levels: Array,
     bars: Array,
     conditions: Array,
-    rules: Array,
+    config: Array,
     limits: Array,
     state: Array,
     memory: Array,
@@ -339,7 +336,7 @@ def allow(
         for k in range(len(levels)):
             target = levels[k]
             followed, _ = _enforce(
-                memory[i], limits, unit, price, equity, units, held, target, rules[LEVERAGE]
+                memory[i], limits, unit, price, equity, units, held, target, config[LEVERAGE]
             )
             away = abs(followed - target)
             masks[i, k] = away <= _SAME
@@ -407,7 +404,7 @@ def _differential_sharpe(earned: float, mean: float, square: float) -> float:
 
 
 @compiled
-def observe(table: Array, clock: Array, state: Array, out: Array) -> None:
+def write_observations(table: Array, clock: Array, state: Array, out: Array) -> None:
     """Write what every account sees: the last numbers of the table up to its bar's row, then `ACCOUNT_NAMES`.
 
     `out` is of shape (n_accounts, width), float32.

@@ -10,16 +10,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_assets.arguments import as_numbers, as_whole_number, require
+from trading_assets.arrays import Floats
 from trading_assets.config.settings import CostSettings, EnvConfig
 from trading_assets.market.bars import bar_seconds, to_matrix
 from trading_assets.risk.market_window import N_UNITS, unit_risk
 from trading_assets.risk.rules import pack_limits, watches_market
-from trading_assets.simulation.kernel import LIQUIDITY, UNIT, VOLATILITY, pack_rules
+from trading_assets.simulation.kernel import LIQUIDITY, UNIT, VOLATILITY, pack_config
 
 if TYPE_CHECKING:
     from trading_assets.features.table import FeatureTable
 
-Floats = NDArray[np.float64]
 Table = NDArray[np.float32]
 N_BAR_COLUMNS = 8
 
@@ -187,9 +187,9 @@ class Market:
 
     @property
     def world(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """Bars, conditions, rules and limits, as the kernel takes them."""
+        """Bars, conditions, configuration and limits, as the kernel takes them."""
         limits = pack_limits(self.config.risk, self.config.costs.capital)
-        return self.bars, self.conditions, pack_rules(self.config, self.interval), limits
+        return self.bars, self.conditions, pack_config(self.config, self.interval), limits
 
     @property
     def n_decisions(self) -> int:

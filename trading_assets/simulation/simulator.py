@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.arrays import Floats
 from trading_assets.risk.rules import N_RULES, account_size
 from trading_assets.simulation import kernel
 from trading_assets.simulation.market import Market
 from trading_assets.simulation.spaces import build_action_space, build_observation_space
 
-Floats = NDArray[np.float64]
 Observations = NDArray[np.float32]
 _EVERY = slice(None)
 _BOOL = np.dtype(np.bool_)
@@ -240,5 +240,5 @@ class Simulator:
         """What accounts see, in a new array of shape (n_rows, width)."""
         clock = self.clock[rows]
         out = np.empty((len(clock), self._width), dtype=np.float32)
-        kernel.observe(self.market.table, clock, self.state[rows], out)
+        kernel.write_observations(self.market.table, clock, self.state[rows], out)
         return out

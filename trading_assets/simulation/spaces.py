@@ -132,8 +132,8 @@ def require_same_spaces(policy: Any, observation_space: gym.Space[Any], action_s
                 f"The policy was trained on the {kind} space {_named(own)}; this market has {space}. "
                 "Judge it on a market with the same window, table, levels and max_leverage."
             )
-    normaliser = getattr(policy, "get_vec_normalize_env", lambda: None)()
-    if normaliser is not None and normaliser.norm_obs:
+    normalizer = getattr(policy, "get_vec_normalize_env", lambda: None)()
+    if normalizer is not None and normalizer.norm_obs:
         raise SchemaError(
             "The policy was trained on observations that VecNormalize had changed; give an object whose "
             "predict calls normalize_obs first."

@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from trading_assets.validation.overfitting import (
         probability_of_backtest_overfitting as probability_of_backtest_overfitting,
     )
-    from trading_assets.validation.positions import TradingFigures as TradingFigures
-    from trading_assets.validation.positions import TradingMetrics as TradingMetrics
-    from trading_assets.validation.positions import forecast_positions as forecast_positions
     from trading_assets.validation.returns import equity_curve as equity_curve
     from trading_assets.validation.returns import equity_until_ruin as equity_until_ruin
     from trading_assets.validation.returns import series as series
@@ -56,5 +53,8 @@ if TYPE_CHECKING:
     from trading_assets.validation.thresholds import threshold_grid as threshold_grid
     from trading_assets.validation.ties import first_best as first_best
     from trading_assets.validation.ties import tied_for_best as tied_for_best
+    from trading_assets.validation.trading_metrics import TradingFigures as TradingFigures
+    from trading_assets.validation.trading_metrics import TradingMetrics as TradingMetrics
+    from trading_assets.validation.trading_metrics import forecast_positions as forecast_positions
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Rows = NDArray[np.int64]
+from trading_assets.arrays import Rows
+
 Block = tuple[int, int]
 """Rows from the first to the second, the latter excluded."""
 

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from trading_assets.arrays import Rows
 from trading_assets.config.settings import Settings
 from trading_assets.features.dataset import Dataset
 from trading_assets.registry.tensors import load_tensors, save_tensors
 from trading_assets.representation import one_line
 from trading_assets.validation.eras import Eras, make_eras
 from trading_assets.validation.splits import PurgedKFold, assert_no_leakage
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from trading_assets.arrays import Floats
 from trading_assets.validation._arguments import check_number, check_periods_per_year, check_whole_number
 from trading_assets.validation.returns import (
     check_finite,
@@ -28,7 +29,6 @@ from trading_assets.validation.returns import (
     until_ruin,
 )
 
-Floats = NDArray[np.float64]
 EDGE, NO_EDGE = "edge after costs", "no edge after costs"
 EDGE_T = 2.0
 """t-statistic of the return unexplained by the market, from which a report speaks of an edge."""
@@ -37,7 +37,7 @@ ROUNDING = 1e-12
 
 
 def sharpe_ratio(returns: ArrayLike, *, periods_per_year: float, risk_free: float | ArrayLike = 0.0) -> float:
-    """Annualised mean over standard deviation (ddof 1) of the excess returns.
+    """Annualized mean over standard deviation (ddof 1) of the excess returns.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def sharpe_ratio(returns: ArrayLike, *, periods_per_year: float, risk_free: floa
 def sortino_ratio(
     returns: ArrayLike, *, periods_per_year: float, required_return: float | ArrayLike = 0.0
 ) -> float:
-    """Annualised mean excess over the required return, divided by `downside_risk`.
+    """Annualized mean excess over the required return, divided by `downside_risk`.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def sortino_ratio(
 def downside_risk(
     returns: ArrayLike, *, periods_per_year: float, required_return: float | ArrayLike = 0.0
 ) -> float:
-    """Annualised root mean square of what returns fall short of the required one.
+    """Annualized root mean square of what returns fall short of the required one.
 
     The mean is over all returns, not only those that fall short (Sortino's target downside deviation).
 
@@ -182,7 +182,7 @@ def annual_return(returns: ArrayLike, *, periods_per_year: float) -> float:
 
 
 def annual_volatility(returns: ArrayLike, *, periods_per_year: float) -> float:
-    """Annualised standard deviation (ddof 1).
+    """Annualized standard deviation (ddof 1).
 
     Parameters
     ----------
@@ -510,7 +510,7 @@ def evaluate(
     Returns
     -------
     dict of str to float
-        `net return` and `gross return`, compounded; `Sharpe`, annualised, 0 where nothing was earned or lost;
+        `net return` and `gross return`, compounded; `Sharpe`, annualized, 0 where nothing was earned or lost;
         `max drawdown`; `exposure`, its mean size; `orders`; `costs paid`, in starting capitals; `t` of the
         returns and `alpha t`, see `alpha_t_statistic`.
 

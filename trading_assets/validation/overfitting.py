@@ -1,6 +1,6 @@
 """Whether a Sharpe ratio survives its length, its shape, and the number of trials it was chosen from.
 
-Sharpe ratios are per period (not annualised); skewness and raw kurtosis (3 for a normal) are of the returns.
+Sharpe ratios are per period (not annualized); skewness and raw kurtosis (3 for a normal) are of the returns.
 Sources, all by Bailey and Lopez de Prado, [3] and [4] with Borwein and Zhu:
 [1] The Sharpe Ratio Efficient Frontier, 2012. [2] The Deflated Sharpe Ratio, 2014.
 [3] Pseudo-Mathematics and Financial Charlatanism, 2014. [4] The Probability of Backtest Overfitting, 2015.
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from trading_assets.arguments import as_numbers
+from trading_assets.arrays import Floats, Rows
 from trading_assets.validation._arguments import (
     check_between_0_and_1,
     check_number,
@@ -24,9 +25,6 @@ from trading_assets.validation._arguments import (
 )
 from trading_assets.validation.metrics import ROUNDING
 from trading_assets.validation.ties import TIE, tied_for_best
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 NORMAL = NormalDist()
 EULER = float(np.euler_gamma)
@@ -213,7 +211,7 @@ def minimum_backtest_length(n_trials: int, target_sharpe: float) -> float:
     n_trials : int
         Independent configurations tried.
     target_sharpe : float
-        Annualised, positive.
+        Annualized, positive.
 
     Returns
     -------
@@ -231,7 +229,7 @@ def minimum_backtest_length(n_trials: int, target_sharpe: float) -> float:
     """
     check_number("target_sharpe", target_sharpe)
     if target_sharpe <= 0:
-        raise ValueError(f"target_sharpe is {target_sharpe}; expected an annualised Sharpe ratio above 0.")
+        raise ValueError(f"target_sharpe is {target_sharpe}; expected an annualized Sharpe ratio above 0.")
     return (expected_maximum_sharpe(n_trials, 1.0) / target_sharpe) ** 2
 
 
@@ -428,9 +426,9 @@ def _score_halves(table: Floats, n_blocks: int, metric: str) -> Floats:
     firsts = np.cumsum(lengths) - lengths
     means = np.add.reduceat(table, firsts) / lengths[:, None]
     # Squares are taken from a strategy's own mean: those of a large mean would cancel in the variance.
-    centre = table.mean(axis=0)
+    center = table.mean(axis=0)
     within = np.add.reduceat((table - np.repeat(means, lengths, axis=0)) ** 2, firsts)
-    squares = within + lengths[:, None] * (means - centre) ** 2
+    squares = within + lengths[:, None] * (means - center) ** 2
     scores = np.empty((len(halves), table.shape[1]))
     for first in range(0, len(halves), CHUNK):
         picked = (halves[first : first + CHUNK, None] >> bits & 1).astype(float)
@@ -438,7 +436,7 @@ def _score_halves(table: Floats, n_blocks: int, metric: str) -> Floats:
         mean = (picked * lengths) @ means / count
         if metric == "sharpe":
             square = picked @ squares / count
-            variance = square - (mean - centre) ** 2
+            variance = square - (mean - center) ** 2
             # What cancelled, as in a half through which a strategy idles, is summed from the half's own mean.
             half, strategy = np.nonzero(variance < CANCELLED * square)
             blocks = picked[half].T

@@ -16,22 +16,21 @@ from math import comb, lgamma, log
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from trading_assets.arrays import Floats, Rows
 from trading_assets.errors import LeakageError
 from trading_assets.representation import one_line
 from trading_assets.validation._arguments import REAL, check_between_0_and_1, check_whole_number
 from trading_assets.validation._label_spans import (
     Block,
     LabelSpans,
-    Rows,
     blocks_of,
     check_fits,
     joined,
     label_spans,
 )
 
-Floats = NDArray[np.float64]
 MAX_SPLITS = 1_000_000
 """Of one splitter: nobody fits more models, and all choices of many blocks are more than can be counted."""
 

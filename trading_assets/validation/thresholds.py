@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trading_assets.arguments import as_numbers
+from trading_assets.arrays import Floats
 from trading_assets.validation._arguments import check_costs, check_periods_per_year, check_whole_number
 from trading_assets.validation.metrics import sharpe_ratio, sortino_ratio
-from trading_assets.validation.positions import forecast_positions
 from trading_assets.validation.returns import check_finite, until_ruin
 from trading_assets.validation.ties import TIE, first_best
+from trading_assets.validation.trading_metrics import forecast_positions
 
-Floats = NDArray[np.float64]
 OBJECTIVES = ("sharpe", "return", "sortino", "profit_factor")
 
 
@@ -116,7 +116,7 @@ def optimal_threshold(
         Basis points of the change of position.
     objective : {"sharpe", "return", "sortino", "profit_factor"}
         Of the net returns, as `TradingMetrics` counts them: mean over standard deviation (ddof 1) and mean
-        over downside deviation, both annualised; the mean a bar; gains over losses. Undefined where nothing
+        over downside deviation, both annualized; the mean a bar; gains over losses. Undefined where nothing
         varies ("sharpe") or no bar loses ("sortino", "profit_factor").
     n_thresholds : int
     periods_per_year : float

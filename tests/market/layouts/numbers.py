@@ -12,7 +12,7 @@ Result = tuple[Path, pd.DataFrame]
 
 
 def moving(n: int = 60, freq: str = "1h", *, seed: int | None = None) -> pd.DataFrame:
-    """Bars whose price moves enough to be recognised in a ratio of volumes."""
+    """Bars whose price moves enough to be recognized in a ratio of volumes."""
     bars = sound_bars(n, freq=freq) if seed is None else samples.sound_bars(n, freq=freq, seed=seed)
     trend = np.linspace(1, 1.4, n)
     for name in ("open", "high", "low", "close"):

@@ -13,7 +13,7 @@ from trading_assets.registry.tables import digest_table, read_table, write_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from trading_assets.market.history import Change
+    from trading_assets.market.updates import Change
 
 
 @symbol_asset(
@@ -54,7 +54,7 @@ def bars(context: BuildContext) -> BuildResult:
 
 def _since(previous: ArtifactRef, bars: "pd.DataFrame") -> "Change | None":
     """How the bars differ from the version before; None where that one is damaged."""
-    from trading_assets.market.history import compare
+    from trading_assets.market.updates import compare
 
     try:
         return compare(read_table(previous.open() / "bars.parquet"), bars)

@@ -23,7 +23,7 @@ def ppo_hybrid(
     ppo_agent: ArtifactRef,
     **inputs: ArtifactRef,
 ) -> BuildResult:
-    """The encoder and the agent optimised jointly for what the account earns."""
+    """The encoder and the agent optimized jointly for what the account earns."""
     from trading_assets.agents.hybrid import train_hybrid
     from trading_assets.agents.storage import TrainedPolicy, load_market, load_policies
     from trading_assets.features.dataset import Dataset

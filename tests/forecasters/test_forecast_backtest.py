@@ -13,7 +13,7 @@ from tests.simulation.worlds import SlowAccount
 from trading_assets.config import Settings
 from trading_assets.config.settings import CostSettings, EnvConfig
 from trading_assets.features.dataset import Dataset
-from trading_assets.forecasters.trading import (
+from trading_assets.forecasters.forecast_backtest import (
     N_THRESHOLDS,
     choose_threshold,
     follow_forecast,
@@ -24,7 +24,7 @@ from trading_assets.forecasters.trading import (
 from trading_assets.market.synthetic import SyntheticMarket
 from trading_assets.simulation.market import Market
 from trading_assets.validation.metrics import sharpe_ratio
-from trading_assets.validation.positions import TradingMetrics, forecast_positions
+from trading_assets.validation.trading_metrics import TradingMetrics, forecast_positions
 
 ROWS = np.arange(100, 400)
 

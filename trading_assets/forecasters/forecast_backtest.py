@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from trading_assets.arrays import Floats, Rows
 from trading_assets.config.settings import EnvConfig, Settings
 from trading_assets.features.dataset import Dataset
-from trading_assets.forecasters.training_data import Floats, Rows
 from trading_assets.simulation.backtesting import BacktestResult, backtest
 from trading_assets.simulation.market import Market
 from trading_assets.validation.metrics import sharpe_ratio
-from trading_assets.validation.positions import forecast_positions
 from trading_assets.validation.thresholds import OptimalThreshold, threshold_grid
+from trading_assets.validation.trading_metrics import forecast_positions
 
 N_THRESHOLDS = 20
 _THRESHOLD = "threshold.json"

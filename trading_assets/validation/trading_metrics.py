@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from trading_assets.arguments import as_numbers
+from trading_assets.arrays import Floats
 from trading_assets.validation._arguments import check_costs, check_periods_per_year
 from trading_assets.validation.metrics import calmar_ratio, max_drawdown, sharpe_ratio, sortino_ratio
 from trading_assets.validation.returns import check_finite, equity_curve, until_ruin
-
-Floats = NDArray[np.float64]
 
 
 def forecast_positions(probabilities: ArrayLike, threshold: float) -> Floats:
@@ -45,7 +44,7 @@ def forecast_positions(probabilities: ArrayLike, threshold: float) -> Floats:
 
 @dataclass(frozen=True)
 class TradingFigures:
-    """What a series of positions earned; fractions of a constant capital, annualised where said.
+    """What a series of positions earned; fractions of a constant capital, annualized where said.
 
     Attributes
     ----------
@@ -54,7 +53,7 @@ class TradingFigures:
     mean_net, mean_gross : float
         Mean a bar.
     net_sharpe, gross_sharpe, net_sortino, net_calmar : float
-        Annualised.
+        Annualized.
     max_drawdown : float
         Of the net returns, as a negative fraction.
     turnover : float
@@ -107,7 +106,7 @@ class TradingMetrics:
     fee_bps, slippage_bps : float
         Basis points of the change of position, each 0 or more.
     periods_per_year : float
-        Bars a year, to annualise by.
+        Bars a year, to annualize by.
 
     Examples
     --------

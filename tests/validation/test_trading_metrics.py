@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from trading_assets.validation.metrics import sharpe_ratio
-from trading_assets.validation.positions import TradingMetrics
+from trading_assets.validation.trading_metrics import TradingMetrics
 
 CENT = st.floats(0, 100).map(lambda value: round(value, 2))
 

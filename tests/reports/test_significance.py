@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import kurtosis, skew
 
 from trading_assets.registry.ledger import TrialCount
-from trading_assets.reports.luck import sharpe_statistics
+from trading_assets.reports.significance import sharpe_statistics
 from trading_assets.validation.overfitting import deflated_sharpe_ratio, probabilistic_sharpe_ratio
 
 PER_YEAR = 8_766

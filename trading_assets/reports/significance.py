@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import kurtosis, skew
 
+from trading_assets.arrays import Floats
 from trading_assets.registry.ledger import TrialCount
 from trading_assets.validation.metrics import sharpe_ratio
 from trading_assets.validation.overfitting import (
@@ -15,7 +14,6 @@ from trading_assets.validation.overfitting import (
 )
 from trading_assets.validation.returns import until_ruin
 
-Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
 MIN_ORDERS = 20
 """Of a Sharpe ratio that has an interval: fewer than ten round trips are too few to draw again from."""

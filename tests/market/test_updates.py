@@ -10,11 +10,11 @@ import pytest
 
 from tests.market.stand_in import LENGTHS, StandIn, Trouble, stand_in
 from trading_assets.errors import BarsRejected, MarketError
-from trading_assets.market import history
+from trading_assets.market import updates
 from trading_assets.market.exchange import ExchangeSource
-from trading_assets.market.history import OVERLAP, Change, compare, update_file, update_funding
 from trading_assets.market.sources import FolderSource, fetch_bars
 from trading_assets.market.synthetic import SyntheticMarket
+from trading_assets.market.updates import OVERLAP, Change, compare, update_file, update_funding
 from trading_assets.registry.tables import read_table
 
 
@@ -165,7 +165,7 @@ def test_a_file_shorter_than_the_overlap_goes_on(bars: pd.DataFrame, tmp_path: P
 
 
 @pytest.mark.parametrize("error", [MarketError, KeyboardInterrupt])
-@pytest.mark.parametrize("pages", [1, 7, history.PAGES_A_SAVE, history.PAGES_A_SAVE + 3])
+@pytest.mark.parametrize("pages", [1, 7, updates.PAGES_A_SAVE, updates.PAGES_A_SAVE + 3])
 def test_interrupted_it_keeps_what_came_and_goes_on_from_there(
     bars: pd.DataFrame, tmp_path: Path, pages: int, error: type[BaseException]
 ) -> None:
@@ -204,14 +204,14 @@ def test_a_long_update_is_saved_on_the_way(bars: pd.DataFrame, tmp_path: Path) -
                 yield page
 
     update_file(Watched(bars, size=5), "A", tmp_path)
-    assert sorted(set(seen)) == [0, 5 * history.PAGES_A_SAVE, 10 * history.PAGES_A_SAVE]
+    assert sorted(set(seen)) == [0, 5 * updates.PAGES_A_SAVE, 10 * updates.PAGES_A_SAVE]
 
 
 def test_a_write_that_fails_leaves_the_old_file(
     bars: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     update_file(Pages(bars.iloc[:200]), "A", tmp_path)
-    write = history.write_table
+    write = updates.write_table
 
     def half(frame: pd.DataFrame, path: Path) -> None:
         write(frame, path)
@@ -219,7 +219,7 @@ def test_a_write_that_fails_leaves_the_old_file(
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(history, "write_table", half)
+        patch.setattr(updates, "write_table", half)
         with pytest.raises(OSError, match="No space"):
             update_file(Pages(bars), "A", tmp_path)
     pd.testing.assert_frame_equal(kept(tmp_path), bars.iloc[:200])
