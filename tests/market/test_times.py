@@ -43,6 +43,25 @@ def refusal_of(values: object, **given_: object) -> str:
     return str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (["01/Jan/2024", "28/Feb/2024"], ["2024-01-01", "2024-02-28"]),
+        (["Jan 02 2024", "Mar 01 2024"], ["2024-01-02", "2024-03-01"]),
+        (["2024年01月02日", "2024年1月3日"], ["2024-01-02", "2024-01-03"]),
+        (["1/12/24", "1/15/24"], ["2024-01-12", "2024-01-15"]),
+        (["2024-01", "2024-02"], ["2024-01-01", "2024-02-01"]),
+        (["2024-02-28 24:00Z", "2024-12-31 24:00:00Z"], ["2024-02-29", "2025-01-01"]),
+    ],
+)
+def test_dates_are_read_in_forms_that_leave_no_doubt(written: list[str], meant: list[str]) -> None:
+    assert_times(written, meant)
+
+
+def test_short_dates_that_fit_two_orders_are_refused() -> None:
+    assert "day/month/year or month/day/year" in refusal_of(["1/2/24", "1/3/24"])
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
 @pytest.mark.parametrize("kind", ["int64", "float64", "str"])
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
@@ -218,7 +237,7 @@ IMPOSSIBLE = [
     ("1799-12-31", "2024-01-01", NO_YEAR),
     ("9999-12-31", "2024-01-01", NO_YEAR),
     ("0001-01-01", "2024-01-01", NO_YEAR),
-    ("2024-01-01T24:00Z", "2024-01-01T23:00Z", NO_CLOCK),
+    ("2024-01-01T24:01Z", "2024-01-01T23:00Z", NO_CLOCK),
     ("2024-01-01T12:60Z", "2024-01-01T12:59Z", NO_CLOCK),
     ("2024-01-01T12:00:60Z", "2024-01-01T12:00:59Z", NO_CLOCK),
     ("1/13/2024 13:05 PM", "1/13/2024 1:05 PM", NO_CLOCK),

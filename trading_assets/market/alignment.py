@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trading_assets.arrays import Floats, Rows
 
@@ -29,11 +30,19 @@ def shifted_opens(opens: Floats, closes: Floats, tick: float) -> tuple[str, Rows
     more than .3 of them lie so near to another close, and at least twice as many as to the right one. Where
     the price jumps between bars, as at a stock exchange from day to day, a shift cannot be seen.
     """
-    rows = np.arange(3, len(opens) - 1)
-    if len(rows) < _ENOUGH:
+    first, end = 3, len(opens) - 1
+    if end - first < _ENOUGH:
         return None
-    near = np.maximum(tick, _NEAR * opens[rows]) * (1 + 1e-6)
-    hits = {lag: np.abs(opens[rows] - closes[rows + lag]) <= near for lag in (_BEFORE, *_SHIFTED)}
+    middle = opens[first:end]
+    near = np.maximum(tick, _NEAR * middle) * (1 + 1e-6)
+
+    def continues(lag: int) -> NDArray[np.bool_]:
+        return np.asarray(np.abs(middle - closes[first + lag : end + lag]) <= near)
+
+    hits = {_BEFORE: continues(_BEFORE)}
+    if hits[_BEFORE].mean() * _MORE > 1:  # no other can be as frequent as it would have to be
+        return None
+    hits |= {lag: continues(lag) for lag in _SHIFTED}
     shares = {lag: float(hit.mean()) for lag, hit in hits.items()}
     lag = max(_SHIFTED, key=lambda lag: shares[lag])
     if shares[lag] <= _OFTEN or shares[lag] < _MORE * shares[_BEFORE]:
@@ -43,4 +52,4 @@ def shifted_opens(opens: Floats, closes: Floats, tick: float) -> tuple[str, Rows
         "in the row before: opens or closes are shifted, and a backtest would trade at prices of another "
         "time; bring a file whose columns belong to the same bar"
     )
-    return message, rows[hits[lag] & ~hits[_BEFORE]]
+    return message, first + np.flatnonzero(hits[lag] & ~hits[_BEFORE])

@@ -28,29 +28,30 @@ ALIASES: dict[str, tuple[str, ...]] = {
     ),
     "open": (
         "open", "o", "first", "open_price", "open price", "opening price", "openprice", "eröffnung",
-        "eroeffnung", "eröffn.", "erster", "otwarcie", "apertura", "ouverture", "开盘", "开盘价",
-        "今开", "始値",
+        "eroeffnung", "eröffnungskurs", "eröffn.", "erster", "otwarcie", "apertura", "ouverture",
+        "开盘", "开盘价", "今开", "開盤價", "始値",
     ),
     "high": (
-        "high", "h", "max", "high_price", "high price", "highprice", "hoch", "najwyzszy", "najwyższy",
-        "máximo", "maximo", "plus haut", "最高", "最高价", "高値",
+        "high", "h", "max", "high_price", "high price", "highprice", "hoch", "tageshoch", "najwyzszy",
+        "najwyższy", "máximo", "maximo", "plus haut", "最高", "最高价", "最高價", "高値",
     ),
     "low": (
-        "low", "l", "min", "low_price", "low price", "lowprice", "tief", "najnizszy", "najniższy",
-        "mínimo", "minimo", "plus bas", "最低", "最低价", "安値",
+        "low", "l", "min", "low_price", "low price", "lowprice", "tief", "tagestief", "najnizszy",
+        "najniższy", "mínimo", "minimo", "plus bas", "最低", "最低价", "最低價", "安値",
     ),
     "close": (
         "close", "c", "close_price", "close price", "closeprice", "price_close", "close/last",
         "closing price", "schluss", "schlusskurs", "zamkniecie", "zamknięcie", "cierre", "clôture",
-        "收盘", "收盘价", "終値", "settle", "settlement", "settle price", "settlement price", "last",
-        "latest", "last price", "zuletzt", "último", "price",
+        "收盘", "收盘价", "收盤價", "終値", "settle", "settlement", "settle price", "settlement price",
+        "last", "latest", "last price", "zuletzt", "dernier", "último", "price",
     ),
     # MetaTrader leaves `vol` empty for currencies, and so it comes after `tickvol`.
     "volume": (
         "volume", "v", "tickvol", "tick_volume", "vol", "vol.", "base_volume", "volume_base",
         "basevolume", "volumefrom", "shares traded", "number of shares", "no.of shares",
-        "no. of shares", "tottrdqty", "total trade quantity", "qty", "quantity", "stuecke", "stücke",
-        "volumen", "wolumen", "成交量", "出来高",
+        "no. of shares", "tottrdqty", "total trade quantity", "total traded quantity", "qty", "quantity",
+        "stuecke", "stücke", "stück", "volumen", "wolumen", "成交量", "成交股数", "成交股數",
+        "出来高", "売買高",
     ),
     "symbol": (
         "symbol", "ticker", "instrument", "pair", "tic", "ts_code", "code", "instrument_id", "name",

@@ -28,6 +28,9 @@ _SOME = 0.25
 _EDGE_DAYS = 4
 """Weekends and holidays keep the first or the last session of a month within so many days of its edge."""
 
+_FEW = 100
+"""Times that show at little cost that others need not be looked at."""
+
 
 def open_times(
     bars: Draft, wanted: pd.Timedelta | None, policy: IngestPolicy, report: IngestReport
@@ -109,6 +112,8 @@ def _session_dates(
 ) -> tuple[Draft, Literal["midnights", "closes"] | None]:
     """Days at one local midnight, or at a session's close, become dates; which of them they were."""
     for clock, zone in _clocks(bars, policy):
+        if not np.isin(_but_the_last(clock)[:_FEW] % DAY, (0, HOUR)).all():
+            continue  # minutes, of which there may be millions
         wall = _with_first_moments(clock, bars.times)
         days = _but_the_last(wall)
         if len(days) and (days % DAY == 0).all() and (np.diff(days) >= DAY).all():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,6 +11,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trading_assets.market.date_forms import (
+    FORMS,
+    SAMPLE,
+    Way,
+    days_since_1970,
+    integers,
+    time_of_day,
+    ways,
+    why_impossible,
+)
 from trading_assets.market.epochs import WALL_CLOCKS, calendar_digits, read_epochs, refuse_rounded
 from trading_assets.market.raw import RawBars
 from trading_assets.market.report import IngestReport
@@ -19,7 +29,6 @@ from trading_assets.market.time_column import (
     ISO_8601,
     MINUTE,
     UNITS,
-    YEARS,
     Mask,
     Stamps,
     TimeColumn,
@@ -30,54 +39,6 @@ _EPOCH = r"^(\d{9,20}(\.0+)?|\d{5}(\.\d+)?)$"
 """A Unix epoch, or the days that a spreadsheet counts."""
 _HAS_CLOCK = r"(?i):\d\d|[AP]M$|\d[T ]\d{4}"
 _ZONE = r"\s*(?P<name>Z|UTC|GMT)?(?:(?P<sign>[+-])(?P<hour>0\d|1[0-4])(?::?(?P<minute>[0-5]\d))?)?$"
-_DATES = (
-    r"(?P<year>\d{4})[/.-](?P<month>\d\d?)[/.-](?P<day>\d\d?)",
-    r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)",
-    r"(?P<day>\d\d?)\.(?P<month>\d\d?)\.(?P<year>\d{4})",
-    r"(?P<either>\d\d?)[/-](?P<other>\d\d?)[/-](?P<year>\d{4})",
-    r"(?P<one>\d\d)[/.-](?P<two>\d\d)[/.-](?P<three>\d\d)",
-    r"(?P<word>[A-Za-z]{3,9}) (?P<day>\d\d?), (?P<year>\d{4})",
-    r"(?P<day>\d\d?)[- ](?P<word>[A-Za-z]{3,9})[- ](?P<year>\d{4}|\d\d)",
-)
-"""The groups `either` and `other`, `one`, `two` and `three` can be read in several orders: see `_ORDERS`."""
-_CLOCKS = (
-    r"(?:[T ](?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?"
-    r"(?: (?P<half>[AP]M))?)?",
-    r"[T ](?P<hour>\d\d?)-(?P<half>[AP]M)",
-    r"[T ](?P<hour>\d\d)(?P<minute>\d\d)(?:(?P<second>\d\d)(?P<fraction>\d{3})?)?",
-)
-
-
-@dataclass(frozen=True)
-class _Way:
-    """Which group of a form is the day, the month, the year."""
-
-    name: str = ""
-    day: str = "day"
-    month: str = "month"
-    year: str = "year"
-    day_first: bool | None = None
-
-
-_ORDERS = {
-    "either": [
-        _Way("day/month/year", "either", "other", day_first=True),
-        _Way("month/day/year", "other", "either", day_first=False),
-    ],
-    "one": [
-        _Way("day/month/year", "one", "two", "three", day_first=True),
-        _Way("month/day/year", "two", "one", "three", day_first=False),
-        _Way("year/month/day", "three", "two", "one"),
-    ],
-}
-_FORMS = tuple(f"(?i)^{date}{clock}$" for date in _DATES for clock in _CLOCKS)
-_NAMES = (
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
-    "november", "december",
-)  # fmt: skip
-_MONTHS = pa.array([*(name[:3] for name in _NAMES), *_NAMES])
-_SAMPLE = 1_000
-"""Rows by which the form of all is chosen."""
 
 
 def read_times(
@@ -195,7 +156,7 @@ def _from_text(column: TimeColumn) -> Stamps:
     wall = _wall_times(column, pc.if_else(aware, pc.replace_substring_regex(text, _ZONE, ""), text))
     if not pc.any(aware).as_py():
         return _localised(wall, column)
-    minutes = _integers(suffix, "hour") * 60 + _integers(suffix, "minute")
+    minutes = integers(suffix, "hour") * 60 + integers(suffix, "minute")
     minutes[pc.equal(pc.struct_field(suffix, "sign"), "-").to_numpy()] *= -1
     naive = ~aware.to_numpy()
     offset = np.where(naive, 0, minutes) * (60 * 10**9)
@@ -224,8 +185,8 @@ def _zone_name(offset: int) -> str:
 
 def _wall_times(column: TimeColumn, text: Any) -> Times:
     """Of texts without zone: all of one form, and read in the only way that fits all."""
-    sample = text.slice(0, _SAMPLE)
-    hits = {form: pc.sum(pc.match_substring_regex(sample, form)).as_py() for form in _FORMS}
+    sample = text.slice(0, SAMPLE)
+    hits = {form: pc.sum(pc.match_substring_regex(sample, form)).as_py() for form in FORMS}
     form = max(hits, key=lambda form: hits[form])
     parts = pc.extract_regex(text, form)
     strange = parts.is_null().to_numpy()
@@ -234,26 +195,21 @@ def _wall_times(column: TimeColumn, text: Any) -> Times:
     if strange.any():
         like = column.values[int(strange.argmin())].as_py()
         column.refuse(strange, "not a time", f"is not a time like the others, for instance '{like}'")
-    clock, possible = _time_of_day(parts)
+    clock, possible = time_of_day(parts)
     readings = []
-    for way in _ways(form):
-        days, valid = _days(parts, way)
+    for way in ways(form):
+        days, valid = days_since_1970(parts, way)
         readings.append((way, days * DAY + clock, valid & possible))
     fitting = [(way, times) for way, times, valid in readings if valid.all()]
     if not fitting:
         bad, way = min(
             ((~valid, way) for way, _, valid in readings), key=lambda reading: np.count_nonzero(reading[0])
         )
-        column.refuse(bad, "not a time", _why_impossible(parts.slice(int(bad.argmax()), 1), way))
+        column.refuse(bad, "not a time", why_impossible(parts.slice(int(bad.argmax()), 1), way))
     return _the_one_in_order(column, _as_set(column, fitting))
 
 
-def _ways(form: str) -> list[_Way]:
-    """The orders in which a form may have day, month and year."""
-    return next((ways for names, ways in _ORDERS.items() if f"(?P<{names}>" in form), [_Way()])
-
-
-def _as_set(column: TimeColumn, fitting: list[tuple[_Way, Times]]) -> list[tuple[_Way, Times]]:
+def _as_set(column: TimeColumn, fitting: list[tuple[Way, Times]]) -> list[tuple[Way, Times]]:
     """The readings that are in keeping with `market.day_first`."""
     agreeing = [(way, times) for way, times in fitting if column.day_first in {None, way.day_first}]
     if agreeing:
@@ -270,7 +226,7 @@ def _as_set(column: TimeColumn, fitting: list[tuple[_Way, Times]]) -> list[tuple
     )
 
 
-def _the_one_in_order(column: TimeColumn, fitting: list[tuple[_Way, Times]]) -> Times:
+def _the_one_in_order(column: TimeColumn, fitting: list[tuple[Way, Times]]) -> Times:
     """The only reading; of several different ones that under which days follow upon each other."""
     (way, times), *others = fitting
     differ = np.zeros(len(times), dtype=bool)
@@ -309,67 +265,6 @@ def _months_follow(times: Times) -> bool:
     months = times.astype("datetime64[ns]").astype("datetime64[M]")
     first = months.astype("datetime64[ns]").astype(np.int64) == times
     return bool(first.all() and (np.abs(np.diff(months.astype(np.int64))) == 1).all())
-
-
-def _integers(parts: Any, name: str) -> Times:
-    """A group of the regular expression; 0 where it is empty or the expression has no such group."""
-    if parts.type.get_field_index(name) < 0:
-        return np.zeros(len(parts), dtype=np.int64)
-    text = pc.struct_field(parts, name)
-    return np.array(pc.if_else(pc.equal(text, ""), "0", text).cast(pa.int64()).to_numpy(), dtype=np.int64)
-
-
-def _time_of_day(parts: Any) -> tuple[Times, Mask]:
-    """In nanoseconds, and whether there is such a time."""
-    hour, minute, second = (_integers(parts, name) for name in ("hour", "minute", "second"))
-    possible = (hour < 24) & (minute < 60) & (second < 60)
-    if parts.type.get_field_index("half") >= 0:
-        half = pc.utf8_lower(pc.struct_field(parts, "half"))
-        twelve, after_noon = (np.asarray(mask) for mask in (pc.not_equal(half, ""), pc.equal(half, "pm")))
-        possible &= ~twelve | ((hour >= 1) & (hour <= 12))
-        hour = np.where(twelve, hour % 12 + 12 * after_noon, hour)
-    seconds = hour * 3_600 + minute * 60 + second
-    fraction: Any = 0
-    if parts.type.get_field_index("fraction") >= 0:
-        fraction = pc.utf8_rpad(pc.struct_field(parts, "fraction"), 9, "0").cast(pa.int64()).to_numpy()
-    return np.asarray(seconds * 10**9 + fraction, dtype=np.int64), possible
-
-
-def _days(parts: Any, way: _Way) -> tuple[Times, Mask]:
-    """Days since 1970, and whether there is such a day."""
-    months = _months(parts, way.month)
-    years, day_of_month = _years(parts, way.year), _integers(parts, way.day)
-    first = ((years - 1970) * 12 + months).astype("datetime64[M]")
-    days = first.astype("datetime64[D]") + (day_of_month - 1)
-    valid = (months >= 0) & (months < 12) & (days.astype("datetime64[M]") == first)
-    valid &= (years >= YEARS[0]) & (years < YEARS[1])
-    return days.astype(np.int64), valid
-
-
-def _years(parts: Any, year: str) -> Times:
-    """Of two digits, those from 1970 to 2069."""
-    years = _integers(parts, year)
-    short = pc.equal(pc.utf8_length(pc.struct_field(parts, year)), 2).to_numpy()
-    return np.where(short, years + np.where(years < 70, 2000, 1900), years)
-
-
-def _months(parts: Any, month: str) -> Times:
-    """From 0; -1 for a word that is no month."""
-    if parts.type.get_field_index("word") < 0:
-        return _integers(parts, month) - 1
-    known = pc.index_in(pc.utf8_lower(pc.struct_field(parts, "word")), value_set=_MONTHS)
-    found = pc.fill_null(known, -1).to_numpy().astype(np.int64)
-    return np.where(found < 0, -1, found % 12)
-
-
-def _why_impossible(row: Any, way: _Way) -> str:
-    """Of a single row that is no time."""
-    if not 0 <= (number := int(_months(row, way.month)[0])) < 12:
-        words = row.type.get_field_index("word") >= 0
-        return "names no month" if words else f"has month {number + 1}, which does not exist"
-    if not YEARS[0] <= _years(row, way.year)[0] < YEARS[1]:
-        return f"is no time between {YEARS[0]} and {YEARS[1]}"
-    return "is no time of day" if _days(row, way)[1].all() else "is no day of the calendar"
 
 
 def _localised(wall: Times, column: TimeColumn) -> Stamps:

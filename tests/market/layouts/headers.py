@@ -121,13 +121,30 @@ def _databento(folder: Path) -> Result:
 
 
 @layout(
-    "older Euronext: more values than names",
+    "more values than names, the currency last",
     refused=("6 column names and 7 values in every row", "in place of the column names"),
 )
 def _more_values(folder: Path) -> Result:
     bars = daily()
     columns = [clock(bars, "%d/%m/%Y"), *prices(bars), bars["volume"], "EUR"]
     return rows(folder, columns, header="Date,Open,High,Low,Close,Volume"), bars
+
+
+@layout(
+    "older Euronext: four lines above the values, the last of which lacks a name",
+    refused=("9 column names and 10 values in every row", "in place of the column names"),
+)
+def _euronext(folder: Path) -> Result:
+    bars = daily()
+    columns = [
+        clock(bars, "%d/%m/%Y"), *prices(bars), bars["close"], bars["volume"].round().astype(int), 7,
+        turnover(bars).round(2), bars["close"],
+    ]  # fmt: skip
+    header = (
+        '"Historical Data"\n"From 2024-01-02 to 2024-02-26"\nFR0000121014\n'
+        "Date;Open;High;Low;Last;Close;Number of Shares;Number of Trades;Turnover"
+    )
+    return rows(folder, columns, header=header, sep=";", name="MC.csv"), bars
 
 
 @layout(
@@ -349,6 +366,13 @@ NAMES = {
     "stooq in Polish": ("Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen", "tohlcv"),
     "German names": ("Datum,Eröffnung,Hoch,Tief,Schluss,Volumen", "tohlcv"),
     "Chinese names": ("日期,开盘价,最高价,最低价,收盘价,成交量", "tohlcv"),
+    "German names of comdirect": ("Datum,Eröffnungskurs,Tageshoch,Tagestief,Schlusskurs,Stück", "tohlcv"),
+    "Chinese names, traditional": ("日期,成交股數,開盤價,最高價,最低價,收盤價", "tvohlc"),
+    "Japanese names, 売買高": ("日付,始値,高値,安値,終値,売買高", "tohlcv"),
+    "French names": ("Date,Dernier,Ouverture,Plus Haut,Plus Bas,Vol.", "tcohlv"),
+    "India: total traded quantity": (
+        "Date,Open Price,High Price,Low Price,Close Price,Total Traded Quantity", "tohlcv",
+    ),
     "Japanese names": ("日付,始値,高値,安値,終値,出来高", "tohlcv"),
 }  # fmt: skip
 """Column names, and which column is which: t for the time, and the first letters of the others."""
