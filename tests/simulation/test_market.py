@@ -51,7 +51,9 @@ def test_bars_that_are_none_are_refused():
     for column, value in ((HIGH, 1.0), (LOW, 1e6), (VOLUME, -1.0), (TIME, 0.0)):
         bad = bars.copy()
         bad[7, column] = value
-        with pytest.raises(ValueError, match=r"Bar 7 is .*(lies (below|above)|is negative|is not after the bar before it)"):
+        with pytest.raises(
+            ValueError, match=r"Bar 7 is .*(lies (below|above)|is negative|is not after the bar before it)"
+        ):
             Market.make(bad)
 
 
