@@ -31,7 +31,7 @@ def _number(mark: str) -> str:
 
 _NUMBERS = {mark: _number(mark) for mark in ".,"}
 _GROUPED = {mark: rf"^[+-]?\d{{1,3}}([{',' if mark == '.' else '.'}{_BLANKS}]\d{{3}})+" for mark in ".,"}
-_EITHER = r"^[+-]?[1-9]\d{0,2},\d{3}$"
+_EITHER = {",": r"^[+-]?[1-9]\d{0,2},\d{3}$", ".": r"^[+-]?[1-9]\d{0,2}\.\d{3}$"}
 """Forty-five thousand, or forty-five and no thousandths."""
 
 
@@ -50,15 +50,15 @@ def decimal_mark(columns: Iterable[Column], delimiter: str) -> str:
     return "," if delimiter != "," and commas > points else "."
 
 
-def ambiguous(columns: Iterable[Column]) -> bool:
-    """Whether every number that has a comma can be of thousands as well as of thousandths."""
+def ambiguous(columns: Iterable[Column], mark: str = ",") -> bool:
+    """Whether every number that has the mark can be of thousands as well as of thousandths."""
     found = False
     for column in columns:
         text = pc.utf8_trim_whitespace(column)
-        with_comma = text.filter(pc.fill_null(pc.match_substring(text, ","), False))
-        if len(with_comma) and not pc.all(pc.match_substring_regex(with_comma, _EITHER)).as_py():
+        with_mark = text.filter(pc.fill_null(pc.match_substring(text, mark), False))
+        if len(with_mark) and not pc.all(pc.match_substring_regex(with_mark, _EITHER[mark])).as_py():
             return False
-        found |= len(with_comma) > 0
+        found |= len(with_mark) > 0
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import NoReturn
@@ -163,10 +164,9 @@ def _parse(
             table = read(text)
         except pa.ArrowInvalid as error:
             report.reject("unreadable", f"is no table: {' '.join(str(error).split())}", AGAIN)
-        columns_of_prices = [table.column(unique[positions[name]]) for name in PRICES]
-        decimal = wanted or decimal_mark(columns_of_prices, delimiter)
-        if ambiguous(columns_of_prices):
-            _warn_of_two_readings(decimal, wanted, report)
+        sample = [table.column(unique[positions[name]]) for name in PRICES]
+        decimal = wanted or decimal_mark(sample, delimiter)
+    _warn_of_two_readings(sample, delimiter, decimal, wanted, report)
     if bad_rows:
         bad_rows.clear()
         read(text, threads=False)  # only so the rows are counted
@@ -201,14 +201,23 @@ def _refuse_lengths(rows: list[pacsv.InvalidRow], others: str, report: IngestRep
     )
 
 
-def _warn_of_two_readings(decimal: str, wanted: str | None, report: IngestReport) -> None:
-    if wanted is None:
-        report.warned(
-            "decimal comma",
-            "prices such as 45,000 can be forty-five thousand or forty-five; they are read as "
-            + ("forty-five" if decimal == "," else "forty-five thousand")
-            + ": set market.decimal to '.' or ',' to choose",
-        )
+def _warn_of_two_readings(
+    prices: Sequence[Column], delimiter: str, decimal: str, wanted: str | None, report: IngestReport
+) -> None:
+    """With semicolons between values a comma may stand before decimals, and a point between thousands."""
+    if wanted is not None:
+        return
+    if ambiguous(prices):
+        example, reading = "45,000", "forty-five" if decimal == "," else "forty-five thousand"
+    elif delimiter == ";" and decimal == "." and ambiguous(prices, "."):
+        example, reading = "45.000", "forty-five"
+    else:
+        return
+    report.warned(
+        "decimal comma",
+        f"prices such as {example} can be forty-five thousand or forty-five; they are read as {reading}: set "
+        "market.decimal to '.' or ',' to choose",
+    )
 
 
 def _refuse_surplus(column: Column, report: IngestReport) -> None:

@@ -230,6 +230,13 @@ def _either(folder: Path) -> Result:
     return path, bars.assign(volume=7.0)
 
 
+@layout("prices between semicolons whose points can be between thousands", said=("decimal comma",))
+def _either_point(folder: Path) -> Result:
+    path, bars = _either(folder)
+    path.write_text(path.read_text().replace(",", "."))
+    return path, bars
+
+
 @layout("prices that can be thousands, set as such", said=("thousands",) * 4, decimal=".")
 def _either_set(folder: Path) -> Result:
     path, bars = _either(folder)
