@@ -98,3 +98,7 @@ def test_the_digest_in_recipes_is_that_of_the_code_and_not_of_comments(copy: Pat
     assert digest() == before
     rules.write_text(text.replace("account[:] = 0.0", "account[:] = 1.0"))
     assert digest() != before
+    rules.write_text(text)
+    contract = copy / "trading_assets" / "market" / "contract.py"
+    contract.write_text(contract.read_text().replace("OPEN, HIGH, LOW, CLOSE", "CLOSE, HIGH, LOW, OPEN"))
+    assert digest() != before, "constants are compiled in"

@@ -12,11 +12,12 @@ import ast
 import hashlib
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -25,7 +26,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 PACKAGE = Path(__file__).parent
 UNUSED_DAYS = 30
 """After which the compiled code of other versions is deleted."""
-_NAME = "trading_assets.compilation"
+_COMPILES = re.compile(rb"^from trading_assets\.compilation import .*\b(compiled|inner)\b", re.MULTILINE)
+_IMPORT = re.compile(rb"^from (trading_assets[\w.]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
+_CONSTANT = re.compile(rb"\b[A-Z][A-Z0-9_]+\b")
 _WITHOUT_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
@@ -103,11 +106,16 @@ def _has_a_file(function: Callable[..., Any]) -> bool:
     return function.__module__ != "__main__" and Path(function.__code__.co_filename).is_file()
 
 
-def _modules() -> Iterator[Path]:
-    """Files of the package that import this one, and this one."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        if path == Path(__file__) or _NAME.encode() in path.read_bytes():
-            yield path
+def _modules() -> list[Path]:
+    """Files of the package that compile something, those they take constants from, and this one."""
+    compiling = {path for path in PACKAGE.rglob("*.py") if _COMPILES.search(path.read_bytes())}
+    constants = {
+        PACKAGE.parent / f"{module.decode().replace('.', '/')}.py"
+        for path in compiling
+        for module, names in _IMPORT.findall(path.read_bytes())
+        if _CONSTANT.search(names)
+    }
+    return sorted(compiling | {path for path in constants if path.is_file()} | {Path(__file__)})
 
 
 def _code_of(path: Path) -> bytes:

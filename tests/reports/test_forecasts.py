@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.forecasters.test_trading import cost_settings
 
+from tests.forecasters.test_forecast_backtest import cost_settings
 from trading_assets.config import Settings
 from trading_assets.config.settings import CostSettings, EnvConfig
 from trading_assets.features.dataset import Dataset

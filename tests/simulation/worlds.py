@@ -102,7 +102,7 @@ class SlowAccount:
         """Pay funding, and the interest of so many seconds, on what is held now."""
         costs, notional = self.market.config.costs, self.units * price
         funding = self.units * funding_of_a_unit if costs.funding else 0.0
-        borrowed = -notional if notional < 0 else max(-self.cash, 0.0)
+        borrowed = max(-notional, 0.0) + max(-self.cash, 0.0)  # a short under water owes both
         interest = costs.borrow_rate * borrowed * seconds / YEAR
         self.costs["funding"] += funding
         self.costs["borrow"] += interest

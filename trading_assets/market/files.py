@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.feather as pafeather
 import pyarrow.parquet as pq
 
 from trading_assets.errors import MarketError
 from trading_assets.market.columns import find_columns
 from trading_assets.market.containers import read_container, refuse_unread
+from trading_assets.market.feather import read_feather
 from trading_assets.market.header import require_columns
 from trading_assets.market.levels import one_level
 from trading_assets.market.packing import unpack
@@ -59,7 +59,7 @@ def read_file(
             return _from_table(table, symbol, report)
         if data[:6] == b"ARROW1" or data[:4] == b"FEA1":
             report.format = f"feather{packing}"
-            return _from_table(pafeather.read_table(io.BytesIO(data)), symbol, report)
+            return _from_table(read_feather(io.BytesIO(data)), symbol, report)
     except (pa.ArrowException, OSError, ValueError) as error:
         problem = " ".join(str(error).split())
         report.reject("unreadable", f"cannot be read as {report.format}: {problem}", AGAIN)

@@ -110,13 +110,13 @@ def why_not_taken(path: Path, names: Collection[str] = ()) -> str | None:
 def passed_over(folder: Path, names: Collection[str]) -> dict[str, str]:
     """Of the files `names` in a folder, those that look like bars and are not taken, with the reason.
 
-    Folders of freqtrade's in it are named as well: nothing in a folder is taken.
+    Where there are no bars at all, folders of freqtrade's in it are named: nothing in a folder is taken.
     """
     reasons = {name: why_not_taken(folder / name, names) for name in sorted(names)}
     return {name: reason for name, reason in reasons.items() if reason is not None} | {
         f"{place}/": "folders are not looked into, and it holds freqtrade's bars: set "
         "TRADING_ASSETS_MARKET_DIR to it, or move its files here"
-        for place in _freqtrade_folders(folder)
+        for place in ([] if any(symbol_of(Path(name)) for name in names) else _freqtrade_folders(folder))
     }
 
 

@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.feather as pafeather
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from trading_assets.market.columns import ALIASES, normal
 from trading_assets.market.containers import json_rows
+from trading_assets.market.feather import read_feather
 from trading_assets.market.names import Kind, freqtrade_funding, is_freqtrade, side_of
 from trading_assets.market.raw import RawBars, plain
 from trading_assets.market.report import IngestReport, listed
@@ -40,7 +40,7 @@ SETTLING = 15_000_000_000
 _AS_TEXT = pacsv.ConvertOptions(timestamp_parsers=["%%"])
 _READERS: dict[str, Callable[[Any], pa.Table]] = {
     ".parquet": pq.read_table,
-    ".feather": pafeather.read_table,
+    ".feather": read_feather,
     ".csv": partial(pacsv.read_csv, convert_options=_AS_TEXT),
 }
 _TIMES = (*ALIASES["timestamp"], "calc_time", "fundingtime")

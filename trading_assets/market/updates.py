@@ -78,13 +78,13 @@ def compare(old: pd.DataFrame, new: pd.DataFrame) -> Change:
         return Change(len(new), 0, None)
     last = old["timestamp"].iloc[-1]
     past = new[new["timestamp"] <= last]
-    both = old.set_index("timestamp").join(past.set_index("timestamp"), how="outer", rsuffix=" new")
+    both = old.merge(past, on="timestamp", how="outer", suffixes=("", " new"))
     names = [name for name in old.columns if name != "timestamp" and name in new]
     before, after = both[names].to_numpy(), both[[f"{name} new" for name in names]].to_numpy()
     changed = np.flatnonzero((before != after).any(axis=1))
     if set(old.columns) != set(new.columns):
         changed = np.arange(len(both))
-    first = both.index[changed[0]] if len(changed) else None
+    first = both["timestamp"].iloc[changed[0]] if len(changed) else None
     return Change(len(new) - len(past), len(changed), first)
 
 

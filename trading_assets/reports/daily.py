@@ -27,6 +27,7 @@ def daily_returns(times: pd.Series[Any], returns: Floats) -> pd.Series[float]:
 
     Examples
     --------
+    >>> import numpy as np
     >>> times = pd.Series(pd.to_datetime(["2024-01-01 10:00", "2024-01-01 11:00", "2024-01-02 10:00"]))
     >>> daily_returns(times, np.array([0.1, 0.1, -0.5])).round(2).tolist()
     [0.21, -0.5]
