@@ -15,13 +15,19 @@ import pyarrow.compute as pc
 from trading_assets.arguments import as_path, require
 from trading_assets.arrays import Floats
 from trading_assets.config.settings import IngestPolicy
-from trading_assets.errors import BarsRejected, MarketError
+from trading_assets.errors import BarsRejected
 from trading_assets.market.bars import COLUMNS, check_symbol, symbol_of
 from trading_assets.market.checks import check_gaps, check_values, enclose
 from trading_assets.market.columns import FUNDING, PRICES
 from trading_assets.market.draft import CORRECT, Draft
 from trading_assets.market.files import read_file
-from trading_assets.market.intervals import in_order, one_interval, refuse_future, without_unfinished_bar
+from trading_assets.market.intervals import (
+    in_order,
+    length_of,
+    one_interval,
+    refuse_future,
+    without_unfinished_bar,
+)
 from trading_assets.market.numbers import read_numbers, read_numbers_or_0
 from trading_assets.market.oddities import warn_of_oddities, warn_of_shifts
 from trading_assets.market.origins import check_origin
@@ -113,7 +119,7 @@ def read_bars(
     require("policy", policy, IngestPolicy)
     if symbol is not None:
         check_symbol(symbol)
-    wanted = _length(interval) if interval is not None else None
+    wanted = length_of(interval) if interval is not None else None
     report = IngestReport(str(path))
     try:
         bars = _read(path, symbol, wanted, policy, report)
@@ -125,16 +131,6 @@ def read_bars(
                 quarantine(side, policy.quarantine_dir, rejection.report, str(rejection))
         raise
     return IngestResult(bars, report)
-
-
-def _length(interval: str | pd.Timedelta) -> pd.Timedelta:
-    try:
-        length = pd.Timedelta(interval)
-    except (ValueError, OverflowError):
-        length = pd.Timedelta(0)
-    if length > pd.Timedelta(0):  # as NaT is not
-        return length
-    raise MarketError(f"'{interval}' is no interval of bars: use for instance '5min', '1h' or '1D'.")
 
 
 def _read(

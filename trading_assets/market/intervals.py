@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_assets.errors import MarketError
 from trading_assets.market.draft import Draft, time_text
 from trading_assets.market.report import IngestReport, duration
 from trading_assets.market.time_column import DAY, Mask, Times
@@ -18,6 +21,19 @@ _MONDAY = 4 * DAY
 _NEARLY = 0.8
 _EDGE, _STRETCH = 10, 40
 """Bars of another length, at an end of the file or within it, that are no accident of missing bars."""
+
+
+def length_of(interval: str | pd.Timedelta) -> pd.Timedelta:
+    """An interval such as '5min', '1h' or '1d'; raises `MarketError` for what is none."""
+    if isinstance(interval, str):
+        interval = re.sub(r"(?<=\d)d$", "D", interval)  # as pandas wants days
+    try:
+        length = pd.Timedelta(interval)
+    except (ValueError, OverflowError):
+        length = pd.Timedelta(0)
+    if length > pd.Timedelta(0):  # as NaT is not
+        return length
+    raise MarketError(f"'{interval}' is no interval of bars: use for instance '5min', '1h' or '1D'.")
 
 
 def in_order(bars: Draft, report: IngestReport) -> Draft:

@@ -12,6 +12,7 @@ import pandas as pd
 from trading_assets.errors import MarketError
 from trading_assets.market.bars import COLUMNS, check_bars, check_symbol, symbol_of
 from trading_assets.market.exchange import ExchangeSource
+from trading_assets.market.intervals import length_of
 from trading_assets.market.report import duration
 from trading_assets.market.side_files import side_file
 from trading_assets.market.sources import BarSource
@@ -218,7 +219,7 @@ def _read_old(path: Path, interval: str | None) -> pd.DataFrame:
     old = _read_own(path, COLUMNS)
     if interval is not None and len(old) > 1:
         found = pd.Timedelta(old["timestamp"].diff().median())
-        if found != pd.Timedelta(interval):
+        if found != length_of(interval):
             raise MarketError(
                 f"{path} holds bars of {duration(found.value)}, not of {interval}; "
                 "move it away, or ask for those."
