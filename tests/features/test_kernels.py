@@ -534,7 +534,7 @@ def test_the_volatility_ratio_of_a_still_market_is_that_of_its_definition(
 ) -> None:
     """ln(a / b), and 0 where one of them is 0; the residue of a running sum must not pass for a."""
     part = lively.iloc[:400].copy()
-    part.loc[400 - still :, "close"] = part.loc[400 - still - 1, "close"]
+    part.loc[400 - still :, list(PRICES)] = part.loc[400 - still - 1, "close"]
     r = np.log(part["close"]).diff().to_numpy()
     fast, slow = r[-24:].std(ddof=1), r[-96:].std(ddof=1)
     ratio = np.log(fast / slow) if fast > 0 else 0.0
